@@ -1,0 +1,115 @@
+"""Settings, read once from the environment.
+
+Everything that is missing or malformed is listed in one :class:`BadSettings`, and the portal does not start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+STRIPE_API = "https://api.stripe.com"
+STRIPE_JS = "https://js.stripe.com"
+
+
+class BadSettings(Exception):
+    """The environment does not describe a portal that may start; the text lists every fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("The portal cannot start:\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator decides. Secrets are kept out of ``repr``."""
+
+    database_url: str
+    secret_key: str
+    base_url: str
+    stripe_secret_key: str
+    stripe_publishable_key: str
+    stripe_webhook_secret: str
+    clinic_name: str
+    clinic_phone: str
+    mail_from: str
+    smtp_url: str
+    stripe_api_base: str = STRIPE_API
+    stripe_js_origin: str = STRIPE_JS
+    clinic_timezone: str = "America/Chicago"
+    redis_url: str = ""
+    queue_path: str = ""
+    log_json: bool = True
+    sandbox: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Settings {self.base_url} {self.clinic_name!r}>"
+
+    @property
+    def https(self) -> bool:
+        """Whether pages are served over TLS; only then are cookies marked Secure and HSTS sent."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def stripe_live(self) -> bool:
+        """Whether real money moves."""
+        return "_live_" in self.stripe_secret_key
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read and check the settings.
+
+        Raises :class:`BadSettings` naming every variable at fault, never its value.
+        """
+        faults: list[str] = []
+
+        def need(name: str, default: str | None = None, pattern: str = r".+") -> str:
+            value = env.get(name, "").strip() or default
+            if value is None:
+                faults.append(f"{name} is not set")
+                return ""
+            if not re.fullmatch(pattern, value):
+                faults.append(f"{name} is malformed")
+            return value
+
+        url = r"https?://[^/\s?#@]+"
+        settings = cls(
+            database_url=need("DATABASE_URL", pattern=r"(sqlite:///|postgresql(\+psycopg)?://).+"),
+            secret_key=need("SECRET_KEY", pattern=r".{32,}"),
+            base_url=need("BASE_URL", pattern=url + "/?").rstrip("/"),
+            stripe_secret_key=need("STRIPE_SECRET_KEY", pattern=r"[rs]k_(test|live)_\w+"),
+            stripe_publishable_key=need("STRIPE_PUBLISHABLE_KEY", pattern=r"pk_(test|live)_\w+"),
+            stripe_webhook_secret=need("STRIPE_WEBHOOK_SECRET", pattern=r"whsec_.+"),
+            clinic_name=need("CLINIC_NAME"),
+            clinic_phone=need("CLINIC_PHONE"),
+            mail_from=need("MAIL_FROM", pattern=r"[^@\s]+@[^@\s]+"),
+            smtp_url=need("SMTP_URL", pattern=r"smtps?://.+"),
+            stripe_api_base=need("STRIPE_API_BASE", STRIPE_API, url),
+            stripe_js_origin=need("STRIPE_JS_ORIGIN", STRIPE_JS, url),
+            clinic_timezone=need("CLINIC_TIMEZONE", "America/Chicago"),
+            redis_url=env.get("REDIS_URL", "").strip(),
+            queue_path=env.get("QUEUE_PATH", "").strip(),
+            log_json=env.get("LOG_FORMAT", "json") == "json",
+            sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
+        )
+        try:
+            ZoneInfo(settings.clinic_timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            faults.append("CLINIC_TIMEZONE is not an IANA time zone")
+        live = [key for key in (settings.stripe_secret_key, settings.stripe_publishable_key) if "_live_" in key]
+        if live and len(live) == 1:
+            faults.append("STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of different modes")
+        if live and (settings.stripe_api_base, settings.stripe_js_origin) != (STRIPE_API, STRIPE_JS):
+            faults.append("STRIPE_API_BASE and STRIPE_JS_ORIGIN must be Stripe's own with a live key")
+        if live and settings.sandbox:
+            faults.append("PLAINBILL_SANDBOX does not go with a live key")
+        if not (settings.redis_url or settings.queue_path):
+            faults.append("REDIS_URL or QUEUE_PATH must say where the worker's queue is")
+        if not settings.https and urlsplit(settings.base_url).hostname not in ("127.0.0.1", "localhost", None):
+            faults.append("BASE_URL must be https outside this machine")
+        if faults:
+            raise BadSettings(faults)
+        return settings
