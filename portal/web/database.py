@@ -1,0 +1,32 @@
+"""The request's session, and when its transaction ends."""
+
+from flask import Flask, Response, request
+from flask_sqlalchemy_lite import SQLAlchemy
+
+from portal.db import intend_to_write
+
+db = SQLAlchemy()
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def init_app(app: Flask) -> None:
+    """Bind the session to the app; requests that only read end with COMMIT.
+
+    psycopg throws its prepared statements away on ROLLBACK, which is what closing the session would send.
+    """
+    db.init_app(app)
+
+    @app.before_request
+    def declare_intent() -> None:
+        intend_to_write(request.method not in _READING)
+
+    @app.after_request
+    def end_reading(response: Response) -> Response:
+        if request.method in _READING and response.status_code < 400:
+            db.session.commit()
+        return response
+
+    @app.teardown_request
+    def forget_intent(_error: BaseException | None) -> None:
+        intend_to_write(False)
