@@ -1,0 +1,78 @@
+"""Telling people something once."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.notifications.models import Notification
+from portal.notifications.transport import CannotSend, Transport
+from portal.queue import wake
+
+log = structlog.get_logger(__name__)
+
+_FIRST_RETRY = timedelta(minutes=1)
+_LONGEST_RETRY = timedelta(hours=4)
+_GIVE_UP = timedelta(days=3)
+
+
+def queue_email(session: Session, *, key: str, to: str, subject: str, body: str) -> bool:
+    """Put one message in the outbox, in the caller's transaction; False when ``key`` is there already.
+
+    ``subject`` and ``body`` carry nothing clinical or identifying (design, "Always true" 8).
+    """
+    if session.scalar(sa.select(Notification.id).where(Notification.key == key)) is not None:
+        return False
+    now = clock.now()
+    session.add(Notification(key=key, to_email=to, subject=subject, body=body, created_at=now, next_try_at=now))
+    return True
+
+
+def wake_sender() -> None:
+    """Ask the worker to send soon; called after the commit that queued a message."""
+    wake("notifications.send")
+
+
+def send_due(session: Session, transport: Transport) -> int:
+    """Send every message that is due; returns how many went out.
+
+    A message is claimed by moving its next try ahead before the network is touched: a sender that dies leaves it to
+    a later run, at worst a second copy, never none.
+    """
+    sent = 0
+    while (message := _claim(session)) is not None:
+        try:
+            transport(to=message.to_email, subject=message.subject, body=message.body, key=message.key)
+        except CannotSend as error:
+            message.last_error = str(error)[:200]
+            log.warning("notification.not_sent", notification=message.id, tries=message.tries)
+        else:
+            message.sent_at = clock.now()
+            message.last_error = ""
+            sent += 1
+        session.commit()
+    return sent
+
+
+def _claim(session: Session) -> Notification | None:
+    now = clock.now()
+    message = session.scalar(
+        sa.select(Notification)
+        .where(
+            Notification.sent_at.is_(None),
+            Notification.next_try_at <= now,
+            Notification.created_at > now - _GIVE_UP,
+        )
+        .order_by(Notification.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if message is None:
+        session.commit()
+        return None
+    message.tries += 1
+    message.next_try_at = now + min(_FIRST_RETRY * 2 ** min(message.tries, 12), _LONGEST_RETRY)
+    session.commit()
+    return message
