@@ -1,0 +1,94 @@
+"""Who may see which account: the one place that decides.
+
+A grant opens a whole account, or one patient's visits on it. A record that is not granted does not exist for the
+one who asks: :class:`portal.db.RecordNotFound`, which the web answers with 404.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.models import AccessGrant, Account, Relationship
+from portal.db import RecordNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleAccount:
+    """An account as its reader knows it."""
+
+    id: int
+    public_id: str
+    guarantor_name: str
+    mirrored_at: Any
+
+
+def visible(user_id: int, account_id: Any, patient_id: Any = None) -> sa.ColumnElement[bool]:
+    """The SQL condition that ``user_id`` may see rows of ``account_id`` (and ``patient_id``, where rows have one).
+
+    Without ``patient_id`` any grant on the account suffices.
+    """
+    condition = sa.and_(
+        AccessGrant.user_id == user_id,
+        AccessGrant.account_id == account_id,
+        AccessGrant.revoked_at.is_(None),
+    )
+    if patient_id is not None:
+        condition = sa.and_(
+            condition, sa.or_(AccessGrant.patient_id.is_(None), AccessGrant.patient_id == patient_id)
+        )
+    return sa.exists().where(condition)
+
+
+_COLUMNS = (Account.id, Account.public_id, Account.guarantor_name, Account.mirrored_at)
+
+
+def accounts_of(session: Session, user_id: int) -> list[VisibleAccount]:
+    """The accounts a user may see, by guarantor's name."""
+    rows = session.execute(
+        sa.select(*_COLUMNS).where(visible(user_id, Account.id)).order_by(Account.guarantor_name, Account.id)
+    )
+    return [VisibleAccount(*row) for row in rows]
+
+
+def account_for(session: Session, user_id: int, public_id: str) -> VisibleAccount:
+    """One account by its public id. Raises :class:`RecordNotFound` for unknown and foreign alike."""
+    row = session.execute(
+        sa.select(*_COLUMNS).where(Account.public_id == public_id, visible(user_id, Account.id))
+    ).first()
+    if row is None:
+        raise RecordNotFound("account")
+    return VisibleAccount(*row)
+
+
+def grant(
+    session: Session,
+    *,
+    user_id: int,
+    account_id: int,
+    relationship: Relationship,
+    patient_id: int | None = None,
+) -> None:
+    """Open an account (or one patient on it) to a user; granting twice is granting once."""
+    open_already = session.scalar(
+        sa.select(AccessGrant.id).where(
+            AccessGrant.user_id == user_id,
+            AccessGrant.account_id == account_id,
+            AccessGrant.patient_id == patient_id
+            if patient_id is not None
+            else AccessGrant.patient_id.is_(None),
+            AccessGrant.revoked_at.is_(None),
+        )
+    )
+    if open_already is None:
+        session.add(
+            AccessGrant(
+                user_id=user_id,
+                account_id=account_id,
+                patient_id=patient_id,
+                relationship=relationship,
+                granted_at=clock.now(),
+            )
+        )

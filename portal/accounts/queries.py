@@ -1,0 +1,61 @@
+"""Reading accounts for staff and for other features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import Account, Patient
+from portal.db import RecordNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as staff see it in a list."""
+
+    id: int
+    public_id: str
+    ref: str
+    guarantor_name: str
+    mirrored_at: datetime
+
+
+_COLUMNS = (Account.id, Account.public_id, Account.ref, Account.guarantor_name, Account.mirrored_at)
+
+
+def account_by_public_id(session: Session, public_id: str) -> AccountRow:
+    """Any account, for staff. Raises :class:`RecordNotFound`."""
+    row = session.execute(sa.select(*_COLUMNS).where(Account.public_id == public_id)).first()
+    if row is None:
+        raise RecordNotFound("account")
+    return AccountRow(*row)
+
+
+def account_refs(session: Session) -> dict[int, str]:
+    """Every account's back-office number by its id."""
+    return dict(session.execute(sa.select(Account.id, Account.ref)).all())
+
+
+def search_accounts(session: Session, text: str, *, limit: int = 50) -> Sequence[AccountRow]:
+    """Accounts whose number, guarantor or a patient's name contains ``text``; all of them for an empty text."""
+    query = sa.select(*_COLUMNS).order_by(Account.guarantor_name, Account.id).limit(limit)
+    for word in text.lower().split()[:6]:
+        like = f"%{word.replace('%', '').replace('_', '')}%"
+        query = query.where(
+            sa.or_(
+                sa.func.lower(Account.guarantor_name).like(like),
+                sa.func.lower(Account.ref).like(like),
+                sa.exists().where(
+                    Patient.account_id == Account.id,
+                    sa.func.lower(Patient.given_name + " " + Patient.family_name).like(like),
+                ),
+            )
+        )
+    return [AccountRow(*row) for row in session.execute(query)]
+
+
+def ref_is_free(session: Session, ref: str) -> bool:
+    """Whether no account has the number ``ref``."""
+    return session.scalar(sa.select(Account.id).where(Account.ref == ref)) is None

@@ -1,0 +1,77 @@
+"""Accounts and patients as feeds bring them."""
+
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.models import Account, Patient
+
+
+def open_account(session: Session, *, ref: str, guarantor_name: str) -> Account:
+    """The account with the back office's number ``ref``, made when it is new."""
+    account = session.scalar(sa.select(Account).where(Account.ref == ref))
+    if account is None:
+        now = clock.now()
+        account = Account(ref=ref, guarantor_name=guarantor_name, mirrored_at=now, created_at=now)
+        session.add(account)
+        session.flush()
+    return account
+
+
+def add_patient(
+    session: Session,
+    *,
+    account_id: int,
+    given_name: str,
+    family_name: str,
+    member_id: str = "",
+    born_on: date | None = None,
+) -> Patient:
+    """Put a patient on an account."""
+    patient = Patient(
+        account_id=account_id,
+        given_name=given_name,
+        family_name=family_name,
+        member_id=member_id,
+        born_on=born_on,
+    )
+    session.add(patient)
+    session.flush()
+    return patient
+
+
+def find_patient(session: Session, *, member_id: str, family_name: str, given_name: str) -> Patient | None:
+    """The patient a remittance names: by member id and name together, since a family shares a member id.
+
+    Letter case differs between payers and is ignored.
+    """
+    return session.scalar(
+        sa.select(Patient)
+        .where(
+            Patient.member_id == member_id,
+            sa.func.lower(Patient.family_name) == family_name.lower(),
+            sa.func.lower(Patient.given_name) == given_name.lower(),
+        )
+        .order_by(Patient.id)
+        .limit(1)
+    )
+
+
+def account_row(session: Session, account_id: int, *, lock: bool = False) -> Account:
+    """The account itself; with ``lock`` its row is held to the end of the transaction.
+
+    Everything that decides what is payable holds this lock (SQLite: the write lock of ``BEGIN IMMEDIATE``).
+    """
+    query = sa.select(Account).where(Account.id == account_id)
+    if lock:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one()
+
+
+def mark_mirrored(session: Session, account_id: int, at: datetime) -> None:
+    """Note how fresh the mirror of an account is: what pages show as "as of"."""
+    session.execute(
+        sa.update(Account).where(Account.id == account_id, Account.mirrored_at < at).values(mirrored_at=at)
+    )

@@ -1,0 +1,29 @@
+"""The closed lists of the mirror. Pure, so that pure modules can name them."""
+
+from enum import StrEnum
+
+
+class EntryKind(StrEnum):
+    """What moved the balance."""
+
+    CHARGE = "charge"
+    INSURER_PAYMENT = "insurer_payment"
+    ADJUSTMENT = "adjustment"
+    SHARE_MOVED = "share_moved"
+    PATIENT_PAYMENT = "patient_payment"
+
+
+class HoldReason(StrEnum):
+    """Why nobody may be asked for a line."""
+
+    SHARE_ABOVE_REMITTANCE = "share_above_remittance"
+    STAFF = "staff"
+
+
+class PostingState(StrEnum):
+    """Where a posting is on its way to the back office."""
+
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+    POSTED = "posted"
+    REJECTED = "rejected"

@@ -1,0 +1,330 @@
+"""Reading the mirror. A fixed number of queries whatever the account's size; columns, not entities."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal.accounts.access import visible
+from portal.accounts.models import Account, Patient
+from portal.billing.balance import LineState, LineSums, payable, state_of
+from portal.billing.kinds import EntryKind
+from portal.billing.models import Charge, Claim, Entry, Hold, Visit
+from portal.billing.trace import EntryRow
+from portal.db import MoneyType, RecordNotFound
+from portal.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A charge with its sums, its visit and its patient."""
+
+    charge_id: int
+    public_id: str
+    visit_id: int
+    visit_public_id: str
+    account_id: int
+    patient_name: str
+    whole_visit: bool
+    service_on: date | None
+    code: str
+    code_qualifier: str
+    modifiers: tuple[str, ...]
+    revenue_code: str
+    description: str
+    units: str
+    held: bool
+    sums: LineSums
+
+    @property
+    def state(self) -> LineState:
+        """Where the line stands."""
+        return state_of(self.sums, held=self.held)
+
+    @property
+    def payable(self) -> Money:
+        """What may be asked for now."""
+        return payable(self.sums, held=self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRow:
+    """A visit's heading."""
+
+    id: int
+    public_id: str
+    account_id: int
+    account_public_id: str
+    ref: str
+    patient_name: str
+    started_on: date | None
+    ended_on: date | None
+    provider_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisitSummary:
+    """A visit with what its lines come to, for lists."""
+
+    visit: VisitRow
+    due: Money
+    payable: Money
+    with_insurer: Money
+    on_hold: Money
+    billed: Money
+    state: LineState
+
+
+def _sum(column: Any, *, when: Any = None, sign: int = 1) -> Any:
+    value = sign * sa.type_coerce(column, sa.BigInteger)
+    if when is not None:
+        value = sa.case((when, value), else_=0)
+    return sa.type_coerce(sa.func.coalesce(sa.func.sum(value), 0), MoneyType)
+
+
+_IS_PAYMENT = Entry.kind == EntryKind.PATIENT_PAYMENT
+_IS_LINE_HELD = sa.exists().where(Hold.charge_id == Charge.id, Hold.released_at.is_(None))
+
+
+def _lines(condition: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    sums = (
+        sa.select(
+            Entry.charge_id.label("charge_id"),
+            _sum(Entry.amount, when=Entry.kind == EntryKind.CHARGE).label("billed"),
+            _sum(Entry.amount, when=Entry.kind == EntryKind.ADJUSTMENT, sign=-1).label("adjusted"),
+            _sum(Entry.amount, when=Entry.kind == EntryKind.INSURER_PAYMENT, sign=-1).label("insurer_paid"),
+            _sum(Entry.patient, when=sa.not_(_IS_PAYMENT)).label("share"),
+            _sum(Entry.patient, when=_IS_PAYMENT, sign=-1).label("paid"),
+            _sum(Entry.insurer).label("with_insurer"),
+        )
+        .join(Charge, Charge.id == Entry.charge_id)
+        .join(Visit, Visit.id == Charge.visit_id)
+        .where(condition)
+        .group_by(Entry.charge_id)
+        .subquery()
+    )
+    return (
+        sa.select(
+            Charge.id,
+            Charge.public_id,
+            Visit.id,
+            Visit.public_id,
+            Visit.account_id,
+            Patient.given_name,
+            Patient.family_name,
+            Charge.whole_visit,
+            Charge.service_on,
+            Charge.code,
+            Charge.code_qualifier,
+            Charge.modifiers,
+            Charge.revenue_code,
+            Charge.description,
+            Charge.units,
+            _IS_LINE_HELD,
+            sums.c.billed,
+            sums.c.adjusted,
+            sums.c.insurer_paid,
+            sums.c.share,
+            sums.c.paid,
+            sums.c.with_insurer,
+        )
+        .join(Visit, Visit.id == Charge.visit_id)
+        .join(Patient, Patient.id == Visit.patient_id)
+        .join(sums, sums.c.charge_id == Charge.id)
+        .where(condition)
+        # Oldest first: the order in which payments are allocated.
+        .order_by(
+            sa.func.coalesce(Charge.service_on, Visit.started_on, date(1900, 1, 1)), Visit.id, Charge.ordinal
+        )
+    )
+
+
+def _line(row: Any) -> Line:
+    return Line(
+        charge_id=row[0],
+        public_id=row[1],
+        visit_id=row[2],
+        visit_public_id=row[3],
+        account_id=row[4],
+        patient_name=f"{row[5]} {row[6]}".strip(),
+        whole_visit=row[7],
+        service_on=row[8],
+        code=row[9],
+        code_qualifier=row[10],
+        modifiers=tuple(row[11].split()),
+        revenue_code=row[12],
+        description=row[13],
+        units=row[14],
+        held=row[15],
+        sums=LineSums(*row[16:22]),
+    )
+
+
+def lines_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[Line]:
+    """An account's lines, oldest first; with ``user_id``, those this user may see."""
+    condition = Visit.account_id == account_id
+    if user_id is not None:
+        condition = sa.and_(condition, visible(user_id, Visit.account_id, Visit.patient_id))
+    return [_line(row) for row in session.execute(_lines(condition))]
+
+
+def lines_of_visit(session: Session, visit_id: int) -> list[Line]:
+    """A visit's lines, oldest first."""
+    return [_line(row) for row in session.execute(_lines(Visit.id == visit_id))]
+
+
+_VISIT = (
+    Visit.id,
+    Visit.public_id,
+    Visit.account_id,
+    Account.public_id,
+    Visit.ref,
+    Patient.given_name + " " + Patient.family_name,
+    Visit.started_on,
+    Visit.ended_on,
+    Visit.provider_name,
+)
+
+
+def _visits() -> sa.Select[*tuple[Any, ...]]:
+    return (
+        sa.select(*_VISIT)
+        .join(Patient, Patient.id == Visit.patient_id)
+        .join(Account, Account.id == Visit.account_id)
+    )
+
+
+def visit_for(session: Session, public_id: str, *, user_id: int | None) -> VisitRow:
+    """One visit by its public id; ``user_id`` None is staff. Raises :class:`RecordNotFound`."""
+    query = _visits().where(Visit.public_id == public_id)
+    if user_id is not None:
+        query = query.where(visible(user_id, Visit.account_id, Visit.patient_id))
+    row = session.execute(query).first()
+    if row is None:
+        raise RecordNotFound("visit")
+    return VisitRow(*row)
+
+
+def line_for(session: Session, public_id: str, *, user_id: int | None) -> Line:
+    """One line by its charge's public id; ``user_id`` None is staff. Raises :class:`RecordNotFound`."""
+    condition = Charge.public_id == public_id
+    if user_id is not None:
+        condition = sa.and_(condition, visible(user_id, Visit.account_id, Visit.patient_id))
+    row = session.execute(_lines(condition)).first()
+    if row is None:
+        raise RecordNotFound("charge")
+    return _line(row)
+
+
+def line_names(session: Session, charge_ids: Iterable[int]) -> dict[int, tuple[str, date | None, str]]:
+    """What to call lines (description, day, patient's name), by charge id."""
+    rows = session.execute(
+        sa.select(Charge.id, Charge.description, Charge.service_on, Patient.given_name + " " + Patient.family_name)
+        .join(Visit, Visit.id == Charge.visit_id)
+        .join(Patient, Patient.id == Visit.patient_id)
+        .where(Charge.id.in_(list(charge_ids)))
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+def visits_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[VisitSummary]:
+    """An account's visits, newest first, each with its sums (two queries)."""
+    query = _visits().where(Visit.account_id == account_id)
+    if user_id is not None:
+        query = query.where(visible(user_id, Visit.account_id, Visit.patient_id))
+    lines: dict[int, list[Line]] = {}
+    for line in lines_of_account(session, account_id, user_id=user_id):
+        lines.setdefault(line.visit_id, []).append(line)
+    rows = [VisitRow(*row) for row in session.execute(query)]
+    rows.sort(key=lambda visit: (visit.started_on or date.min, visit.id), reverse=True)
+    return [summary(visit, lines.get(visit.id, [])) for visit in rows]
+
+
+def summary(visit: VisitRow, lines: list[Line]) -> VisitSummary:
+    """What a visit's lines come to; its state is that of the line that asks most of the reader."""
+    states = {line.state for line in lines}
+    order = (LineState.PAYABLE, LineState.ON_HOLD, LineState.WITH_INSURER, LineState.CREDIT, LineState.SETTLED)
+    return VisitSummary(
+        visit=visit,
+        due=Money.total(line.sums.due for line in lines),
+        payable=Money.total(line.payable for line in lines),
+        with_insurer=Money.total(line.sums.with_insurer for line in lines),
+        on_hold=Money.total(line.sums.due for line in lines if line.state is LineState.ON_HOLD),
+        billed=Money.total(line.sums.billed for line in lines),
+        state=next((state for state in order if state in states), LineState.SETTLED),
+    )
+
+
+def entries_of_visit(session: Session, visit_id: int) -> list[EntryRow]:
+    """A visit's entries in the order they were written, with their sources' names."""
+    return _entries(session, Charge.visit_id == visit_id)
+
+
+def entries_of_charge(session: Session, charge_id: int) -> list[EntryRow]:
+    """One line's entries in the order they were written, with their sources' names."""
+    return _entries(session, Entry.charge_id == charge_id)
+
+
+def _entries(session: Session, condition: sa.ColumnElement[bool]) -> list[EntryRow]:
+    rows: Any = session.execute(
+        sa.select(
+            Entry.charge_id,
+            Entry.kind,
+            Entry.amount,
+            Entry.insurer,
+            Entry.patient,
+            Entry.stated,
+            Entry.group_code,
+            Entry.reason_code,
+            Entry.remark_codes,
+            Entry.effective_on,
+            Entry.source,
+            Entry.source_id,
+            sa.func.coalesce(Claim.payer_name, ""),
+            sa.func.coalesce(Claim.payer_claim_ref, ""),
+            sa.func.coalesce(Claim.trace_number, ""),
+            sa.func.coalesce(Claim.file_name, ""),
+        )
+        .join(Charge, Charge.id == Entry.charge_id)
+        .join(Claim, Claim.id == Entry.claim_id, isouter=True)
+        .where(condition)
+        .order_by(Entry.id)
+    )
+    return [EntryRow(*(*row[:8], tuple(row[8].split()), *row[9:])) for row in rows]
+
+
+def mirror_balances(session: Session) -> dict[int, tuple[Money, Money]]:
+    """Each account's (insurer, patient) balance in the mirror, for reconciling."""
+    rows = session.execute(
+        sa.select(Entry.account_id, _sum(Entry.insurer), _sum(Entry.patient)).group_by(Entry.account_id)
+    )
+    return {account_id: (insurer, patient) for account_id, insurer, patient in rows}
+
+
+def visit_refs(session: Session, charge_ids: Iterable[int]) -> dict[int, str]:
+    """The back office's visit number of each charge, by charge id."""
+    rows = session.execute(
+        sa.select(Charge.id, Visit.ref)
+        .join(Visit, Visit.id == Charge.visit_id)
+        .where(Charge.id.in_(list(charge_ids)))
+    )
+    return dict(rows.all())
+
+
+def find_visit(session: Session, *, ref: str, family_name: str, given_name: str) -> tuple[int, int] | None:
+    """The (account, patient) ids of the visit with the back office's number ``ref``, where the name agrees."""
+    row = session.execute(
+        sa.select(Visit.account_id, Visit.patient_id)
+        .join(Patient, Patient.id == Visit.patient_id)
+        .where(
+            Visit.ref == ref,
+            sa.func.lower(Patient.family_name) == family_name.lower(),
+            sa.func.lower(Patient.given_name) == given_name.lower(),
+        )
+        .order_by(Visit.id)
+        .limit(1)
+    ).first()
+    return None if row is None else (row[0], row[1])

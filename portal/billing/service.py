@@ -1,0 +1,222 @@
+"""Writing the mirror: entries, holds and postings. Each function works in the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.audit.service import record
+from portal.audit.tags import Tag
+from portal.billing.kinds import EntryKind, HoldReason, PostingState
+from portal.billing.models import Charge, Claim, Entry, Hold, Posting, Visit
+from portal.db import RecordNotFound
+from portal.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to write: its effect on both buckets, and where it comes from."""
+
+    account_id: int
+    charge_id: int
+    kind: EntryKind
+    insurer: Money
+    patient: Money
+    source: str
+    source_id: str
+    stated: Money | None = None
+    claim_id: int | None = None
+    group_code: str = ""
+    reason_code: str = ""
+    remarks: Sequence[str] = ()
+    effective_on: date | None = None
+    revision: int = 1
+
+
+def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
+    """Append entries; those that are there already (same source, id and revision) change nothing.
+
+    Returns how many were new. The database refuses a CO entry with a patient's side.
+    """
+    wanted = list(entries)
+    known = {
+        tuple(row)
+        for row in session.execute(
+            sa.select(Entry.source, Entry.source_id, Entry.revision).where(
+                Entry.source_id.in_([entry.source_id for entry in wanted])
+            )
+        )
+    }
+    now, written = clock.now(), 0
+    for entry in wanted:
+        if (entry.source, entry.source_id, entry.revision) in known:
+            continue
+        amount = entry.insurer + entry.patient
+        session.add(
+            Entry(
+                account_id=entry.account_id,
+                charge_id=entry.charge_id,
+                claim_id=entry.claim_id,
+                kind=entry.kind,
+                amount=amount,
+                insurer=entry.insurer,
+                patient=entry.patient,
+                stated=amount if entry.stated is None else entry.stated,
+                group_code=entry.group_code,
+                reason_code=entry.reason_code,
+                remark_codes=" ".join(entry.remarks)[:120],
+                effective_on=entry.effective_on,
+                source=entry.source,
+                source_id=entry.source_id,
+                revision=entry.revision,
+                created_at=now,
+            )
+        )
+        written += 1
+    session.flush()
+    return written
+
+
+def visit_of(
+    session: Session,
+    *,
+    account_id: int,
+    patient_id: int,
+    ref: str,
+    started_on: date | None,
+    ended_on: date | None,
+    provider_name: str,
+) -> Visit:
+    """The visit with the back office's number ``ref`` on an account, made when it is new."""
+    visit = session.scalar(sa.select(Visit).where(Visit.account_id == account_id, Visit.ref == ref))
+    if visit is None:
+        visit = Visit(
+            account_id=account_id,
+            patient_id=patient_id,
+            ref=ref,
+            started_on=started_on,
+            ended_on=ended_on,
+            provider_name=provider_name,
+        )
+        session.add(visit)
+        session.flush()
+    return visit
+
+
+def charges_of(session: Session, visit_id: int) -> list[Charge]:
+    """A visit's charges in their order, to be matched with a payer's lines."""
+    return list(session.scalars(sa.select(Charge).where(Charge.visit_id == visit_id).order_by(Charge.ordinal)))
+
+
+def add_charge(session: Session, *, visit_id: int, ordinal: int, billed: Money, **facts: Any) -> Charge:
+    """Put a line on a visit. ``facts`` are the columns of :class:`Charge`."""
+    charge = Charge(visit_id=visit_id, ordinal=ordinal, billed=billed, **facts)
+    session.add(charge)
+    session.flush()
+    return charge
+
+
+def add_claim(session: Session, **facts: Any) -> Claim | None:
+    """Note a payer's decision; None when its ``source_key`` is known. ``facts`` are the columns of :class:`Claim`."""
+    if session.scalar(sa.select(Claim.id).where(Claim.source_key == facts["source_key"])) is not None:
+        return None
+    claim = Claim(loaded_at=clock.now(), **facts)
+    session.add(claim)
+    session.flush()
+    return claim
+
+
+def decided_charges(session: Session, charge_ids: Iterable[int]) -> set[int]:
+    """Those of the lines on which a payer has decided anything."""
+    rows = session.scalars(
+        sa.select(Entry.charge_id)
+        .where(
+            Entry.charge_id.in_(list(charge_ids)),
+            Entry.kind.not_in([EntryKind.CHARGE, EntryKind.PATIENT_PAYMENT]),
+        )
+        .distinct()
+    )
+    return set(rows)
+
+
+def bucket_sums(session: Session, charge_ids: Iterable[int]) -> dict[int, tuple[Money, Money]]:
+    """What stands in each line's insurer and patient buckets, patient payments left out."""
+    rows = session.execute(
+        sa.select(Entry.charge_id, sa.func.sum(Entry.insurer), sa.func.sum(Entry.patient))
+        .where(Entry.charge_id.in_(list(charge_ids)), Entry.kind != EntryKind.PATIENT_PAYMENT)
+        .group_by(Entry.charge_id)
+    )
+    return {charge_id: (insurer, patient) for charge_id, insurer, patient in rows}
+
+
+def place_hold(
+    session: Session, *, charge_id: int, reason: HoldReason, account_id: int, actor_user_id: int | None = None
+) -> bool:
+    """Stop asking for a line; False when it is held for that reason already."""
+    held = session.scalar(
+        sa.select(Hold.id).where(
+            Hold.charge_id == charge_id, Hold.reason == reason, Hold.released_at.is_(None)
+        )
+    )
+    if held is not None:
+        return False
+    session.add(Hold(charge_id=charge_id, reason=reason, placed_at=clock.now()))
+    record(
+        session,
+        Tag.HOLD_PLACED,
+        actor_user_id=actor_user_id,
+        account_id=account_id,
+        reason=reason.value,
+        charge=charge_id,
+    )
+    return True
+
+
+def release_holds(session: Session, *, charge_id: int, account_id: int, actor_user_id: int, note: str) -> None:
+    """Ask for a line again after somebody has looked; ``note`` says what they found. Raises RecordNotFound."""
+    released = session.execute(
+        sa.update(Hold)
+        .where(Hold.charge_id == charge_id, Hold.released_at.is_(None))
+        .values(released_at=clock.now(), released_by=actor_user_id, release_note=note)
+        .returning(Hold.id)
+    ).all()
+    if not released:
+        raise RecordNotFound("hold")
+    record(session, Tag.HOLD_RELEASED, actor_user_id=actor_user_id, account_id=account_id, charge=charge_id)
+
+
+def queue_posting(
+    session: Session,
+    *,
+    key: str,
+    account_id: int,
+    kind: str,
+    amount: Money,
+    effective_on: date,
+    lines: list[tuple[str, Money]],
+) -> None:
+    """Tell the back office about money, in the transaction that took it.
+
+    ``lines`` are (visit ref, amount); they sum to ``amount``. ``key`` is 32 letters and digits (some ledgers take
+    no more), the same for ever.
+    """
+    if Money.total(part for _ref, part in lines) != amount:
+        raise ValueError("the posting's lines do not sum to its amount")
+    now = clock.now()
+    session.add(
+        Posting(
+            key=key,
+            account_id=account_id,
+            kind=kind,
+            amount=amount,
+            effective_on=effective_on,
+            lines=[{"visit_ref": ref, "cents": part.cents} for ref, part in lines],
+            state=PostingState.WAITING,
+            created_at=now,
+            next_try_at=now,
+        )
+    )

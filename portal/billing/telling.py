@@ -1,0 +1,99 @@
+"""A line's entries in plain words: what the visit page and the trace say of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from portal.billing.kinds import EntryKind
+from portal.billing.queries import Line
+from portal.billing.trace import EntryRow, Step, Trace
+from portal.explanations.compose import AdjustmentFact, Explanation, explain, explain_line
+from portal.explanations.services import service_category
+from portal.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class VisitLine:
+    """A line with everything the visit page says about it."""
+
+    line: Line
+    explanations: Sequence[Explanation]
+    category: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhyStep:
+    """One step of "why do I owe this" in words."""
+
+    step: Step
+    title: str
+    detail: str
+    source: str
+
+
+def visit_lines(lines: Iterable[Line], entries: Iterable[EntryRow], *, language: str) -> list[VisitLine]:
+    """Each line with its adjustments explained."""
+    by_charge: dict[int, list[EntryRow]] = {}
+    for entry in entries:
+        by_charge.setdefault(entry.charge_id, []).append(entry)
+    return [
+        VisitLine(
+            line=line,
+            explanations=explain_line(_facts(by_charge.get(line.charge_id, [])), language=language),
+            category=service_category(line.code, line.code_qualifier, line.revenue_code, language),
+        )
+        for line in lines
+    ]
+
+
+def _fact(entry: EntryRow) -> AdjustmentFact:
+    return AdjustmentFact(entry.group_code, entry.reason_code, entry.stated, entry.payer_name, entry.remarks)
+
+
+def _facts(entries: Iterable[EntryRow]) -> list[AdjustmentFact]:
+    return [_fact(entry) for entry in entries if entry.reason_code]
+
+
+def why_steps(trace: Trace, *, language: str) -> list[WhyStep]:
+    """The trace's steps, each with a title, an explanation and the record it came from."""
+    facts = _facts(step.entry for step in trace.steps)
+    return [_why(step, facts, language) for step in trace.steps]
+
+
+def _why(step: Step, facts: Sequence[AdjustmentFact], language: str) -> WhyStep:
+    entry = step.entry
+    payer = entry.payer_name or _("your insurer")
+    if entry.reason_code:
+        told = explain(_fact(entry), siblings=facts, language=language)
+        return WhyStep(step, told.title, f"{told.what} {told.bill}".strip(), _source(entry))
+    if entry.kind is EntryKind.CHARGE:
+        title, detail = _("Billed"), _("What the clinic charged for this service.")
+    elif entry.kind is EntryKind.INSURER_PAYMENT and entry.insurer > Money.zero():
+        title, detail = _("%(payer)s took a payment back", payer=payer), _("Your insurer undid an earlier payment.")
+    elif entry.kind is EntryKind.INSURER_PAYMENT:
+        title, detail = _("%(payer)s paid", payer=payer), _("What your insurer paid the clinic.")
+    elif entry.kind is EntryKind.SHARE_MOVED:
+        title = _("%(payer)s took this up", payer=payer)
+        detail = _("Another insurer looked at the part that was yours before.")
+    else:
+        title, detail = _("You paid"), _("Your payment. Thank you.")
+    return WhyStep(step, title, detail, _source(entry))
+
+
+def _source(entry: EntryRow) -> str:
+    """The record an entry came from, as somebody could quote it on the telephone."""
+    if entry.source == "payment":
+        return _("Your payment, reference %(reference)s", reference=_reference(entry.source_id))
+    parts = [
+        _("Remittance from %(payer)s", payer=entry.payer_name or "?"),
+        _("payment number %(number)s", number=entry.trace_number) if entry.trace_number else "",
+        _("claim %(claim)s", claim=entry.payer_claim_ref) if entry.payer_claim_ref else "",
+        _("file %(name)s", name=entry.file_name) if entry.file_name else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _reference(source_id: str) -> str:
+    """The reference on a receipt: the payment's public id is what stands before the slash."""
+    return f"{source_id[:4]}-{source_id[4:8]}".upper()
