@@ -1,0 +1,55 @@
+"""What can be in the way of paying, as facts."""
+
+from portal.money import Money
+
+
+class NothingToPay(Exception):
+    """No line of the account may be asked for now."""
+
+
+class AmountNotPositive(Exception):
+    """Zero or less was offered."""
+
+
+class AmountAboveBalance(Exception):
+    """More was offered than may be asked for now."""
+
+    def __init__(self, most: Money) -> None:
+        self.most = most
+        super().__init__(str(most))
+
+
+class AmountBelowMinimum(Exception):
+    """Less than a card payment can be."""
+
+    def __init__(self, least: Money) -> None:
+        self.least = least
+        super().__init__(str(least))
+
+
+class LineNotPayable(Exception):
+    """A chosen line is paid, held, still with the insurer, or not the chooser's."""
+
+
+class AnotherPaymentRuns(Exception):
+    """An earlier payment of this account can't be set aside now."""
+
+
+class StripeUnreachable(Exception):
+    """Stripe did not answer, or not in time: whether it acted is unknown."""
+
+
+class StripeRefused(Exception):
+    """Stripe answered that it will not do this; ``code`` is its error code."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+class BadSignature(Exception):
+    """A webhook that Stripe did not sign, or signed at another time."""
+
+
+class IntentMismatch(Exception):
+    """Stripe's object is not the one this payment made: somebody must look."""

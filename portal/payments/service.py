@@ -1,0 +1,403 @@
+"""Paying: row first, network second, and one settle.
+
+How one payment goes:
+
+1. :func:`start_payment` holds the account, decides what is payable, writes the :class:`Payment` and commits.
+2. :func:`prepare` asks Stripe for the intent, with the row's id as the idempotency key. A lost answer is asked for
+   again with the same key, or, once Stripe may have forgotten the key, looked up before anything is sent again.
+3. The patient confirms in the browser, with Stripe.
+4. The return page, the webhook's job and the sweep all call :func:`refresh`, which fetches the intent and hands it
+   to :func:`settle`: the only place where a payment becomes paid.
+
+No transaction is open while Stripe is asked. Any of these steps may die and be done again.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.service import account_row
+from portal.audit.service import record
+from portal.audit.tags import Tag
+from portal.billing.kinds import EntryKind
+from portal.billing.queries import lines_of_account, visit_refs
+from portal.billing.service import NewEntry, queue_posting, write_entries
+from portal.money import Money
+from portal.payments import emails
+from portal.payments.allocate import Part, Payable, allocate_amount, allocate_lines
+from portal.payments.errors import (
+    AmountAboveBalance,
+    AmountBelowMinimum,
+    AnotherPaymentRuns,
+    IntentMismatch,
+    StripeRefused,
+)
+from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
+from portal.payments.models import Allocation, Payment, StripeCustomer
+from portal.payments.queries import reserved
+from portal.payments.state import FINAL, OPEN, PaymentState, may_move, of_stripe
+
+log = structlog.get_logger(__name__)
+
+#: Stripe keeps idempotency keys for at least 24 h (https://docs.stripe.com/api/idempotent_requests); an hour is
+#: left for clocks and slow answers.
+KEY_GOOD_FOR = timedelta(hours=23)
+#: An intent that nobody confirmed for so long is closed: its amount is a day old.
+ABANDONED_AFTER = timedelta(hours=24)
+
+
+def payable_lines(session: Session, account_id: int, *, user_id: int) -> list[Payable]:
+    """What a user may pay on an account now, oldest first: payable, less what payments on their way hold."""
+    held = reserved(session, account_id)
+    lines = []
+    for line in lines_of_account(session, account_id, user_id=user_id):
+        left = line.payable - held.get(line.charge_id, Money.zero())
+        if left > Money.zero():
+            lines.append(Payable(line.charge_id, left))
+    return lines
+
+
+def start_payment(
+    session: Session,
+    gateway: StripeGateway,
+    *,
+    account_id: int,
+    user_id: int,
+    amount: Money | None = None,
+    charge_ids: Collection[int] | None = None,
+) -> Payment:
+    """Write down an attempt to pay ``amount``, or the lines ``charge_ids``, or (both None) all that is payable.
+
+    Commits. An open attempt of the account for exactly the same parts is taken up again; any other is closed at
+    Stripe first, so that two tabs can't both pay. Raises :class:`NothingToPay`, :class:`AmountNotPositive`,
+    :class:`AmountAboveBalance`, :class:`AmountBelowMinimum`, :class:`LineNotPayable`,
+    :class:`AnotherPaymentRuns` and, when the earlier attempt can't be closed, :class:`StripeUnreachable`.
+    """
+    for _turn in range(4):
+        account_row(session, account_id, lock=True)
+        lines = payable_lines(session, account_id, user_id=user_id)
+        parts = _choose(lines, amount, charge_ids)
+        total = Money.total(part.amount for part in parts)
+        if total < MINIMUM:
+            raise AmountBelowMinimum(MINIMUM)
+        if total > MAXIMUM:
+            raise AmountAboveBalance(MAXIMUM)
+        earlier = session.scalar(
+            sa.select(Payment).where(Payment.account_id == account_id, Payment.state.in_(sorted(OPEN)))
+        )
+        if earlier is None:
+            try:
+                return _write_attempt(session, account_id=account_id, user_id=user_id, total=total, parts=parts)
+            except IntegrityError:  # somebody else's attempt came first on a database without the lock
+                session.rollback()
+                continue
+        if earlier.user_id == user_id and _parts_of(session, earlier.id) == sorted(parts, key=_by_charge):
+            session.commit()
+            return earlier
+        earlier_id = earlier.id
+        session.commit()
+        close(session, gateway, payment_id=earlier_id)
+    raise AnotherPaymentRuns
+
+
+def _choose(lines: Sequence[Payable], amount: Money | None, charge_ids: Collection[int] | None) -> list[Part]:
+    if charge_ids is not None:
+        return allocate_lines(charge_ids, lines)
+    return allocate_amount(Money.total(line.amount for line in lines) if amount is None else amount, lines)
+
+
+def _by_charge(part: Part) -> int:
+    return part.charge_id
+
+
+def _parts_of(session: Session, payment_id: int) -> list[Part]:
+    rows = session.execute(
+        sa.select(Allocation.charge_id, Allocation.amount).where(Allocation.payment_id == payment_id)
+    )
+    return sorted((Part(*row) for row in rows), key=_by_charge)
+
+
+def _write_attempt(
+    session: Session, *, account_id: int, user_id: int, total: Money, parts: Sequence[Part]
+) -> Payment:
+    now = clock.now()
+    payment = Payment(
+        account_id=account_id,
+        user_id=user_id,
+        amount=total,
+        currency=total.currency,
+        state=PaymentState.CREATED,
+        created_at=now,
+        checked_at=now,
+    )
+    session.add(payment)
+    session.flush()
+    session.add_all(
+        Allocation(payment_id=payment.id, charge_id=part.charge_id, amount=part.amount) for part in parts
+    )
+    record(
+        session,
+        Tag.PAYMENT_STARTED,
+        actor_user_id=user_id,
+        account_id=account_id,
+        subject=payment.public_id,
+        cents=total.cents,
+    )
+    session.commit()
+    return payment
+
+
+def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
+    """See to it that Stripe has the attempt's intent, and settle whatever it says.
+
+    Raises :class:`StripeUnreachable`, :class:`StripeRefused`; asking again later is safe.
+    """
+    payment = _payment(session, payment_id)
+    if payment.stripe_intent_id is not None:
+        session.commit()
+        return refresh(session, gateway, payment_id=payment_id)
+    customer_id = _customer(session, gateway, account_id=payment.account_id)
+    intent = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id)
+    settle(session, payment_id=payment_id, intent=intent)
+    return intent
+
+
+def _create_or_find(
+    session: Session, gateway: StripeGateway, *, payment_id: int, customer_id: str
+) -> Intent:
+    payment = _payment(session, payment_id)
+    now = clock.now()
+    attempt_id, amount, asked_at = payment.public_id, payment.amount, payment.requested_at
+    if asked_at is None:
+        payment.requested_at = now
+    session.commit()
+    if asked_at is not None and now - asked_at > KEY_GOOD_FOR:
+        found = gateway.find_intent(customer_id=customer_id, attempt_id=attempt_id)
+        if found is not None:
+            return found
+        # Stripe has none after more than a day: the first request never arrived, and its key starts anew.
+        session.execute(sa.update(Payment).where(Payment.id == payment_id).values(requested_at=now))
+        session.commit()
+    return gateway.create_intent(attempt_id=attempt_id, amount=amount, customer_id=customer_id)
+
+
+def _customer(session: Session, gateway: StripeGateway, *, account_id: int) -> str:
+    row = session.get(StripeCustomer, account_id)
+    if row is None:
+        row = StripeCustomer(account_id=account_id, created_at=clock.now())
+        session.add(row)
+        try:
+            session.commit()
+        except IntegrityError:
+            session.rollback()
+            row = session.get_one(StripeCustomer, account_id)
+    key, known = row.key, row.customer_id
+    session.commit()
+    if known is not None:
+        return known
+    customer_id = gateway.create_customer(account_key=key)
+    session.execute(
+        sa.update(StripeCustomer)
+        .where(StripeCustomer.account_id == account_id, StripeCustomer.customer_id.is_(None))
+        .values(customer_id=customer_id)
+    )
+    session.commit()
+    return session.execute(
+        sa.select(StripeCustomer.customer_id).where(StripeCustomer.account_id == account_id)
+    ).scalar_one() or customer_id
+
+
+def refresh(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
+    """Fetch the attempt's intent and settle what it says. Raises :class:`StripeUnreachable`."""
+    payment = _payment(session, payment_id)
+    intent_id, state = payment.stripe_intent_id, payment.state
+    session.commit()
+    if intent_id is None:
+        return prepare(session, gateway, payment_id=payment_id)
+    intent = gateway.retrieve_intent(intent_id)
+    if state is PaymentState.PROCESSING and intent.status == "requires_payment_method":
+        # The money did not arrive. Trying again is a new attempt, so this intent must not be payable any more.
+        intent = gateway.cancel_intent(intent_id)
+    settle(session, payment_id=payment_id, intent=intent)
+    return intent
+
+
+def close(session: Session, gateway: StripeGateway, *, payment_id: int) -> PaymentState:
+    """Make an open attempt unpayable, or settle it when it was paid meanwhile; returns where it stands then.
+
+    Raises :class:`StripeUnreachable`: then it may still be payable, and nothing else may be started.
+    """
+    payment = account_locked_payment(session, payment_id)
+    if payment.state not in OPEN:
+        session.commit()
+        return payment.state
+    if payment.stripe_intent_id is None and payment.requested_at is None:
+        _cancel_row(session, payment)
+        session.commit()
+        return PaymentState.CANCELED
+    intent_id, account_id = payment.stripe_intent_id, payment.account_id
+    session.commit()
+    if intent_id is None:
+        # Stripe was asked and the answer was lost: learn what it made before closing it.
+        customer_id = _customer(session, gateway, account_id=account_id)
+        intent_id = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id).id
+    return settle(session, payment_id=payment_id, intent=gateway.cancel_intent(intent_id))
+
+
+def _payment(session: Session, payment_id: int) -> Payment:
+    return session.scalars(
+        sa.select(Payment).where(Payment.id == payment_id).execution_options(populate_existing=True)
+    ).one()
+
+
+def account_locked_payment(session: Session, payment_id: int) -> Payment:
+    """The payment, with its account's row and its own held to the end of the transaction (always in that order)."""
+    account_id = session.execute(sa.select(Payment.account_id).where(Payment.id == payment_id)).scalar_one()
+    account_row(session, account_id, lock=True)
+    return session.scalars(
+        sa.select(Payment)
+        .where(Payment.id == payment_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState:
+    """Project Stripe's intent onto the payment, under the account's lock; commits.
+
+    Called any number of times, by anybody, with any age of intent, it books a success once: entries, the posting to
+    the back office, the receipt and the audit mark are one commit. Raises :class:`IntentMismatch` when the intent
+    is not this payment's or took another amount; nothing is booked then and the audit trail says so.
+    """
+    payment = account_locked_payment(session, payment_id)
+    now = clock.now()
+    new = of_stripe(intent.status)
+    wrong = (
+        intent.attempt_id != payment.public_id
+        or intent.amount != payment.amount
+        or payment.stripe_intent_id not in (None, intent.id)
+        or (new is PaymentState.SUCCEEDED and intent.received != payment.amount)
+    )
+    if wrong:
+        record(session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
+        session.commit()
+        log.error("payment.mismatch", payment=payment.public_id)
+        raise IntentMismatch(payment.public_id)
+    payment.checked_at = now
+    if payment.stripe_intent_id is None and payment.state not in FINAL:
+        payment.stripe_intent_id = intent.id
+    if intent.failure_code and intent.failure_code != payment.failure_code and new is not PaymentState.SUCCEEDED:
+        payment.failure_code = intent.failure_code[:60]
+        record(
+            session,
+            Tag.PAYMENT_FAILED,
+            account_id=payment.account_id,
+            subject=payment.public_id,
+            code=payment.failure_code,
+        )
+    if new is not payment.state and may_move(payment.state, new):
+        payment.state = new
+        if new is PaymentState.SUCCEEDED:
+            _book(session, payment, intent, now)
+        elif new is PaymentState.CANCELED:
+            record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
+    elif new is not payment.state and not (payment.state in FINAL and new in OPEN):
+        # An older answer that arrives late is nothing; Stripe contradicting a final state is.
+        record(session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
+        log.error("payment.contradicted", payment=payment.public_id, ours=payment.state, stripes=intent.status)
+    state = payment.state
+    session.commit()
+    if state is PaymentState.SUCCEEDED:
+        emails.wake_after_success()
+    return state
+
+
+def _cancel_row(session: Session, payment: Payment) -> None:
+    payment.state = PaymentState.CANCELED
+    record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
+
+
+def _book(session: Session, payment: Payment, intent: Intent, now: datetime) -> None:
+    """A payment succeeded: everything that follows from it, in the settling transaction."""
+    payment.settled_at = now
+    payment.stripe_charge_id = intent.charge_id or None
+    payment.method = intent.method[:40]
+    payment.failure_code = ""
+    parts = _parts_of(session, payment.id)
+    on = now.date()
+    write_entries(
+        session,
+        [
+            NewEntry(
+                account_id=payment.account_id,
+                charge_id=part.charge_id,
+                kind=EntryKind.PATIENT_PAYMENT,
+                insurer=Money.zero(),
+                patient=-part.amount,
+                source="payment",
+                source_id=f"{payment.public_id}/{part.charge_id}",
+                effective_on=on,
+            )
+            for part in parts
+        ],
+    )
+    refs = visit_refs(session, [part.charge_id for part in parts])
+    by_visit: dict[str, Money] = {}
+    for part in parts:
+        ref = refs[part.charge_id]
+        by_visit[ref] = by_visit.get(ref, Money.zero()) + part.amount
+    queue_posting(
+        session,
+        key=payment.public_id,
+        account_id=payment.account_id,
+        kind="patient_payment",
+        amount=payment.amount,
+        effective_on=on,
+        lines=sorted(by_visit.items()),
+    )
+    emails.queue_receipt(session, payment)
+    record(
+        session,
+        Tag.PAYMENT_SUCCEEDED,
+        actor_user_id=payment.user_id,
+        account_id=payment.account_id,
+        subject=payment.public_id,
+        cents=payment.amount.cents,
+    )
+
+
+def sweep(session: Session, gateway: StripeGateway, *, older_than: timedelta) -> int:
+    """Look again at attempts that nobody has looked at for ``older_than``; close the abandoned ones.
+
+    Makes up for lost webhooks, dead workers and closed browsers. Returns how many were looked at.
+    """
+    done = 0
+    while True:
+        now = clock.now()
+        row = session.execute(
+            sa.select(Payment.id, Payment.created_at, Payment.state)
+            .where(Payment.state.not_in(sorted(FINAL)), Payment.checked_at < now - older_than)
+            .order_by(Payment.checked_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).first()
+        if row is None:
+            session.commit()
+            return done
+        # Claimed by its own time: another worker, or this one after dying, comes back to it a sweep later.
+        session.execute(sa.update(Payment).where(Payment.id == row.id).values(checked_at=now))
+        session.commit()
+        try:
+            if row.state in OPEN and now - row.created_at > ABANDONED_AFTER:
+                close(session, gateway, payment_id=row.id)
+            elif row.state is not PaymentState.CREATED:
+                refresh(session, gateway, payment_id=row.id)
+        except (IntentMismatch, StripeRefused) as error:
+            session.rollback()
+            log.error("payment.sweep_failed", payment=row.id, error=type(error).__name__)
+        done += 1
