@@ -1,0 +1,209 @@
+"""The embedded back office as the port sees it, and what its own side does with a remittance."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.db import MoneyType
+from portal.ledger.adapters.embedded.models import Book, LedgerLine, LedgerTransaction, ServiceItem
+from portal.ledger.port import Outcome, PostingAnswer, PostingRequest, Snapshot
+from portal.money import Money
+
+_PORTAL = "patient_payment"
+
+
+class UnbalancedPosting(ValueError):
+    """Debits and credits differ; nothing was written."""
+
+
+def post(
+    session: Session,
+    *,
+    key: str,
+    kind: str,
+    effective_on: date,
+    account_ref: str,
+    lines: Iterable[tuple[Book, str, Money]],
+) -> LedgerTransaction:
+    """Write one balanced transaction in the caller's transaction; ``lines`` are (book, visit ref, debit).
+
+    Raises :class:`UnbalancedPosting`; a known ``key`` fails at the database's unique constraint.
+    """
+    kept = [line for line in lines if line[2]]
+    if Money.total(amount for _book, _ref, amount in kept):
+        raise UnbalancedPosting(key)
+    transaction = LedgerTransaction(
+        key=key,
+        digest=_digest(kind, account_ref, [(book.value, ref, amount.cents) for book, ref, amount in kept]),
+        kind=kind,
+        effective_on=effective_on,
+        posted_at=clock.now(),
+    )
+    session.add(transaction)
+    session.flush()
+    session.add_all(
+        LedgerLine(
+            transaction_id=transaction.id, book=book, account_ref=account_ref, visit_ref=ref, amount=amount
+        )
+        for book, ref, amount in kept
+    )
+    return transaction
+
+
+def _digest(kind: str, account_ref: str, lines: list[tuple[str, str, int]]) -> str:
+    return hashlib.sha256(json.dumps([kind, account_ref, sorted(lines)]).encode()).hexdigest()
+
+
+def record_claim(
+    session: Session,
+    *,
+    key: str,
+    account_ref: str,
+    visit_ref: str,
+    effective_on: date,
+    billed: Money,
+    insurer_paid: Money,
+    contractual: Money,
+    other: Money,
+    share: Money,
+) -> None:
+    """Post a payer's decision: what the back office's own clerk would enter from the remittance's totals.
+
+    All amounts are as the payer wrote them (a reversal's are negative); ``billed`` is what was not in the books yet.
+    """
+    receivable = billed - insurer_paid - contractual - other - share
+    post(
+        session,
+        key=key,
+        kind="remittance",
+        effective_on=effective_on,
+        account_ref=account_ref,
+        lines=[
+            (Book.REVENUE, visit_ref, -billed),
+            (Book.INSURER_CASH, visit_ref, insurer_paid),
+            (Book.CONTRACTUAL_ALLOWANCE, visit_ref, contractual),
+            (Book.OTHER_ADJUSTMENT, visit_ref, other),
+            (Book.PATIENT_RECEIVABLE, visit_ref, share),
+            (Book.INSURER_RECEIVABLE, visit_ref, receivable),
+        ],
+    )
+
+
+def describe(session: Session, codes: Iterable[str]) -> dict[str, str]:
+    """The clinic's own wording for the codes it bills, by code."""
+    rows = session.execute(
+        sa.select(ServiceItem.code, ServiceItem.description).where(ServiceItem.code.in_(list(codes)))
+    )
+    return dict(rows.all())
+
+
+def load_service_items(session: Session, items: Mapping[str, str]) -> None:
+    """Take the clinic's wordings in; a code that is there gets the new one."""
+    for code, description in items.items():
+        item = session.get(ServiceItem, code)
+        if item is None:
+            session.add(ServiceItem(code=code, description=description))
+        else:
+            item.description = description
+
+
+class EmbeddedLedger:
+    """The port onto the embedded books. Each call is a transaction of its own, as with a system elsewhere."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def push(self, posting: PostingRequest) -> PostingAnswer:
+        """Debit card clearing, credit the patient's receivable, visit by visit."""
+        session = self._session
+        lines = [(Book.CARD_CLEARING, "", posting.amount)] + [
+            (Book.PATIENT_RECEIVABLE, part.visit_ref, -part.amount) for part in posting.parts
+        ]
+        try:
+            transaction = post(
+                session,
+                key=posting.key,
+                kind=posting.kind,
+                effective_on=posting.effective_on,
+                account_ref=posting.account_ref,
+                lines=lines,
+            )
+            ref = str(transaction.id)
+            session.commit()
+        except UnbalancedPosting:
+            session.rollback()
+            return PostingAnswer(Outcome.REJECTED, reason="debits and credits differ")
+        except IntegrityError:
+            session.rollback()
+            known = self._known(posting.key)
+            wanted = _digest(
+                posting.kind,
+                posting.account_ref,
+                [(book.value, ref, amount.cents) for book, ref, amount in lines if amount],
+            )
+            if known is None or known[1] != wanted:
+                return PostingAnswer(Outcome.REJECTED, reason="the key is taken by another posting")
+            return PostingAnswer(Outcome.DUPLICATE, ref=known[0])
+        return PostingAnswer(Outcome.POSTED, ref=ref)
+
+    def _known(self, key: str) -> tuple[str, str] | None:
+        row = self._session.execute(
+            sa.select(LedgerTransaction.id, LedgerTransaction.digest).where(LedgerTransaction.key == key)
+        ).first()
+        self._session.commit()
+        return None if row is None else (str(row.id), row.digest)
+
+    def lookup(self, key: str) -> PostingAnswer | None:
+        """What is under a key."""
+        known = self._known(key)
+        return None if known is None else PostingAnswer(Outcome.POSTED, ref=known[0])
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Every account's receivables."""
+        sums: dict[str, dict[Book, Money]] = {}
+        rows = self._session.execute(
+            sa.select(
+                LedgerLine.account_ref,
+                LedgerLine.book,
+                sa.type_coerce(sa.func.sum(LedgerLine.amount), MoneyType),
+            )
+            .where(LedgerLine.book.in_([Book.INSURER_RECEIVABLE, Book.PATIENT_RECEIVABLE]))
+            .group_by(LedgerLine.account_ref, LedgerLine.book)
+        )
+        for ref, book, amount in rows:
+            sums.setdefault(ref, {})[book] = amount
+        zero = Money.zero()
+        return {
+            ref: Snapshot(books.get(Book.INSURER_RECEIVABLE, zero), books.get(Book.PATIENT_RECEIVABLE, zero))
+            for ref, books in sums.items()
+        }
+
+    def received(self) -> dict[str, Money]:
+        """What came in under the portal's keys."""
+        rows = self._session.execute(
+            sa.select(LedgerTransaction.key, sa.type_coerce(sa.func.sum(LedgerLine.amount), MoneyType))
+            .join(LedgerLine, LedgerLine.transaction_id == LedgerTransaction.id)
+            .where(LedgerTransaction.kind == _PORTAL, LedgerLine.book == Book.CARD_CLEARING)
+            .group_by(LedgerTransaction.key)
+        )
+        return dict(rows.all())
+
+    def as_of(self) -> datetime:
+        """The books are in this database: now."""
+        return clock.now()
+
+    def unbalanced(self) -> int:
+        """How many transactions' lines do not sum to zero; anything but 0 is damage."""
+        broken = (
+            sa.select(LedgerLine.transaction_id)
+            .group_by(LedgerLine.transaction_id)
+            .having(sa.func.sum(sa.type_coerce(LedgerLine.amount, sa.BigInteger)) != 0)
+            .subquery()
+        )
+        return self._session.execute(sa.select(sa.func.count()).select_from(broken)).scalar_one()
