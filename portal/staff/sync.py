@@ -1,0 +1,50 @@
+"""What waits to be sent somewhere, and what got stuck."""
+
+from typing import Any
+
+from flask import flash, redirect, render_template, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from portal.payments.queries import webhook_backlog
+from portal.queue import wake
+from portal.staff import queries, service
+from portal.staff.blueprint import bp
+from portal.staff.forms import RetryForm
+from portal.staff.paging import PER_PAGE, Page, asked_page, offset
+from portal.staff.seen import age
+from portal.web import guards
+from portal.web.database import db
+
+
+@bp.route("/sync")
+@guards.staff
+def sync() -> Any:
+    """Postings on their way to the back office, Stripe's events and e-mails that wait."""
+    number = asked_page()
+    postings, total = queries.open_postings(db.session, limit=PER_PAGE, offset=offset(number))
+    events, oldest_event = webhook_backlog(db.session)
+    return render_template(
+        "staff/sync.html",
+        postings=postings,
+        page=Page(number, total),
+        events=events,
+        oldest_event=oldest_event,
+        mail=queries.mail_backlog(db.session),
+        form=RetryForm(formdata=None),
+        age=age,
+    )
+
+
+@bp.route("/sync/postings/<pid:key>/retry", methods=["POST"])
+@guards.staff
+def retry(key: str) -> Any:
+    """Try a rejected posting again now."""
+    if RetryForm().validate_on_submit():
+        if service.retry_posting(db.session, key=key, staff_user_id=current_user.id):
+            db.session.commit()
+            wake("ledger.deliver_postings")
+            flash(_("The posting is on its way again."), "success")
+        else:
+            flash(_("This posting was not rejected any more, so nothing was changed."), "info")
+    return redirect(url_for("staff.sync"))
