@@ -1,0 +1,71 @@
+"""Wiring, no logic."""
+
+import logging
+from datetime import timedelta
+
+import structlog
+from flask import Flask
+from flask_bootstrap import Bootstrap5
+from flask_wtf import CSRFProtect
+
+from portal import features
+from portal.auth import identity, sessions
+from portal.config import Settings
+from portal.db import normal_url
+from portal.payments.gateway import StripeGateway
+from portal.queue import open_queue
+from portal.web import database, errors, guards, headers, ids, limits, templating
+
+csrf = CSRFProtect()
+
+
+def configure_logging(settings: Settings) -> None:
+    """JSON lines in production, readable lines at home. Messages carry opaque ids only."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=False,
+    )
+
+
+def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> Flask:
+    """The portal. ``gateway`` replaces the way to Stripe (tests put the stand-in there)."""
+    configure_logging(settings)
+    app = Flask("portal", static_folder="static", template_folder="templates")
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SERVER_NAME=None,
+        MAX_CONTENT_LENGTH=20 * 1024 * 1024,
+        MAX_FORM_MEMORY_SIZE=1024 * 1024,
+        SESSION_COOKIE_NAME="__Host-plainbill" if settings.https else "plainbill",
+        SESSION_COOKIE_SECURE=settings.https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=24),
+        WTF_CSRF_TIME_LIMIT=None,
+        BOOTSTRAP_SERVE_LOCAL=True,
+        SQLALCHEMY_ENGINES={"default": normal_url(settings.database_url)},
+    )
+    app.extensions["plainbill_settings"] = settings
+    app.extensions["plainbill_gateway"] = gateway or StripeGateway.from_settings(settings)
+    open_queue(redis_url=settings.redis_url, path=settings.queue_path)
+
+    ids.init_app(app)
+    headers.init_app(app, settings)
+    database.init_app(app)
+    limits.init_app(app, settings)
+    csrf.init_app(app)
+    Bootstrap5(app)
+    templating.init_app(app, settings)
+    identity.init_app(app, settings)
+    sessions.init_app(app)
+    guards.init_app(app)
+    errors.init_app(app)
+    features.register(app)
+    csrf.exempt("portal.payments.webhook.receive")
+    return app

@@ -1,0 +1,248 @@
+"""The console script ``portal``: commands of a few lines that call services."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from portal.sandbox.commands import COMMANDS as SANDBOX_COMMANDS
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from portal.config import Settings
+
+_err = Console(stderr=True)
+
+
+def _settings() -> Settings:
+    from portal.config import BadSettings, Settings
+
+    try:
+        return Settings.from_env(os.environ)
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _app() -> Iterator[tuple[Flask, Settings]]:
+    """The app with a context, for a command that reads or writes the database."""
+    from portal.app import create_app
+    from portal.db import writing
+
+    settings = _settings()
+    app = create_app(settings)
+    with app.app_context(), writing():
+        yield app, settings
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Any]:
+    """A counter on the terminal; nothing where the output is piped."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=_err, transient=True
+    ) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total=None: progress.update(task, completed=done, total=total)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="plainbill", prog_name="portal")
+def main() -> None:
+    """Plainbill: the patient billing portal."""
+
+
+@main.command()
+@click.option("--down", "revision", default=None, help="Go back to this revision instead of up to the newest.")
+def migrate(revision: str | None) -> None:
+    """Bring the database to the newest schema."""
+    from portal.migrate import downgrade, upgrade
+
+    url = _settings().database_url
+    downgrade(url, revision) if revision else upgrade(url)
+    click.echo("The database is up to date." if not revision else f"The database is at {revision}.")
+
+
+@main.command()
+def worker() -> None:
+    """Run the jobs: events, postings, e-mails, sweeps. Any number of workers may run."""
+    from portal import worker as workers
+    from portal.app import create_app
+
+    settings = _settings()
+    workers.run(create_app(settings), settings)
+
+
+@main.group()
+def ledger() -> None:
+    """Exchange with the back-office ledger."""
+
+
+@ledger.command("import-835")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON array with an object per file.")
+def import_835(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Import 835 remittance files. The same file twice changes nothing.
+
+    Exit code 2 when a file can't be read or is not an 835; the other files are imported all the same.
+    """
+    from portal.ledger.remittances import import_stream
+    from portal.ledger.x12.errors import NotA835
+    from portal.web.database import db
+
+    failed, told = False, []
+    with _app():
+        for path in paths:
+            try:
+                with path.open("rb") as stream, _progress(path.name) as step:
+                    report = import_stream(
+                        db.session, stream, path.name, progress=lambda so_far: step(so_far.transactions)
+                    )
+            except (NotA835, OSError) as error:
+                failed = True
+                click.echo(f"{path}: {_reason(error)}", err=True)
+                continue
+            told.append(report)
+            if not as_json:
+                _tell_import(report)
+    if as_json:
+        click.echo(json.dumps([_import_json(report) for report in told], indent=2))
+    sys.exit(2 if failed else 0)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return getattr(error, "reason", None) or str(error)
+
+
+def _tell_import(report: Any) -> None:
+    if report.already_imported:
+        click.echo(f"{report.file}: imported before, nothing changed")
+        return
+    click.echo(
+        f"{report.file}: {report.transactions} transactions, {report.loaded} loaded ({report.claims} claims), "
+        f"{report.duplicates} known already, {report.quarantined} quarantined"
+    )
+    for reason in report.reasons:
+        click.echo(f"  quarantined {reason.transaction}: {reason.place}: {reason.reason} ({reason.difference})")
+    for error in report.errors:
+        click.echo(f"  note: {error}")
+
+
+def _import_json(report: Any) -> dict[str, Any]:
+    return {
+        "file": report.file,
+        "already_imported": report.already_imported,
+        "transactions": report.transactions,
+        "loaded": report.loaded,
+        "duplicates": report.duplicates,
+        "quarantined": [
+            {
+                "transaction": reason.transaction,
+                "place": reason.place,
+                "reason": reason.reason,
+                "difference_cents": reason.difference.cents,
+            }
+            for reason in report.reasons
+        ],
+        "claims": report.claims,
+        "errors": report.errors,
+    }
+
+
+@main.group()
+def x12() -> None:
+    """Look into X12 files without storing anything."""
+
+
+@x12.command("inspect")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (otherwise a line per file).")
+def inspect(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Count and total 835 files; nothing is stored."""
+    from portal.ledger.x12.errors import NotA835
+    from portal.ledger.x12.inspect import inspect_file
+
+    failed, found = False, []
+    for path in paths:
+        try:
+            found.append(inspect_file(path))
+        except (NotA835, OSError) as error:
+            failed = True
+            click.echo(f"{path}: {_reason(error)}", err=True)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for one in found:
+            click.echo(
+                f"{one['file']}: {one['transactions']} transactions, {one['claims']} claims, "
+                f"{one['service_lines']} lines, {len(one['quarantined'])} quarantine reasons, "
+                f"{len(one['errors'])} errors"
+            )
+    sys.exit(2 if failed else 0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print every account (otherwise the totals).")
+def reconcile(as_json: bool) -> None:
+    """Prove that mirror, back office, captures and Stripe agree. Exit code 1 when they differ anywhere."""
+    from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
+    from portal.ledger.port import LedgerUnreachable
+    from portal.ledger.reconcile import reconcile as compare
+    from portal.money import Money
+    from portal.payments.errors import StripeRefused, StripeUnreachable
+    from portal.web.database import db
+
+    with _app() as (app, _), _progress("Asking Stripe") as step:
+        try:
+            result = compare(
+                db.session, EmbeddedLedger(db.session), app.extensions["plainbill_gateway"], progress=step
+            )
+        except (StripeUnreachable, StripeRefused, LedgerUnreachable) as error:
+            raise click.ClickException(f"not finished: {type(error).__name__}; nothing was compared") from None
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        for name, cents in result["total"].items():
+            click.echo(f"{name.removesuffix('_cents').replace('_', ' '):>12}  {Money(cents)!s:>16}")
+        for exception in result["exceptions"]:
+            click.echo(f"  {exception['account']}: {exception['kind']} ({exception['key']})")
+    sys.exit(0 if result["agrees"] else 1)
+
+
+@main.command()
+@click.option("--guards", is_flag=True, help="Say who may call each route.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def routes(guards: bool, as_json: bool) -> None:
+    """List every route."""
+    from portal.web.guards import guard_of
+
+    with _app() as (app, _):
+        rows = [
+            {
+                "rule": rule.rule,
+                "methods": sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}),
+                "endpoint": rule.endpoint,
+                **({"guard": guard_of(app, rule.endpoint)} if guards else {}),
+            }
+            for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+        ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row.get('guard') or '':<16} {','.join(row['methods']):<10} {row['rule']:<50} {row['endpoint']}")
+
+
+for command in SANDBOX_COMMANDS:
+    main.add_command(command)

@@ -1,0 +1,112 @@
+"""The page after sign-in: what is due, and where to go. Composition only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, current_app, redirect, render_template, url_for
+from flask_babel import get_locale
+from flask_login import current_user
+
+from portal import clock
+from portal.accounts.access import VisibleAccount, account_for, accounts_of
+from portal.audit.service import record
+from portal.audit.tags import Tag
+from portal.billing.queries import (
+    VisitSummary,
+    entries_of_visit,
+    lines_of_visit,
+    summary,
+    visit_for,
+    visits_of_account,
+)
+from portal.billing.telling import visit_lines
+from portal.db import intend_to_write
+from portal.messages.queries import threads_about_visit, unread_answers
+from portal.money import Money
+from portal.payments.queries import reserved
+from portal.web import guards
+from portal.web.database import db
+
+bp = Blueprint("home", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAccount:
+    """An account with what it comes to."""
+
+    account: VisibleAccount
+    visits: Sequence[VisitSummary]
+    due: Money
+    payable: Money
+    with_insurer: Money
+    on_hold: Money
+    processing: Money
+
+
+@bp.get("/")
+@guards.signed_in
+def start() -> Any:
+    """Home; staff go to their desk."""
+    if guards.is_staff():
+        return redirect(url_for("staff.inbox"))
+    settings = current_app.extensions["plainbill_settings"]
+    return render_template(
+        "home/start.html",
+        accounts=[_home_account(account) for account in accounts_of(db.session, current_user.id)],
+        unread=unread_answers(db.session, current_user.id),
+        today=clock.today(settings.clinic_timezone),
+    )
+
+
+def _home_account(account: VisibleAccount) -> HomeAccount:
+    visits = visits_of_account(db.session, account.id, user_id=current_user.id)
+    processing = Money.total(reserved(db.session, account.id).values())
+    return HomeAccount(
+        account=account,
+        visits=visits,
+        due=Money.total(visit.due for visit in visits),
+        payable=Money.total(visit.payable for visit in visits) - processing,
+        with_insurer=Money.total(visit.with_insurer for visit in visits),
+        on_hold=Money.total(visit.on_hold for visit in visits),
+        processing=processing,
+    )
+
+
+@bp.get("/visits/<pid:visit_id>")
+@guards.own_account
+def visit(visit_id: str) -> str:
+    """One visit with each of its charges, what is on its way for them, and the questions about it."""
+    intend_to_write(True)  # who saw what is audited
+    found = visit_for(db.session, visit_id, user_id=current_user.id)
+    account = account_for(db.session, current_user.id, found.account_public_id)
+    lines = lines_of_visit(db.session, found.id)
+    entries = entries_of_visit(db.session, found.id)
+    held = reserved(db.session, account.id)
+    processing = {line.charge_id: held[line.charge_id] for line in lines if line.charge_id in held}
+    threads = threads_about_visit(db.session, found.id, user_id=current_user.id)
+    record(db.session, Tag.VISIT_SEEN, actor_user_id=current_user.id, account_id=account.id, subject=visit_id)
+    db.session.commit()
+    told = summary(found, lines)
+    on_its_way = Money.total(processing.values())
+    return render_template(
+        "billing/visit.html",
+        visit=found,
+        account=account,
+        summary=told,
+        payable=told.payable - on_its_way,
+        on_its_way=on_its_way,
+        processing=processing,
+        lines=visit_lines(lines, entries, language=str(get_locale() or "en")),
+        threads=threads,
+        as_of=account.mirrored_at,
+    )
+
+
+@bp.get("/healthz")
+@guards.public
+def healthz() -> Response:
+    """Whether the portal answers and reaches its database."""
+    db.session.execute(sa.select(1))
+    return Response("ok\n", mimetype="text/plain")
