@@ -1,0 +1,66 @@
+# Plainbill: what to type. `make help` lists it.
+
+PYTHON ?= python3
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+UNATTENDED := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo demo-reset test lint lock chromium clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## put everything that running and testing need into .venv
+
+demo: $(INSTALLED) ## start the portal with a demo clinic on http://127.0.0.1:8080 (another port: make demo PORT=9000)
+	@exec $(BIN)/portal demo --port $(PORT)
+
+demo-reset: $(INSTALLED) ## forget everything the demo has stored
+	@$(BIN)/portal demo-reset
+
+test: $(INSTALLED) chromium ## run every test: SQLite, PostgreSQL where there is one, Chromium
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## linters, type checks and import rules
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra build --extra redis --extra sandbox --extra test \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --quiet \
+		--output-file requirements.lock
+
+clean: ## remove .venv and what tools have cached (the demo's data stays)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Plainbill needs Python 3.11 or newer, and $(PYTHON) is not. With another one: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing python3-venv, which this Python lacks ..."; \
+		$(UNATTENDED) update && $(UNATTENDED) install -y --no-install-recommends python3-venv; \
+	else \
+		echo "This Python cannot make virtual environments. Type: sudo apt-get install -y python3-venv" >&2; exit 1; fi
+	@echo "Installing the locked packages into $(VENV): once, about a minute ..."
+	@$(PYTHON) -m venv $(VENV)
+	@# setuptools first: what comes as source is built with this one, not with another that pip would fetch unchecked.
+	@awk '/^[a-z]/ { keep = /^setuptools==/ } keep' requirements.lock > $(VENV)/build.lock
+	@$(PIP) --require-hashes -r $(VENV)/build.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+	@echo "Installed."
+
+# The end-to-end tests drive a real browser; where none can be had they are skipped and say so.
+chromium:
+	@if ! $(BIN)/python -m tests.chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the end-to-end tests ..."; \
+		$(UNATTENDED) update && $(UNATTENDED) install -y --no-install-recommends chromium \
+			|| echo "Chromium could not be installed; the tests that need it will be skipped."; fi

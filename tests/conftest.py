@@ -1,0 +1,270 @@
+"""What tests can ask for.
+
+``database`` is an empty, migrated database of the test's own, on SQLite and once more on PostgreSQL where there is
+one. ``PLAINBILL_TEST_DATABASE=sqlite`` (or ``postgres``) runs one of them only; ``PLAINBILL_TEST_POSTGRES_URL`` names a
+server to use instead of a private one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+import portal.app
+import portal.queue
+from portal.accounts.models import Account
+from portal.auth import identity
+from portal.auth.models import User
+from portal.billing.models import Charge, Visit
+from portal.config import Settings
+from portal.db import normal_url
+from portal.migrate import upgrade
+from portal.payments.gateway import StripeGateway
+from portal.sandbox import clinic as demo_clinic
+from portal.sandbox.stripe import StandIn, StandInHTTPClient, spec
+from portal.web.database import db
+from tests import pages
+from tests.databases import Backend, PostgresServer, SqliteFiles
+from tests.postgres import NoPostgres, start_cluster
+
+pytest_plugins = ["tests.browser"]
+
+BACKENDS = ("sqlite", "postgres")
+
+# Real passwords are hashed slowly on purpose; the tests' are "juniper-demo-2026".
+identity.ARGON2.update({"argon2__memory_cost": 64, "argon2__time_cost": 1})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses a database on every kind of it."""
+    if "backend" in metafunc.fixturenames:
+        only = os.environ.get("PLAINBILL_TEST_DATABASE", "")
+        if only and only not in BACKENDS:
+            raise pytest.UsageError(f"PLAINBILL_TEST_DATABASE is {only!r}, not one of {', '.join(BACKENDS)}")
+        metafunc.parametrize("backend", [only] if only else BACKENDS, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def sqlite_backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    """SQLite files of this run."""
+    return SqliteFiles(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_backend() -> Iterator[Backend]:
+    """A PostgreSQL server of this run; skips with the reason where there is none."""
+    tag = f"test_{os.getpid()}"
+    url = os.environ.get("PLAINBILL_TEST_POSTGRES_URL", "")
+    if url:
+        server = PostgresServer(url, tag)
+        yield server
+        server.close()
+        return
+    try:
+        cluster = start_cluster()
+    except NoPostgres as reason:
+        pytest.skip(f"not tested on PostgreSQL: {reason}")
+    try:
+        yield PostgresServer(cluster.url("postgres"), tag)
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The kind of database this test runs on."""
+    found: Backend = request.getfixturevalue(f"{request.param}_backend")
+    return found
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own."""
+
+    url: str
+    kind: str
+
+
+@pytest.fixture
+def database(backend: Backend, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database: empty, or with the demo clinic for a test that asks for ``clinic``."""
+    template = backend.template("empty", upgrade)
+    if "clinic" in request.fixturenames:
+        template = backend.template("clinic", functools.partial(_fill_with_clinic, tmp_path / "queue.sqlite"))
+    url = backend.copy(template)
+    yield Database(url, backend.name)
+    backend.drop(url)
+
+
+def _fill_with_clinic(queue: Path, url: str) -> None:
+    upgrade(url)
+    app = _make_app(_settings(url, queue), StandIn())
+    with app.app_context():
+        demo_clinic.load_clinic(db.session)
+    _let_go(app)
+
+
+def _settings(url: str, queue: Path) -> Settings:
+    return Settings.from_env(
+        {
+            "DATABASE_URL": url,
+            "QUEUE_PATH": str(queue),
+            "SECRET_KEY": "a secret that only the tests know",
+            "BASE_URL": "http://localhost",
+            "STRIPE_SECRET_KEY": "sk_test_plainbill_standin",
+            "STRIPE_PUBLISHABLE_KEY": "pk_test_plainbill_standin",
+            "STRIPE_WEBHOOK_SECRET": "whsec_plainbill_standin",
+            "STRIPE_API_BASE": "http://127.0.0.1:9",
+            "STRIPE_JS_ORIGIN": "http://127.0.0.1:9",
+            "CLINIC_NAME": "Juniper Demo Clinic",
+            "CLINIC_PHONE": "(555) 010-0199",
+            "MAIL_FROM": "billing@juniper-demo.example",
+            "SMTP_URL": "smtp://127.0.0.1:9",
+        }
+    )
+
+
+def _make_app(settings: Settings, standin: StandIn) -> Flask:
+    gateway = StripeGateway(
+        settings.stripe_secret_key, settings.stripe_webhook_secret, http_client=StandInHTTPClient(standin)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(portal.app, "open_queue", lambda **_where: None)
+        app = portal.app.create_app(settings, gateway=gateway)
+    app.test_client_class = pages.JudgingClient
+    app.jinja_env.bytecode_cache = _compiled_templates()
+    return app
+
+
+@functools.cache
+def _compiled_templates() -> Any:
+    """Templates are compiled once a run, not once an app."""
+    import tempfile
+
+    from jinja2 import FileSystemBytecodeCache
+
+    return FileSystemBytecodeCache(tempfile.mkdtemp(prefix="plainbill-jinja-"))
+
+
+def _let_go(app: Flask) -> None:
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> Settings:
+    """Settings of a portal on the test's database; nothing listens where they point."""
+    return _settings(database.url, tmp_path / "queue.sqlite")
+
+
+@pytest.fixture(scope="session")
+def read_spec_once() -> Iterator[None]:
+    """Reading Stripe's description takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spec, "Spec", functools.cache(spec.Spec))
+        yield
+
+
+@pytest.fixture
+def standin(read_spec_once: None) -> Iterator[StandIn]:
+    """A Stripe of the test's own, in this process; the test fails when it was asked something Stripe would not take."""
+    standin = StandIn()
+    yield standin
+    violations = list(standin.violations)
+    standin.close()
+    assert not violations, "\n".join(violations)
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs the worker was asked to run; none of them runs."""
+    asked: list[str] = []
+    monkeypatch.setattr(portal.queue, "_ask", asked.append)
+    return asked
+
+
+@pytest.fixture
+def app(settings: Settings, standin: StandIn, woken: list[str]) -> Iterator[Flask]:
+    """The portal on the test's database, with the stand-in for Stripe."""
+    app = _make_app(settings, standin)
+    yield app
+    _let_go(app)
+
+
+@pytest.fixture
+def client(app: Flask) -> pages.JudgingClient:
+    """A browser without JavaScript that judges every page; CSRF protection is on."""
+    client = app.test_client()
+    assert isinstance(client, pages.JudgingClient)
+    return client
+
+
+@pytest.fixture
+def engine(database: Database) -> Iterator[sa.Engine]:
+    """An engine on the test's database, apart from the app's."""
+    engine = sa.create_engine(normal_url(database.url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: sa.Engine) -> Iterator[Session]:
+    """A plain session on the test's database. Commit before the app shall see what you wrote."""
+    with Session(engine) as session:
+        yield session
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """The demo clinic in the test's database, and the public ids of what is in it."""
+
+    session: Session
+    password: str = demo_clinic.PASSWORD
+
+    def _one(self, query: sa.Select[tuple[Any]]) -> Any:
+        value = self.session.execute(query).scalar_one()
+        self.session.commit()
+        return value
+
+    def account(self, ref: str) -> str:
+        """The public id of an account, by its number (``JDC-1001``)."""
+        return str(self._one(sa.select(Account.public_id).where(Account.ref == ref)))
+
+    def visit(self, ref: str) -> str:
+        """The public id of a visit, by its number (``V-260604-1``)."""
+        return str(self._one(sa.select(Visit.public_id).where(Visit.ref == ref)))
+
+    def charge(self, visit_ref: str, code: str) -> str:
+        """The public id of a visit's line, by its code."""
+        query = sa.select(Charge.public_id).join(Visit, Visit.id == Charge.visit_id)
+        return str(self._one(query.where(Visit.ref == visit_ref, Charge.code == code)))
+
+    def user_id(self, email: str) -> int:
+        """The id of one who can sign in."""
+        return int(self._one(sa.select(User.id).where(User.email == email)))
+
+
+@pytest.fixture
+def clinic(session: Session) -> Clinic:
+    """The demo clinic: everything ``make demo`` shows."""
+    return Clinic(session)
+
+
+@pytest.fixture
+def sign_in() -> Callable[..., pages.Page]:
+    """``sign_in(client, "testa@example.com")`` through the page; returns the page that follows."""
+
+    def act(client: pages.JudgingClient, email: str, password: str = demo_clinic.PASSWORD) -> pages.Page:
+        return pages.sign_in(client, email, password)
+
+    return act
