@@ -137,9 +137,19 @@ def live_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     assert code == 0, "".join(demo.output)
 
 
-@pytest.fixture(scope="session")
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: they are slow, and while Playwright runs its event loop no Flask app can be used."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium with a fresh profile; skips with the reason where there is none."""
+    """A headless Chromium with a fresh profile; skips with the reason where there is none.
+
+    Ends with its module: Playwright keeps an event loop running in this thread, beside which Flask's application
+    contexts refuse to work. A browser test looks into the database through an engine, not through an app.
+    """
     path = find_chromium()
     if path is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
 
 import portal.app
@@ -146,13 +147,21 @@ def _make_app(settings: Settings, standin: StandIn) -> Flask:
 
 
 @functools.cache
-def _compiled_templates() -> Any:
+def _compiled_templates() -> BytecodeCache:
     """Templates are compiled once a run, not once an app."""
-    import tempfile
+    return _BytecodeInMemory()
 
-    from jinja2 import FileSystemBytecodeCache
 
-    return FileSystemBytecodeCache(tempfile.mkdtemp(prefix="plainbill-jinja-"))
+class _BytecodeInMemory(BytecodeCache):
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
 
 
 def _let_go(app: Flask) -> None:

@@ -27,11 +27,13 @@ from portal.explanations.services import service_category
 from portal.ledger.adapters.embedded.ledger import describe, record_claim
 from portal.ledger.decide import Movement, movements
 from portal.ledger.x12.balancing import patient_share
-from portal.ledger.x12.model import PREDETERMINATION, REVERSAL, Adjustment, Claim, ServiceLine, Transaction
+from portal.ledger.x12.model import PREDETERMINATION, REVERSAL, Adjustment, Claim, Person, ServiceLine, Transaction
 from portal.money import Money
 
 #: The line that carries what was decided for the whole visit comes before the others.
 _WHOLE_VISIT = 0
+#: ``NYSDOH`` is not a name to be written ``Nysdoh``.
+_ABBREVIATION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,14 @@ def load_claim(
         ref=visit_ref,
         started_on=claim.service_from,
         ended_on=claim.service_to,
-        provider_name=clip(claim.rendering.last if claim.rendering else transaction.payee_name, 120),
+        provider_name=clip(_spoken(claim.rendering) if claim.rendering else _cased(transaction.payee_name), 120),
     )
     key = _claim_key(transaction_key, claim)
     decision = add_claim(
         session,
         visit_id=visit.id,
         source_key=key,
-        payer_name=clip(transaction.payer_name, 120),
+        payer_name=clip(_cased(transaction.payer_name), 120),
         payer_claim_ref=clip(claim.payer_control, 60),
         status_code=clip(claim.status, 4),
         trace_number=clip(transaction.trace_number, 60),
@@ -135,8 +137,8 @@ def _whose(session: Session, claim: Claim) -> tuple[int, int, str]:
     ref = clip(claim.patient_control, 80) or "unnumbered"
     person = claim.patient or claim.subscriber
     member = clip(person.identifier, 80) if person else ""
-    family = clip(person.last, 60) if person else ""
-    given = clip(person.first, 60) if person else ""
+    family = clip(_person_cased(person.last), 60) if person else ""
+    given = clip(_person_cased(person.first), 60) if person else ""
     if member:
         patient = find_patient(session, member_id=member, family_name=family, given_name=given)
         if patient is not None:
@@ -154,6 +156,19 @@ def _whose(session: Session, claim: Claim) -> tuple[int, int, str]:
         session, account_id=account.id, given_name=given, family_name=family, member_id=member
     )
     return account.id, added.id, ref
+
+
+def _cased(name: str) -> str:
+    """A name as people write it; payers shout. A short single word may be an abbreviation and is left alone."""
+    return name.title() if name.isupper() and (" " in name or len(name) > _ABBREVIATION) else name
+
+
+def _person_cased(name: str) -> str:
+    return name.title() if name.isupper() else name
+
+
+def _spoken(person: Person) -> str:
+    return " ".join(part for part in (_person_cased(person.first), _person_cased(person.last)) if part)
 
 
 def _claim_key(transaction_key: str, claim: Claim) -> str:

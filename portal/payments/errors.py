@@ -35,6 +35,10 @@ class AnotherPaymentRuns(Exception):
     """An earlier payment of this account can't be set aside now."""
 
 
+class PaymentIsOver(Exception):
+    """The attempt was closed or paid meanwhile."""
+
+
 class StripeUnreachable(Exception):
     """Stripe did not answer, or not in time: whether it acted is unknown."""
 

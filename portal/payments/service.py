@@ -35,6 +35,7 @@ from portal.payments.errors import (
     AmountBelowMinimum,
     AnotherPaymentRuns,
     IntentMismatch,
+    PaymentIsOver,
     StripeRefused,
 )
 from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
@@ -155,7 +156,8 @@ def _write_attempt(
 def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
     """See to it that Stripe has the attempt's intent, and settle whatever it says.
 
-    Raises :class:`StripeUnreachable`, :class:`StripeRefused`; asking again later is safe.
+    Raises :class:`StripeUnreachable`, :class:`StripeRefused`, after which asking again is safe, and
+    :class:`PaymentIsOver` when the attempt was closed meanwhile.
     """
     payment = _payment(session, payment_id)
     if payment.stripe_intent_id is not None:
@@ -170,7 +172,12 @@ def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Int
 def _create_or_find(
     session: Session, gateway: StripeGateway, *, payment_id: int, customer_id: str
 ) -> Intent:
-    payment = _payment(session, payment_id)
+    # Under the lock: whoever closes an attempt that Stripe has not heard of closes the row alone, so from here on it
+    # must be seen that Stripe may have heard, and a row that is closed already must never reach Stripe.
+    payment = account_locked_payment(session, payment_id)
+    if payment.state in FINAL:
+        session.commit()
+        raise PaymentIsOver
     now = clock.now()
     attempt_id, amount, asked_at = payment.public_id, payment.amount, payment.requested_at
     if asked_at is None:

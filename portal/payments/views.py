@@ -21,6 +21,7 @@ from portal.payments.errors import (
     IntentMismatch,
     LineNotPayable,
     NothingToPay,
+    PaymentIsOver,
     StripeRefused,
     StripeUnreachable,
 )
@@ -133,7 +134,7 @@ def start(account_id: str) -> Any:
         form.lines.errors = [
             _("At least one of these charges can’t be paid now. It may have been paid already. Please choose again.")
         ]
-    except (AnotherPaymentRuns, StripeUnreachable, StripeRefused, IntentMismatch):
+    except (AnotherPaymentRuns, PaymentIsOver, StripeUnreachable, StripeRefused, IntentMismatch):
         db.session.rollback()
         form.form_errors.append(
             _("An earlier payment on this account is still being checked. You have not been charged again. "
@@ -159,6 +160,8 @@ def pay(payment_id: str) -> Any:
     try:
         intent = prepare(db.session, _gateway(), payment_id=payment.id)
         client_secret, failure = intent.client_secret, intent.failure_code
+    except PaymentIsOver:
+        db.session.rollback()
     except (StripeUnreachable, StripeRefused, IntentMismatch):
         db.session.rollback()
         unreachable = True
@@ -203,6 +206,8 @@ def come_back(payment_id: str) -> Any:
     if payment.state not in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
         try:
             refresh(db.session, _gateway(), payment_id=payment.id)
+        except PaymentIsOver:
+            db.session.rollback()
         except (StripeUnreachable, StripeRefused, IntentMismatch):
             db.session.rollback()
             return render_template("payments/come_back.html", payment=payment)
@@ -222,6 +227,9 @@ def cancel(payment_id: str) -> Any:
     db.session.commit()
     try:
         state = close(db.session, _gateway(), payment_id=payment.id)
+    except PaymentIsOver:
+        db.session.rollback()
+        return redirect(url_for("payments.pay", payment_id=payment_id))
     except (StripeUnreachable, StripeRefused, IntentMismatch):
         db.session.rollback()
         flash(
