@@ -7,6 +7,7 @@ import structlog
 from flask import Flask
 from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import features
 from portal.auth import identity, sessions
@@ -51,6 +52,10 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         BOOTSTRAP_SERVE_LOCAL=True,
         SQLALCHEMY_ENGINES={"default": normal_url(settings.database_url)},
     )
+    if settings.trusted_proxies:
+        # Only what our own proxies wrote is believed; without this every patient would share one rate limit.
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=0)  # type: ignore[method-assign]
     app.extensions["plainbill_settings"] = settings
     app.extensions["plainbill_gateway"] = gateway or StripeGateway.from_settings(settings)
     open_queue(redis_url=settings.redis_url, path=settings.queue_path)

@@ -49,7 +49,12 @@ def _app() -> Iterator[tuple[Flask, Settings]]:
 def _progress(what: str) -> Iterator[Any]:
     """A counter on the terminal; nothing where the output is piped."""
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=_err, transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=_err,
+        transient=True,
+        disable=not _err.is_terminal,
     ) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total=None: progress.update(task, completed=done, total=total)

@@ -43,6 +43,7 @@ class Settings:
     redis_url: str = ""
     queue_path: str = ""
     log_json: bool = True
+    trusted_proxies: int = 0
     sandbox: bool = False
 
     def __repr__(self) -> str:
@@ -92,6 +93,7 @@ class Settings:
             clinic_timezone=need("CLINIC_TIMEZONE", "America/Chicago"),
             redis_url=env.get("REDIS_URL", "").strip(),
             queue_path=env.get("QUEUE_PATH", "").strip(),
+            trusted_proxies=_digit(need("TRUSTED_PROXIES", "0", r"[0-9]")),
             log_json=env.get("LOG_FORMAT", "json") == "json",
             sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
         )
@@ -113,3 +115,7 @@ class Settings:
         if faults:
             raise BadSettings(faults)
         return settings
+
+
+def _digit(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0

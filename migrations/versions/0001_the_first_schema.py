@@ -574,6 +574,8 @@ def upgrade() -> None:
             "reason",
             sa.Enum(
                 "share_above_remittance",
+                "next_payer",
+                "decision_unmatched",
                 "staff",
                 name="holdreason",
                 native_enum=False,

@@ -47,16 +47,8 @@ def find_patient(session: Session, *, member_id: str, family_name: str, given_na
 
     Letter case differs between payers and is ignored.
     """
-    return session.scalar(
-        sa.select(Patient)
-        .where(
-            Patient.member_id == member_id,
-            sa.func.lower(Patient.family_name) == family_name.lower(),
-            sa.func.lower(Patient.given_name) == given_name.lower(),
-        )
-        .order_by(Patient.id)
-        .limit(1)
-    )
+    candidates = session.scalars(sa.select(Patient).where(Patient.member_id == member_id).order_by(Patient.id))
+    return next((one for one in candidates if one.is_called(family_name, given_name)), None)
 
 
 def account_row(session: Session, account_id: int, *, lock: bool = False) -> Account:
@@ -66,7 +58,8 @@ def account_row(session: Session, account_id: int, *, lock: bool = False) -> Acc
     """
     query = sa.select(Account).where(Account.id == account_id)
     if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
+        # FOR NO KEY UPDATE: rows that merely refer to the account (audit, messages) need not wait.
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
     return session.scalars(query).one()
 
 

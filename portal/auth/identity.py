@@ -1,12 +1,14 @@
 """Flask-Security, set up for Plainbill: argon2, our templates, our outbox, no e-mail address oracle."""
 
+import hashlib
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request, session
 from flask_security.core import Security
 from flask_security.datastore import FSQLALiteUserDatastore
+from flask_security.forms import LoginForm
 from flask_security.mail_util import MailUtil
-from flask_security.signals import password_changed, password_reset, user_unauthenticated
+from flask_security.signals import password_changed, password_reset
 
 from portal import clock
 from portal.audit.service import record
@@ -23,6 +25,11 @@ users = FSQLALiteUserDatastore(db, User, Role)
 
 #: OWASP's Password Storage Cheat Sheet: argon2id, 19 MiB, 2 passes, 1 lane.
 ARGON2 = {"argon2__memory_cost": 19456, "argon2__time_cost": 2, "argon2__parallelism": 1}
+
+
+def _address_asked_for() -> str:
+    """Counts tries for one address, wherever they come from; hashed, since the counter's store is not for names."""
+    return hashlib.sha256(request.form.get("email", "").strip().lower().encode()).hexdigest()
 
 
 class OutboxMail(MailUtil):
@@ -46,21 +53,36 @@ class OutboxMail(MailUtil):
 
 
 def _password_was_changed(_app: Flask, user: User, **_facts: Any) -> None:
-    """A new password ends every sign-in made with the old one."""
+    """A new password ends every sign-in made with the old one, but the one that changed it."""
     record(db.session, Tag.PASSWORD_CHANGED, actor_user_id=user.id)
-    sessions.end_all(user.id)
+    sessions.end_all(user.id, but=session.get(sessions.TOKEN))
     db.session.commit()
 
 
-def _refused(_app: Flask, **_facts: Any) -> None:
-    record(db.session, Tag.SIGN_IN_FAILED)
-    db.session.commit()
+class SignInForm(LoginForm):
+    """Notes every refusal, of unknown addresses too: the library tells of known users only, and that takes time.
+
+    Without "remember me": a bill on a shared computer is not to be remembered.
+    """
+
+    remember = None
+
+    def validate(self, **kwargs: Any) -> bool:
+        if super().validate(**kwargs):
+            return True
+        if self.ifield is not None and not self.user_authenticated:  # somebody was looked up
+            record(db.session, Tag.SIGN_IN_FAILED, actor_user_id=self.user.id if self.user else None)
+            db.session.commit()
+        return False
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Register sign-in, sign-out and password recovery, and their limits."""
     app.config.update(
         SECURITY_BLUEPRINT_NAME="security",
+        # argon2 salts each password by itself; a second hash keyed with the secret key would make rotating that key
+        # lock everybody out.
+        SECURITY_PASSWORD_SINGLE_HASH=True,
         SECURITY_PASSWORD_SALT=settings.secret_key,
         SECURITY_PASSWORD_HASH="argon2",
         SECURITY_PASSWORD_SCHEMES=["argon2"],
@@ -77,19 +99,23 @@ def init_app(app: Flask, settings: Settings) -> None:
         SECURITY_POST_LOGIN_VIEW="home.start",
         SECURITY_POST_LOGOUT_VIEW="/sign-in",
         SECURITY_RETURN_GENERIC_RESPONSES=True,
+        # Whether an address takes mail is found out by mailing it, not by asking the DNS while somebody waits.
+        SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
         SECURITY_EMAIL_SENDER=settings.mail_from,
         SECURITY_EMAIL_HTML=False,
         SECURITY_DATETIME_FACTORY=clock.now,
         SECURITY_AUTO_LOGIN_AFTER_RESET=False,
         SECURITY_FLASH_MESSAGES=True,
     )
-    app.extensions["plainbill_security"] = Security(app, users, mail_util_cls=OutboxMail)
+    app.extensions["plainbill_security"] = Security(
+        app, users, mail_util_cls=OutboxMail, login_form=SignInForm
+    )
     password_changed.connect(_password_was_changed, app)
     password_reset.connect(_password_was_changed, app)
-    user_unauthenticated.connect(_refused, app)
     for endpoint, limit in (
         ("security.login", "10 per minute; 60 per hour"),
         ("security.forgot_password", "5 per minute; 20 per hour"),
     ):
         view: Any = app.view_functions[endpoint]
+        view = limiter.limit("20 per hour", methods=["POST"], key_func=_address_asked_for)(view)
         app.view_functions[endpoint] = limiter.limit(limit, methods=["POST"])(view)

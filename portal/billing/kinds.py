@@ -17,6 +17,10 @@ class HoldReason(StrEnum):
     """Why nobody may be asked for a line."""
 
     SHARE_ABOVE_REMITTANCE = "share_above_remittance"
+    #: The payer has sent the claim on to another one, who has not decided yet.
+    NEXT_PAYER = "next_payer"
+    #: A later decision on the visit could not be matched with its lines.
+    DECISION_UNMATCHED = "decision_unmatched"
     STAFF = "staff"
 
 

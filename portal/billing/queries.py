@@ -85,6 +85,9 @@ def _sum(column: Any, *, when: Any = None, sign: int = 1) -> Any:
     return sa.type_coerce(sa.func.coalesce(sa.func.sum(value), 0), MoneyType)
 
 
+#: CLP02 of a claim that undoes an earlier decision.
+REVERSED = "22"
+
 _IS_PAYMENT = Entry.kind == EntryKind.PATIENT_PAYMENT
 _IS_LINE_HELD = sa.exists().where(Hold.charge_id == Charge.id, Hold.released_at.is_(None))
 
@@ -287,6 +290,8 @@ def _entries(session: Session, condition: sa.ColumnElement[bool]) -> list[EntryR
             sa.func.coalesce(Claim.payer_claim_ref, ""),
             sa.func.coalesce(Claim.trace_number, ""),
             sa.func.coalesce(Claim.file_name, ""),
+            Claim.id,
+            sa.func.coalesce(Claim.status_code, "") == REVERSED,
         )
         .join(Charge, Charge.id == Entry.charge_id)
         .join(Claim, Claim.id == Entry.claim_id, isouter=True)
@@ -315,16 +320,9 @@ def visit_refs(session: Session, charge_ids: Iterable[int]) -> dict[int, str]:
 
 
 def find_visit(session: Session, *, ref: str, family_name: str, given_name: str) -> tuple[int, int] | None:
-    """The (account, patient) ids of the visit with the back office's number ``ref``, where the name agrees."""
-    row = session.execute(
-        sa.select(Visit.account_id, Visit.patient_id)
-        .join(Patient, Patient.id == Visit.patient_id)
-        .where(
-            Visit.ref == ref,
-            sa.func.lower(Patient.family_name) == family_name.lower(),
-            sa.func.lower(Patient.given_name) == given_name.lower(),
-        )
-        .order_by(Visit.id)
-        .limit(1)
-    ).first()
-    return None if row is None else (row[0], row[1])
+    """The (account, patient) ids of the visit numbered ``ref`` of a patient of that name; None unless it is one."""
+    patients = session.scalars(
+        sa.select(Patient).join(Visit, Visit.patient_id == Patient.id).where(Visit.ref == ref).order_by(Visit.id)
+    )
+    found = {(one.account_id, one.id) for one in patients if one.is_called(family_name, given_name)}
+    return found.pop() if len(found) == 1 else None

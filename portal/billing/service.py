@@ -176,6 +176,29 @@ def place_hold(
     return True
 
 
+def end_holds(session: Session, *, charge_ids: Iterable[int], reason: HoldReason) -> None:
+    """Take off the holds of one reason, because what they waited for has come."""
+    session.execute(
+        sa.update(Hold)
+        .where(Hold.charge_id.in_(list(charge_ids)), Hold.reason == reason, Hold.released_at.is_(None))
+        .values(released_at=clock.now(), release_note="came")
+    )
+
+
+def told_again_charges(session: Session, charge_ids: Iterable[int]) -> set[int]:
+    """Those of the lines whose newest CARC 23 entry moved nothing: earlier payers' decisions were in the books."""
+    newest: dict[int, Money] = dict(
+        session.execute(
+            sa.select(Entry.charge_id, Entry.insurer)
+            .where(
+                Entry.charge_id.in_(list(charge_ids)), Entry.group_code == "OA", Entry.reason_code == "23"
+            )
+            .order_by(Entry.id)
+        ).all()
+    )
+    return {charge_id for charge_id, moved in newest.items() if not moved}
+
+
 def release_holds(session: Session, *, charge_id: int, account_id: int, actor_user_id: int, note: str) -> None:
     """Ask for a line again after somebody has looked; ``note`` says what they found. Raises RecordNotFound."""
     released = session.execute(

@@ -33,40 +33,79 @@ class WhyStep:
 
 
 def visit_lines(lines: Iterable[Line], entries: Iterable[EntryRow], *, language: str) -> list[VisitLine]:
-    """Each line with its adjustments explained."""
+    """Each line with the adjustments that still hold explained, decision by decision."""
     by_charge: dict[int, list[EntryRow]] = {}
     for entry in entries:
         by_charge.setdefault(entry.charge_id, []).append(entry)
     return [
         VisitLine(
             line=line,
-            explanations=explain_line(_facts(by_charge.get(line.charge_id, [])), language=language),
+            explanations=[
+                told
+                for decision in standing(by_charge.get(line.charge_id, []))
+                for told in explain_line([_fact(entry) for entry in decision], language=language)
+            ],
             category=service_category(line.code, line.code_qualifier, line.revenue_code, language),
         )
         for line in lines
     ]
 
 
+def standing(entries: Iterable[EntryRow]) -> list[list[EntryRow]]:
+    """The adjustments of a line that still hold, one list for each payer's decision, oldest first.
+
+    A reversal undoes what was decided before it; a payer that takes up what an earlier one left to the patient makes
+    that earlier share history.
+    """
+    decisions: dict[int | None, list[EntryRow]] = {}
+    for entry in entries:
+        if entry.reversal:
+            decisions.clear()
+            continue
+        if is_taken_up(entry):
+            decisions = {
+                claim: [one for one in rows if one.kind is not EntryKind.SHARE_MOVED]
+                for claim, rows in decisions.items()
+            }
+        if entry.reason_code:
+            decisions.setdefault(entry.claim_id, []).append(entry)
+    return [rows for rows in decisions.values() if rows]
+
+
+def is_taken_up(entry: EntryRow) -> bool:
+    """Whether an entry takes what was the patient's share back to an insurer."""
+    return entry.kind is EntryKind.SHARE_MOVED and not entry.reason_code
+
+
 def _fact(entry: EntryRow) -> AdjustmentFact:
     return AdjustmentFact(entry.group_code, entry.reason_code, entry.stated, entry.payer_name, entry.remarks)
 
 
-def _facts(entries: Iterable[EntryRow]) -> list[AdjustmentFact]:
-    return [_fact(entry) for entry in entries if entry.reason_code]
-
-
 def why_steps(trace: Trace, *, language: str) -> list[WhyStep]:
     """The trace's steps, each with a title, an explanation and the record it came from."""
-    facts = _facts(step.entry for step in trace.steps)
-    return [_why(step, facts, language) for step in trace.steps]
+    rows = [step.entry for step in trace.steps]
+    holds = {id(entry) for decision in standing(rows) for entry in decision}
+    told = []
+    for step in trace.steps:
+        same = [row for row in rows if row.reason_code and row.claim_id == step.entry.claim_id]
+        told.append(_why(step, same, id(step.entry) in holds, language))
+    return told
 
 
-def _why(step: Step, facts: Sequence[AdjustmentFact], language: str) -> WhyStep:
+def _why(step: Step, decision: Sequence[EntryRow], holds: bool, language: str) -> WhyStep:
+    """``decision`` are the adjustments of the same decision: together they make one story."""
     entry = step.entry
     payer = entry.payer_name or _("your insurer")
+    if entry.reversal and entry.kind is not EntryKind.INSURER_PAYMENT:
+        return WhyStep(
+            step, _("%(payer)s took a decision back", payer=payer), _("This undoes an earlier step."), _source(entry)
+        )
     if entry.reason_code:
-        told = explain(_fact(entry), siblings=facts, language=language)
-        return WhyStep(step, told.title, f"{told.what} {told.bill}".strip(), _source(entry))
+        here = decision.index(entry)
+        facts = [_fact(one) for one in decision]
+        told = explain(facts[here], siblings=facts, language=language)
+        detail = f"{told.what} {told.bill}" if holds else _("A later step changes this one.")
+        return WhyStep(step, told.title, detail.strip(), _source(entry))
     if entry.kind is EntryKind.CHARGE:
         title, detail = _("Billed"), _("What the clinic charged for this service.")
     elif entry.kind is EntryKind.INSURER_PAYMENT and entry.insurer > Money.zero():

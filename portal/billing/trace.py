@@ -32,6 +32,8 @@ class EntryRow:
     payer_claim_ref: str
     trace_number: str
     file_name: str
+    claim_id: int | None = None
+    reversal: bool = False
 
     @property
     def code(self) -> str:
@@ -76,9 +78,9 @@ def trace(entries: Iterable[EntryRow]) -> Trace:
     steps' amounts equals ``left``, and ``left == due + with_insurer``.
     """
     rows = list(entries)
-    decision: dict[tuple[str, str], int] = {}
+    decision: dict[int | None, int] = {}
     for row in rows:
-        decision.setdefault((row.trace_number, row.payer_claim_ref), len(decision))
+        decision.setdefault(row.claim_id, len(decision))
 
     def place(indexed: tuple[int, EntryRow]) -> tuple[int, int, int, int]:
         index, row = indexed
@@ -86,7 +88,7 @@ def trace(entries: Iterable[EntryRow]) -> Trace:
             return (0, 0, 0, index)
         if row.kind is EntryKind.PATIENT_PAYMENT:
             return (2, 0, 0, index)
-        return (1, decision[(row.trace_number, row.payer_claim_ref)], _ORDER[row.kind], index)
+        return (1, decision[row.claim_id], _ORDER[row.kind], index)
 
     running, steps = Money.zero(), []
     for _index, row in sorted(enumerate(rows), key=place):

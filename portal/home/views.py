@@ -1,6 +1,6 @@
 """The page after sign-in: what is due, and where to go. Composition only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +14,21 @@ from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import (
+    Line,
     VisitSummary,
     entries_of_visit,
+    lines_of_account,
     lines_of_visit,
     summary,
     visit_for,
     visits_of_account,
 )
 from portal.billing.telling import visit_lines
-from portal.db import intend_to_write
 from portal.messages.queries import threads_about_visit, unread_answers
 from portal.money import Money
 from portal.payments.queries import reserved
 from portal.web import guards
-from portal.web.database import db
+from portal.web.database import begin_writing, db
 
 bp = Blueprint("home", __name__)
 
@@ -62,23 +63,28 @@ def start() -> Any:
 
 def _home_account(account: VisibleAccount) -> HomeAccount:
     visits = visits_of_account(db.session, account.id, user_id=current_user.id)
-    processing = Money.total(reserved(db.session, account.id).values())
+    held, visible = reserved(db.session, account.id), lines_of_account(db.session, account.id, user_id=current_user.id)
     return HomeAccount(
         account=account,
         visits=visits,
         due=Money.total(visit.due for visit in visits),
-        payable=Money.total(visit.payable for visit in visits) - processing,
+        payable=Money.total(_left(line, held) for line in visible),
         with_insurer=Money.total(visit.with_insurer for visit in visits),
         on_hold=Money.total(visit.on_hold for visit in visits),
-        processing=processing,
+        processing=Money.total(held[line.charge_id] for line in visible if line.charge_id in held),
     )
+
+
+def _left(line: Line, held: Mapping[int, Money]) -> Money:
+    """What may still be asked for on a line, with what is on its way for it taken off."""
+    return max(Money.zero(), line.payable - held.get(line.charge_id, Money.zero()))
 
 
 @bp.get("/visits/<pid:visit_id>")
 @guards.own_account
 def visit(visit_id: str) -> str:
     """One visit with each of its charges, what is on its way for them, and the questions about it."""
-    intend_to_write(True)  # who saw what is audited
+    begin_writing()  # who saw what is audited
     found = visit_for(db.session, visit_id, user_id=current_user.id)
     account = account_for(db.session, current_user.id, found.account_public_id)
     lines = lines_of_visit(db.session, found.id)
@@ -88,15 +94,13 @@ def visit(visit_id: str) -> str:
     threads = threads_about_visit(db.session, found.id, user_id=current_user.id)
     record(db.session, Tag.VISIT_SEEN, actor_user_id=current_user.id, account_id=account.id, subject=visit_id)
     db.session.commit()
-    told = summary(found, lines)
-    on_its_way = Money.total(processing.values())
     return render_template(
         "billing/visit.html",
         visit=found,
         account=account,
-        summary=told,
-        payable=told.payable - on_its_way,
-        on_its_way=on_its_way,
+        summary=summary(found, lines),
+        payable=Money.total(_left(line, held) for line in lines),
+        on_its_way=Money.total(processing.values()),
         processing=processing,
         lines=visit_lines(lines, entries, language=str(get_locale() or "en")),
         threads=threads,

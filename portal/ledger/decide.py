@@ -36,13 +36,18 @@ def movements(
     share_so_far: Money,
     decided_before: bool,
     reversal: bool,
+    told_again: bool | None = None,
 ) -> list[Movement]:
     """The movements of one line.
 
     ``new_charge`` is its billed amount when it is not in the books yet; ``share_so_far`` what earlier payers left to
-    the patient; ``decided_before`` whether any payer has decided the line. Amounts are as the payer wrote them, a
-    reversal's being negative. Movements of nothing are left out, except adjustments, which explain.
+    the patient; ``decided_before`` whether any payer has decided the line; ``told_again`` whether what is said of
+    earlier payers (:data:`PRIOR_PAYERS`) is in the books already, which for a decision follows from
+    ``decided_before``, and for a reversal from what it undoes. Amounts are as the payer wrote them, a reversal's
+    being negative. Movements of nothing are left out, except adjustments, which explain.
     """
+    if told_again is None:
+        told_again = decided_before and not reversal
     zero, found = Money.zero(), []
     if new_charge:
         found.append(Movement("charge", EntryKind.CHARGE, new_charge, zero, new_charge))
@@ -58,8 +63,7 @@ def movements(
                 Movement(part, EntryKind.SHARE_MOVED, -cas.amount, cas.amount, cas.amount, cas.group, cas.reason)
             )
         else:
-            told_again = decided_before and not reversal and (cas.group, cas.reason) == PRIOR_PAYERS
-            effect = zero if told_again else -cas.amount
+            effect = zero if told_again and (cas.group, cas.reason) == PRIOR_PAYERS else -cas.amount
             found.append(
                 Movement(part, EntryKind.ADJUSTMENT, effect, zero, cas.amount, cas.group, cas.reason)
             )

@@ -1,7 +1,7 @@
 """One claim of a remittance into the mirror and the embedded books."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,6 +11,7 @@ from portal import clock
 from portal.accounts.queries import ref_is_free
 from portal.accounts.service import account_row, add_patient, find_patient, mark_mirrored, open_account
 from portal.billing.kinds import EntryKind, HoldReason
+from portal.billing.models import Charge
 from portal.billing.queries import find_visit
 from portal.billing.service import (
     NewEntry,
@@ -19,7 +20,9 @@ from portal.billing.service import (
     bucket_sums,
     charges_of,
     decided_charges,
+    end_holds,
     place_hold,
+    told_again_charges,
     visit_of,
     write_entries,
 )
@@ -32,6 +35,9 @@ from portal.money import Money
 
 #: The line that carries what was decided for the whole visit comes before the others.
 _WHOLE_VISIT = 0
+#: CLP02 of a decision that follows another payer's, and of one that was sent on to the next payer.
+LATER_PAYER = frozenset({"2", "3", "20", "21"})
+FORWARDED = frozenset({"19", "20", "21"})
 #: ``NYSDOH`` is not a name to be written ``Nysdoh``.
 _ABBREVIATION = 6
 
@@ -88,9 +94,12 @@ def load_claim(
     if decision is None:
         return
     reversal = claim.status == REVERSAL
-    lines = _lines(session, claim, visit.id, reversal=reversal)
+    known = charges_of(session, visit.id)
+    decided = decided_charges(session, [charge.id for charge in known])
+    lines = _lines(session, claim, visit.id, known, reversal=reversal)
     ids = [line.charge_id for line in lines]
-    before, decided = bucket_sums(session, ids), decided_charges(session, ids)
+    before = bucket_sums(session, ids)
+    told_before = told_again_charges(session, ids) if reversal else set()
     zero = Money.zero()
     entries: list[NewEntry] = []
     moved: list[Movement] = []
@@ -102,6 +111,7 @@ def load_claim(
             share_so_far=before.get(line.charge_id, (zero, zero))[1],
             decided_before=line.charge_id in decided,
             reversal=reversal,
+            told_again=line.charge_id in told_before if reversal else None,
         ):
             moved.append(movement)
             entries.append(
@@ -123,16 +133,15 @@ def load_claim(
             )
     write_entries(session, entries)
     _post_to_books(session, transaction, claim, key, account.ref, visit_ref, moved)
-    if not reversal:
-        _hold_if_share_is_above(session, claim, lines, account_id)
+    _hold_what_is_not_sure(session, claim, lines, account_id, known={charge.id for charge in known}, decided=decided)
     mark_mirrored(session, account_id, clock.now())
 
 
 def _whose(session: Session, claim: Claim) -> tuple[int, int, str]:
     """The account and patient a claim is about, and the back office's number of the visit.
 
-    A patient is known by member id and name. Without a member id the visit's number must be known too, so that
-    two people of one name are never taken for one.
+    A patient is known by member id and name, or by the visit's number and name: never by the name alone, so that two
+    people of one name are not taken for one.
     """
     ref = clip(claim.patient_control, 80) or "unnumbered"
     person = claim.patient or claim.subscriber
@@ -143,15 +152,15 @@ def _whose(session: Session, claim: Claim) -> tuple[int, int, str]:
         patient = find_patient(session, member_id=member, family_name=family, given_name=given)
         if patient is not None:
             return patient.account_id, patient.id, ref
-    else:
-        known = find_visit(session, ref=ref, family_name=family, given_name=given)
-        if known is not None:
-            return known[0], known[1], ref
+    # Another payer knows the same patient by another member id: the visit's number and the name tell.
+    known = find_visit(session, ref=ref, family_name=family, given_name=given)
+    if known is not None:
+        return known[0], known[1], ref
     account_ref, copy = ref[:60], 1
     while not ref_is_free(session, account_ref):
         copy += 1
         account_ref = f"{ref[:56]}/{copy}"
-    account = open_account(session, ref=account_ref, guarantor_name=f"{given} {family}".strip())
+    account = open_account(session, ref=account_ref, guarantor_name=clip(f"{given} {family}", 120))
     added = add_patient(
         session, account_id=account.id, given_name=given, family_name=family, member_id=member
     )
@@ -176,29 +185,17 @@ def _claim_key(transaction_key: str, claim: Claim) -> str:
     return f"{transaction_key}/{claim.ordinal}/{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 
-def _lines(session: Session, claim: Claim, visit_id: int, *, reversal: bool) -> list[_Decided]:
+def _lines(
+    session: Session, claim: Claim, visit_id: int, known: Sequence[Charge], *, reversal: bool
+) -> list[_Decided]:
     """The claim's words, line by line of ours: known charges are found again, new ones are put on the visit."""
-    known = charges_of(session, visit_id)
-    taken: set[int] = set()
+    matches = _matches(claim, known, reversal=reversal)
     next_ordinal = max((charge.ordinal for charge in known), default=0) + 1
-    wordings = describe(session, [_billed_as(line)[1] for line in claim.lines])
+    wordings = describe(session, [clip(_billed_as(line)[1], 48) for line in claim.lines])
     decided = []
     for line in claim.lines:
         qualifier, code = _billed_as(line)
-        modifiers = clip(" ".join(line.modifiers), 24)
-        billed = -line.charge if reversal else line.charge
-        on = line.service_from or line.service_on or claim.statement_from
-        match = next(
-            (
-                charge
-                for charge in known
-                if charge.id not in taken
-                and not charge.whole_visit
-                and (charge.code, charge.modifiers, charge.billed) == (clip(code, 48), modifiers, billed)
-                and (charge.service_on == on or (line.line_control and charge.line_control == line.line_control))
-            ),
-            None,
-        )
+        match = matches.get(line.ordinal)
         new_charge = None
         if match is None:
             # A reversal of what is not in our books takes back money, not a charge we never had.
@@ -208,14 +205,14 @@ def _lines(session: Session, claim: Claim, visit_id: int, *, reversal: bool) -> 
                 visit_id=visit_id,
                 ordinal=next_ordinal,
                 billed=new_charge,
-                service_on=on,
+                service_on=_day(claim, line),
                 code=clip(code, 48),
                 code_qualifier=clip(qualifier, 4),
-                modifiers=modifiers,
+                modifiers=clip(" ".join(line.modifiers), 24),
                 revenue_code=clip(line.revenue_code, 8),
                 line_control=clip(line.line_control, 60),
                 description=clip(
-                    wordings.get(code)
+                    wordings.get(clip(code, 48))
                     or line.description
                     or service_category(code, qualifier, line.revenue_code, "en"),
                     200,
@@ -223,7 +220,6 @@ def _lines(session: Session, claim: Claim, visit_id: int, *, reversal: bool) -> 
                 units=clip(f"{line.units.normalize():f}", 16),
             )
             next_ordinal += 1
-        taken.add(match.id)
         decided.append(
             _Decided(match.id, new_charge, line.paid, line.adjustments, line.remark_codes, f"svc{line.ordinal}")
         )
@@ -232,7 +228,8 @@ def _lines(session: Session, claim: Claim, visit_id: int, *, reversal: bool) -> 
         whole = next((charge for charge in known if charge.whole_visit), None)
         new_charge = None
         if whole is None:
-            new_charge = claim.charge if not claim.lines and not reversal else Money.zero()
+            # Where the visit's lines are known, a claim without lines bills nothing new.
+            new_charge = Money.zero() if claim.lines or reversal or known else claim.charge
             whole = add_charge(
                 session,
                 visit_id=visit_id,
@@ -240,10 +237,51 @@ def _lines(session: Session, claim: Claim, visit_id: int, *, reversal: bool) -> 
                 whole_visit=True,
                 billed=new_charge,
                 service_on=claim.service_from,
-                description="All services of this visit" if not claim.lines else "Decided for the whole visit",
+                description="Decided for the whole visit" if claim.lines or known else "All services of this visit",
             )
         decided.append(_Decided(whole.id, new_charge, rest, claim.adjustments, claim.remark_codes, "clp"))
     return decided
+
+
+def _matches(claim: Claim, known: Sequence[Charge], *, reversal: bool) -> dict[int, Charge]:
+    """Which of our lines each of the claim's lines is, by the claim's line ordinal.
+
+    First by the clinic's own line number (REF*6R), then by day; code, modifiers and billed amount agree in any case,
+    and two different line numbers are never one line.
+    """
+    found: dict[int, Charge] = {}
+    taken: set[int] = set()
+
+    def alike(line: ServiceLine, charge: Charge) -> bool:
+        billed = -line.charge if reversal else line.charge
+        return (charge.code, set(charge.modifiers.split()), charge.billed) == (
+            clip(_billed_as(line)[1], 48),
+            set(clip(" ".join(line.modifiers), 24).split()),
+            billed,
+        )
+
+    def by_number(line: ServiceLine, charge: Charge) -> bool:
+        return bool(line.line_control) and charge.line_control == clip(line.line_control, 60)
+
+    def by_day(line: ServiceLine, charge: Charge) -> bool:
+        different = line.line_control and charge.line_control and not by_number(line, charge)
+        return charge.service_on == _day(claim, line) and not different
+
+    for agree in (by_number, by_day):
+        for line in claim.lines:
+            if line.ordinal in found:
+                continue
+            for charge in known:
+                fits = not charge.whole_visit and alike(line, charge) and agree(line, charge)
+                if fits and charge.id not in taken:
+                    found[line.ordinal] = charge
+                    taken.add(charge.id)
+                    break
+    return found
+
+
+def _day(claim: Claim, line: ServiceLine) -> date | None:
+    return line.service_from or line.service_on or claim.statement_from
 
 
 def _billed_as(line: ServiceLine) -> tuple[str, str]:
@@ -286,18 +324,36 @@ def _post_to_books(
     )
 
 
-def _hold_if_share_is_above(
-    session: Session, claim: Claim, lines: Sequence[_Decided], account_id: int
+def _hold_what_is_not_sure(
+    session: Session,
+    claim: Claim,
+    lines: Sequence[_Decided],
+    account_id: int,
+    *,
+    known: set[int],
+    decided: set[int],
 ) -> None:
-    """Nobody is asked for more than the remittance itself calls the patient's (CLP05)."""
+    """Nobody is asked for a line while it is open whose it is (docs/remittances.md, "Held")."""
+
+    def hold(charge_ids: Iterable[int], reason: HoldReason) -> None:
+        for charge_id in sorted(charge_ids):
+            place_hold(session, charge_id=charge_id, reason=reason, account_id=account_id)
+
+    touched = {line.charge_id for line in lines}
+    asked = {
+        line.charge_id
+        for line in lines
+        if any(cas.group == "PR" and cas.amount > Money.zero() for cas in line.adjustments)
+    }
+    follows = claim.status in LATER_PAYER or claim.status == REVERSAL
+    unmatched = touched - known if follows else set()
+    if decided and (unmatched or (not claim.lines and known - touched)):
+        hold(known | touched, HoldReason.DECISION_UNMATCHED)
+    if claim.status in LATER_PAYER:
+        end_holds(session, charge_ids=known, reason=HoldReason.NEXT_PAYER)
+    if claim.status in FORWARDED:
+        hold(asked, HoldReason.NEXT_PAYER)
     stated = claim.patient_responsibility
-    if stated is None or patient_share(claim.all_adjustments) <= stated:
-        return
-    for line in lines:
-        if any(cas.group == "PR" and cas.amount > Money.zero() for cas in line.adjustments):
-            place_hold(
-                session,
-                charge_id=line.charge_id,
-                reason=HoldReason.SHARE_ABOVE_REMITTANCE,
-                account_id=account_id,
-            )
+    if claim.status != REVERSAL and stated is not None and patient_share(claim.all_adjustments) > stated:
+        # Never more than the remittance itself calls the patient's (CLP05).
+        hold(asked, HoldReason.SHARE_ABOVE_REMITTANCE)

@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal.billing import postings
-from portal.ledger.port import Ledger, LedgerUnreachable, Outcome, PostingRequest, VisitPart
+from portal.ledger.port import Ledger, Outcome, PostingRequest, VisitPart
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,9 @@ def deliver_due(session: Session, ledger: Ledger) -> int:
                         parts=[VisitPart(ref, amount) for ref, amount in due.parts],
                     )
                 )
-        except LedgerUnreachable as error:
+        except Exception as error:
+            # LedgerUnreachable or an adapter's own failure: either way the outcome is unknown.
+            session.rollback()
             postings.mark_unanswered(session, due.id, reason=type(error).__name__)
             log.warning("posting.unanswered", posting=due.key)
             continue

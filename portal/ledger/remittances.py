@@ -238,4 +238,5 @@ def _digest(transaction: Transaction) -> str:
     return hashlib.sha256(json.dumps(plain(asdict(transaction)), sort_keys=True).encode()).hexdigest()
 
 
-_POSITIONS = frozenset({"segment", "errors", "interchange_control", "group_control"})
+#: Also where a payment stands among those of its file: another file may bring it alone.
+_POSITIONS = frozenset({"ordinal", "segment", "errors", "interchange_control", "group_control"})

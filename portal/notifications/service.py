@@ -1,5 +1,6 @@
 """Telling people something once."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -44,21 +45,38 @@ def send_due(session: Session, transport: Transport) -> int:
     sent = 0
     while (message := _claim(session)) is not None:
         try:
-            transport(to=message.to_email, subject=message.subject, body=message.body, key=message.key)
+            transport(to=message.to, subject=message.subject, body=message.body, key=message.key)
         except CannotSend as error:
-            message.last_error = str(error)[:200]
-            log.warning("notification.not_sent", notification=message.id, tries=message.tries)
-        else:
-            message.sent_at = clock.now()
-            message.last_error = ""
-            sent += 1
+            session.execute(
+                sa.update(Notification).where(Notification.id == message.id).values(last_error=str(error)[:200])
+            )
+            session.commit()
+            log.warning("notification.not_sent", notification=message.id)
+            return sent  # the server is away for the others too; their turn comes
+        session.execute(
+            sa.update(Notification)
+            .where(Notification.id == message.id)
+            .values(sent_at=clock.now(), last_error="")
+        )
         session.commit()
+        sent += 1
     return sent
 
 
-def _claim(session: Session) -> Notification | None:
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A message as it is sent: no row, so that no transaction is open while the mail server is asked."""
+
+    id: int
+    to: str
+    subject: str
+    body: str
+    key: str
+
+
+def _claim(session: Session) -> _Claimed | None:
     now = clock.now()
-    message = session.scalar(
+    row = session.scalar(
         sa.select(Notification)
         .where(
             Notification.sent_at.is_(None),
@@ -69,10 +87,11 @@ def _claim(session: Session) -> Notification | None:
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    if message is None:
+    if row is None:
         session.commit()
         return None
-    message.tries += 1
-    message.next_try_at = now + min(_FIRST_RETRY * 2 ** min(message.tries, 12), _LONGEST_RETRY)
+    row.tries += 1
+    row.next_try_at = now + min(_FIRST_RETRY * 2 ** min(row.tries, 12), _LONGEST_RETRY)
+    claimed = _Claimed(row.id, row.to_email, row.subject, row.body, row.key)
     session.commit()
-    return message
+    return claimed

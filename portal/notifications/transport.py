@@ -31,7 +31,11 @@ def smtp(url: str, sender: str, *, timeout: float = 20) -> Transport:
             return smtplib.SMTP_SSL(host, port, timeout=timeout, context=ssl.create_default_context())
         server = smtplib.SMTP(host, port, timeout=timeout)
         if not local:
-            server.starttls(context=ssl.create_default_context())
+            try:
+                server.starttls(context=ssl.create_default_context())
+            except BaseException:
+                server.close()
+                raise
         return server
 
     def send(*, to: str, subject: str, body: str, key: str) -> None:

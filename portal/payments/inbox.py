@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.payments.errors import IntentMismatch, StripeRefused, StripeUnreachable
+from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused, StripeUnreachable
 from portal.payments.gateway import Event, StripeGateway
 from portal.payments.models import Payment, StripeEvent
 from portal.payments.service import refresh
@@ -19,6 +19,8 @@ _FIRST_RETRY = timedelta(seconds=30)
 _LONGEST_RETRY = timedelta(hours=1)
 #: Where the payment is not known yet (its row's commit may be a moment behind), the event waits this long in all.
 _STRANGER_AFTER = timedelta(minutes=10)
+#: An event whose object contradicts our row is tried for so long.
+_GIVE_UP_AFTER = timedelta(days=3)
 
 
 def keep(session: Session, event: Event) -> None:
@@ -63,7 +65,11 @@ def process_due(session: Session, gateway: StripeGateway) -> int:
         except (IntentMismatch, StripeRefused) as error:
             session.rollback()
             log.error("webhook.event_failed", event_id=event_id, error=type(error).__name__)
+            if clock.now() - since > _GIVE_UP_AFTER:
+                _finish(session, event_id)  # audited each time; a person has to look
             continue
+        except PaymentIsOver:
+            session.rollback()
         _finish(session, event_id)
         done += 1
     return done

@@ -30,6 +30,7 @@ class PaymentRow:
     settled_at: datetime | None
     method: str
     account_public_id: str
+    known_to_stripe: bool
 
     @property
     def reference(self) -> str:
@@ -78,6 +79,7 @@ _ROW = (
     Payment.settled_at,
     Payment.method,
     sa.select(Account.public_id).where(Account.id == Payment.account_id).scalar_subquery(),
+    Payment.stripe_intent_id.is_not(None),
 )
 
 

@@ -4,7 +4,8 @@ How one payment goes:
 
 1. :func:`start_payment` holds the account, decides what is payable, writes the :class:`Payment` and commits.
 2. :func:`prepare` asks Stripe for the intent, with the row's id as the idempotency key. A lost answer is asked for
-   again with the same key, or, once Stripe may have forgotten the key, looked up before anything is sent again.
+   again with the same key for some minutes; after that it is looked up, and where Stripe has nothing the attempt is
+   closed, since a new one has a key of its own.
 3. The patient confirms in the browser, with Stripe.
 4. The return page, the webhook's job and the sweep all call :func:`refresh`, which fetches the intent and hands it
    to :func:`settle`: the only place where a payment becomes paid.
@@ -13,6 +14,7 @@ No transaction is open while Stripe is asked. Any of these steps may die and be 
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -45,9 +47,11 @@ from portal.payments.state import FINAL, OPEN, PaymentState, may_move, of_stripe
 
 log = structlog.get_logger(__name__)
 
-#: Stripe keeps idempotency keys for at least 24 h (https://docs.stripe.com/api/idempotent_requests); an hour is
-#: left for clocks and slow answers.
-KEY_GOOD_FOR = timedelta(hours=23)
+#: A lost answer is asked for again with the same key for so long; later it is looked up. Stripe keeps keys for at
+#: least 24 h, but also keeps a failure under them (https://docs.stripe.com/api/idempotent_requests).
+RESEND_WITHIN = timedelta(minutes=10)
+#: How often a new attempt tries to take the place of another.
+_TURNS = 4
 #: An intent that nobody confirmed for so long is closed: its amount is a day old.
 ABANDONED_AFTER = timedelta(hours=24)
 
@@ -79,7 +83,7 @@ def start_payment(
     :class:`AmountAboveBalance`, :class:`AmountBelowMinimum`, :class:`LineNotPayable`,
     :class:`AnotherPaymentRuns` and, when the earlier attempt can't be closed, :class:`StripeUnreachable`.
     """
-    for _turn in range(4):
+    for turn in range(_TURNS):
         account_row(session, account_id, lock=True)
         lines = payable_lines(session, account_id, user_id=user_id)
         parts = _choose(lines, amount, charge_ids)
@@ -102,7 +106,10 @@ def start_payment(
             return earlier
         earlier_id = earlier.id
         session.commit()
-        close(session, gateway, payment_id=earlier_id)
+        if turn == _TURNS - 1:
+            break  # closing one without taking its place would leave nobody to pay
+        with suppress(PaymentIsOver):
+            close(session, gateway, payment_id=earlier_id)
     raise AnotherPaymentRuns
 
 
@@ -156,16 +163,25 @@ def _write_attempt(
 def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
     """See to it that Stripe has the attempt's intent, and settle whatever it says.
 
-    Raises :class:`StripeUnreachable`, :class:`StripeRefused`, after which asking again is safe, and
-    :class:`PaymentIsOver` when the attempt was closed meanwhile.
+    Raises :class:`StripeUnreachable`, after which asking again is safe; :class:`StripeRefused`, after which the
+    attempt is closed and a new one may be started; and :class:`PaymentIsOver` when it was closed meanwhile.
     """
     payment = _payment(session, payment_id)
     if payment.stripe_intent_id is not None:
         session.commit()
         return refresh(session, gateway, payment_id=payment_id)
     customer_id = _customer(session, gateway, account_id=payment.account_id)
-    intent = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id)
-    settle(session, payment_id=payment_id, intent=intent)
+    try:
+        intent = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id)
+    except StripeRefused as refused:
+        # A definite no: nothing was made under this key and nothing will be.
+        log.error("payment.refused", payment=payment_id, code=refused.code)
+        close_row(session, payment_id=payment_id)
+        raise
+    if settle(session, payment_id=payment_id, intent=intent) is PaymentState.CANCELED and intent.status != "canceled":
+        # Closed while Stripe was asked: nobody has seen this intent, and nobody shall pay it.
+        gateway.cancel_intent(intent.id)
+        raise PaymentIsOver
     return intent
 
 
@@ -183,13 +199,14 @@ def _create_or_find(
     if asked_at is None:
         payment.requested_at = now
     session.commit()
-    if asked_at is not None and now - asked_at > KEY_GOOD_FOR:
+    if asked_at is not None and now - asked_at > RESEND_WITHIN:
         found = gateway.find_intent(customer_id=customer_id, attempt_id=attempt_id)
-        if found is not None:
-            return found
-        # Stripe has none after more than a day: the first request never arrived, and its key starts anew.
-        session.execute(sa.update(Payment).where(Payment.id == payment_id).values(requested_at=now))
-        session.commit()
+        if found is None:
+            # No request can still be under way, so it never arrived, or Stripe failed and keeps that failure under
+            # the key. Either way this attempt is over: the next one has a key of its own.
+            close_row(session, payment_id=payment_id)
+            raise PaymentIsOver
+        return found
     return gateway.create_intent(attempt_id=attempt_id, amount=amount, customer_id=customer_id)
 
 
@@ -244,16 +261,43 @@ def close(session: Session, gateway: StripeGateway, *, payment_id: int) -> Payme
         session.commit()
         return payment.state
     if payment.stripe_intent_id is None and payment.requested_at is None:
-        _cancel_row(session, payment)
-        session.commit()
-        return PaymentState.CANCELED
-    intent_id, account_id = payment.stripe_intent_id, payment.account_id
+        return close_row(session, payment_id=payment_id)
+    intent_id, attempt_id, account_id = payment.stripe_intent_id, payment.public_id, payment.account_id
     session.commit()
     if intent_id is None:
-        # Stripe was asked and the answer was lost: learn what it made before closing it.
+        # Stripe was asked and the answer was lost: learn whether it made anything. A request that is still under way
+        # makes an intent that no browser gets to see (prepare looks at the row again before it answers).
         customer_id = _customer(session, gateway, account_id=account_id)
-        intent_id = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id).id
+        found = gateway.find_intent(customer_id=customer_id, attempt_id=attempt_id)
+        if found is None:
+            return close_row(session, payment_id=payment_id)
+        intent_id = found.id
     return settle(session, payment_id=payment_id, intent=gateway.cancel_intent(intent_id))
+
+
+def close_row(session: Session, *, payment_id: int) -> PaymentState:
+    """Close an attempt of which Stripe has no intent; commits, and returns where it stands."""
+    payment = account_locked_payment(session, payment_id)
+    if payment.state in OPEN and payment.stripe_intent_id is None:
+        payment.state = PaymentState.CANCELED
+        record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
+    state = payment.state
+    session.commit()
+    return state
+
+
+def is_still_owed(session: Session, *, payment_id: int) -> bool:
+    """Whether every part of an attempt may still be asked for.
+
+    A line may have been held, reversed or paid elsewhere since the attempt was written down.
+    """
+    payment = _payment(session, payment_id)
+    held = reserved(session, payment.account_id)
+    left = {
+        line.charge_id: line.payable - held.get(line.charge_id, Money.zero())
+        for line in lines_of_account(session, payment.account_id)
+    }
+    return all(part.amount <= left.get(part.charge_id, Money.zero()) for part in _parts_of(session, payment_id))
 
 
 def _payment(session: Session, payment_id: int) -> Payment:
@@ -322,11 +366,6 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
     if state is PaymentState.SUCCEEDED:
         emails.wake_after_success()
     return state
-
-
-def _cancel_row(session: Session, payment: Payment) -> None:
-    payment.state = PaymentState.CANCELED
-    record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
 
 
 def _book(session: Session, payment: Payment, intent: Intent, now: datetime) -> None:
@@ -400,10 +439,14 @@ def sweep(session: Session, gateway: StripeGateway, *, older_than: timedelta) ->
         session.execute(sa.update(Payment).where(Payment.id == row.id).values(checked_at=now))
         session.commit()
         try:
-            if row.state in OPEN and now - row.created_at > ABANDONED_AFTER:
+            if row.state in OPEN and (
+                now - row.created_at > ABANDONED_AFTER or not is_still_owed(session, payment_id=row.id)
+            ):
                 close(session, gateway, payment_id=row.id)
             elif row.state is not PaymentState.CREATED:
                 refresh(session, gateway, payment_id=row.id)
+        except PaymentIsOver:
+            session.rollback()
         except (IntentMismatch, StripeRefused) as error:
             session.rollback()
             log.error("payment.sweep_failed", payment=row.id, error=type(error).__name__)

@@ -10,7 +10,6 @@ from flask_login import current_user
 from portal.accounts.access import account_for
 from portal.billing.queries import Line, lines_of_account
 from portal.config import Settings
-from portal.db import intend_to_write
 from portal.money import Money
 from portal.payments.decline import words_for
 from portal.payments.errors import (
@@ -27,11 +26,11 @@ from portal.payments.errors import (
 )
 from portal.payments.forms import PayForm
 from portal.payments.gateway import StripeGateway
-from portal.payments.queries import allocated_lines, payment_for, payments_of, receipt_for, reserved
-from portal.payments.service import close, payable_lines, prepare, refresh, start_payment
+from portal.payments.queries import PaymentRow, allocated_lines, payment_for, payments_of, receipt_for, reserved
+from portal.payments.service import close, is_still_owed, payable_lines, prepare, refresh, start_payment
 from portal.payments.state import PaymentState
 from portal.web import guards
-from portal.web.database import db
+from portal.web.database import begin_writing, db
 from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
 
@@ -76,18 +75,16 @@ def choose(account_id: str) -> str:
 def _choose_page(account_id: str, form: PayForm) -> str:
     account = account_for(db.session, current_user.id, account_id)
     left = {line.charge_id: line.amount for line in payable_lines(db.session, account.id, user_id=current_user.id)}
-    lines = [
-        PayLine(line, left[line.charge_id])
-        for line in lines_of_account(db.session, account.id, user_id=current_user.id)
-        if line.charge_id in left
-    ]
+    visible = lines_of_account(db.session, account.id, user_id=current_user.id)
+    held = reserved(db.session, account.id)
+    lines = [PayLine(line, left[line.charge_id]) for line in visible if line.charge_id in left]
     return render_template(
         "payments/choose.html",
         account=account,
         form=form,
         lines=lines,
         total_payable=Money.total(left.values()),
-        processing=Money.total(reserved(db.session, account.id).values()),
+        processing=Money.total(held[line.charge_id] for line in visible if line.charge_id in held),
     )
 
 
@@ -150,7 +147,7 @@ def start(account_id: str) -> Any:
 @guards.own_account
 def pay(payment_id: str) -> Any:
     """The card form of one attempt; an attempt that is over leads to where it ended."""
-    intend_to_write(True)  # asking Stripe may settle the attempt
+    begin_writing()  # asking Stripe may settle the attempt
     payment = payment_for(db.session, current_user.id, payment_id)
     elsewhere = _where_it_ended(payment.state, payment_id)
     if elsewhere is not None:
@@ -158,6 +155,8 @@ def pay(payment_id: str) -> Any:
     client_secret, failure, unreachable = None, "", False
     db.session.commit()
     try:
+        if not is_still_owed(db.session, payment_id=payment.id):
+            return _close_what_is_not_owed(payment)
         intent = prepare(db.session, _gateway(), payment_id=payment.id)
         client_secret, failure = intent.client_secret, intent.failure_code
     except PaymentIsOver:
@@ -182,7 +181,21 @@ def pay(payment_id: str) -> Any:
         return_url=settings.base_url + url_for("payments.come_back", payment_id=payment_id),
         decline=words_for(failure) if failure else "",
         unreachable=unreachable,
+        # Once Stripe has the intent, it may have been confirmed: then we don't know, and must not say we do.
+        maybe_charged=unreachable and payment.known_to_stripe,
     )
+
+
+def _close_what_is_not_owed(payment: PaymentRow) -> Any:
+    """The bill has changed since this attempt was written down: nobody pays the old amount."""
+    state = close(db.session, _gateway(), payment_id=payment.id)
+    if state is not PaymentState.CANCELED:
+        return redirect(url_for("payments.come_back", payment_id=payment.public_id))
+    flash(
+        _("Your bill has changed, so this payment was closed. You have not been charged. Please choose again."),
+        "info",
+    )
+    return redirect(url_for("payments.choose", account_id=payment.account_public_id))
 
 
 def _where_it_ended(state: PaymentState, payment_id: str) -> Any:
@@ -200,7 +213,7 @@ def _where_it_ended(state: PaymentState, payment_id: str) -> Any:
 @guards.own_account
 def come_back(payment_id: str) -> Any:
     """Where Stripe sends the browser back to. It never marks anything paid: it asks Stripe."""
-    intend_to_write(True)
+    begin_writing()
     payment = payment_for(db.session, current_user.id, payment_id)
     db.session.commit()
     if payment.state not in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
@@ -233,7 +246,7 @@ def cancel(payment_id: str) -> Any:
     except (StripeUnreachable, StripeRefused, IntentMismatch):
         db.session.rollback()
         flash(
-            _("We couldn’t close this payment just now. You have not been charged. Please try again in a minute."),
+            _("We can’t reach the payment service, so this payment is not closed yet. Please look again in a minute."),
             "warning",
         )
         return redirect(url_for("payments.pay", payment_id=payment_id))

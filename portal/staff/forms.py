@@ -17,6 +17,8 @@ LONGEST_NOTE = 300
 HOLD_REASONS = {
     HoldReason.STAFF: _l("We need to look into this charge"),
     HoldReason.SHARE_ABOVE_REMITTANCE: _l("The patient’s share is above what the insurer’s remittance says"),
+    HoldReason.NEXT_PAYER: _l("Another insurer has yet to decide"),
+    HoldReason.DECISION_UNMATCHED: _l("A later decision could not be matched with the charges of this visit"),
 }
 
 

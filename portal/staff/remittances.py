@@ -99,9 +99,10 @@ def _tell(report: ImportReport) -> None:
     if report.errors:
         flash(
             ngettext(
-                "The reader noted %(num)s oddity in the file; nothing was left out because of it.",
-                "The reader noted %(num)s oddities in the file; nothing was left out because of them.",
+                "The file has %(num)s flaw: %(first)s. Check that all its payments are listed below.",
+                "The file has %(num)s flaws, the first: %(first)s. Check that all its payments are listed below.",
                 len(report.errors),
+                first=report.errors[0].rstrip("."),
             ),
-            "info",
+            "warning",
         )

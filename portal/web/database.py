@@ -10,6 +10,15 @@ db = SQLAlchemy()
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+def begin_writing() -> None:
+    """From here on this request writes, although it is a GET.
+
+    What was read so far is ended first: on SQLite a reader that turns writer is refused when another wrote meanwhile.
+    """
+    db.session.commit()
+    intend_to_write(True)
+
+
 def init_app(app: Flask) -> None:
     """Bind the session to the app; requests that only read end with COMMIT.
 
