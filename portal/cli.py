@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,65 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from portal.sandbox.commands import COMMANDS as SANDBOX_COMMANDS
+from portal.sandbox.commands import DATA_DIR
 
 if TYPE_CHECKING:
     from flask import Flask
+    from sqlalchemy.orm import Session
 
     from portal.config import Settings
 
 _err = Console(stderr=True)
 
 
+def _environment() -> Mapping[str, str]:
+    """The environment; where it names no database, the demo's of this directory, so that commands work beside it."""
+    if not os.environ.get("DATABASE_URL"):
+        from portal.sandbox.demo import environment_of
+
+        demo = environment_of(DATA_DIR)
+        if demo is not None:
+            click.echo(f"(the demo in {DATA_DIR})", err=True)
+            return {**os.environ, **demo}
+    return os.environ
+
+
 def _settings() -> Settings:
     from portal.config import BadSettings, Settings
 
     try:
-        return Settings.from_env(os.environ)
+        return Settings.from_env(_environment())
     except BadSettings as error:
         raise click.ClickException(str(error)) from None
+
+
+def _database_url() -> str:
+    """The one setting that commands need which only touch the database."""
+    from portal.config import BadSettings, database_url
+
+    try:
+        return database_url(_environment())
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    """A database session that writes, for a command that needs no more of the portal than that."""
+    import sqlalchemy as sa
+    from sqlalchemy.orm import Session
+
+    import portal.tables  # noqa: F401  every table must be known before one can be written
+    from portal.db import normal_url, writing
+
+    engine = sa.create_engine(normal_url(_database_url()))
+    try:
+        if not sa.inspect(engine).has_table("entry"):
+            raise click.ClickException("The database has no tables yet. Type first: portal migrate")
+        with Session(engine) as session, writing():
+            yield session
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -72,7 +115,7 @@ def migrate(revision: str | None) -> None:
     """Bring the database to the newest schema."""
     from portal.migrate import downgrade, upgrade
 
-    url = _settings().database_url
+    url = _database_url()
     downgrade(url, revision) if revision else upgrade(url)
     click.echo("The database is up to date." if not revision else f"The database is at {revision}.")
 
@@ -102,15 +145,14 @@ def import_835(paths: tuple[Path, ...], as_json: bool) -> None:
     """
     from portal.ledger.remittances import import_stream
     from portal.ledger.x12.errors import NotA835
-    from portal.web.database import db
 
     failed, told = False, []
-    with _app():
+    with _session() as session:
         for path in paths:
             try:
                 with path.open("rb") as stream, _progress(path.name) as step:
                     report = import_stream(
-                        db.session, stream, path.name, progress=lambda so_far: step(so_far.transactions)
+                        session, stream, path.name, progress=lambda so_far: step(so_far.transactions)
                     )
             except (NotA835, OSError) as error:
                 failed = True
@@ -230,9 +272,12 @@ def reconcile(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def routes(guards: bool, as_json: bool) -> None:
     """List every route."""
+    from portal.app import create_app
+    from portal.config import Settings
     from portal.web.guards import guard_of
 
-    with _app() as (app, _):
+    app = create_app(Settings.for_listing())
+    with app.app_context():
         rows = [
             {
                 "rule": rule.rule,

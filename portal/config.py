@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 STRIPE_API = "https://api.stripe.com"
 STRIPE_JS = "https://js.stripe.com"
+
+
+_DATABASE_URL = r"(sqlite:///|postgresql(\+psycopg)?://).+"
 
 
 class BadSettings(Exception):
@@ -60,6 +63,12 @@ class Settings:
         return "_live_" in self.stripe_secret_key
 
     @classmethod
+    def for_listing(cls) -> Settings:
+        """Settings of a portal that is looked at and never run: it reaches nothing and nobody."""
+        words = {field.name: "" for field in fields(cls) if field.default is MISSING}
+        return cls(**{**words, "secret_key": "-" * 32, "database_url": "sqlite://", "queue_path": ":memory:"})  # type: ignore[arg-type]
+
+    @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Read and check the settings.
 
@@ -78,7 +87,7 @@ class Settings:
 
         url = r"https?://[^/\s?#@]+"
         settings = cls(
-            database_url=need("DATABASE_URL", pattern=r"(sqlite:///|postgresql(\+psycopg)?://).+"),
+            database_url=need("DATABASE_URL", pattern=_DATABASE_URL),
             secret_key=need("SECRET_KEY", pattern=r".{32,}"),
             base_url=need("BASE_URL", pattern=url + "/?").rstrip("/"),
             stripe_secret_key=need("STRIPE_SECRET_KEY", pattern=r"[rs]k_(test|live)_\w+"),
@@ -119,3 +128,11 @@ class Settings:
 
 def _digit(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """``DATABASE_URL`` alone. Raises :class:`BadSettings`."""
+    value = env.get("DATABASE_URL", "").strip()
+    if not re.fullmatch(_DATABASE_URL, value):
+        raise BadSettings(["DATABASE_URL is malformed" if value else "DATABASE_URL is not set"])
+    return value

@@ -104,6 +104,15 @@ def demo_environment(addresses: Addresses, data_dir: Path) -> dict[str, str]:
     }
 
 
+def environment_of(data_dir: Path) -> dict[str, str] | None:
+    """The settings of the demo whose data is in ``data_dir``, as it ran last; None where there is none."""
+    try:
+        port = int((data_dir / "port").read_text())
+    except (OSError, ValueError):
+        return None
+    return demo_environment(Addresses(port), data_dir.resolve()) if (data_dir / "secrets.json").exists() else None
+
+
 def _secrets(data_dir: Path) -> dict[str, str]:
     path = data_dir / "secrets.json"
     if not path.exists():
@@ -278,6 +287,7 @@ def run_demo(port: int, data_dir: Path) -> int:
     with _sole_use(data_dir):
         check_ports(addresses)
         supervisor = _Supervisor(addresses, data_dir, console)
+        (data_dir / "port").write_text(f"{port}\n")
         asked = 0
 
         def ask(_number: int, _frame: object) -> None:

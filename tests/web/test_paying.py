@@ -11,7 +11,9 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.billing.kinds import HoldReason
 from portal.billing.models import Entry, Posting
+from portal.billing.service import place_hold
 from portal.db import writing
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.push import deliver_due
@@ -19,7 +21,7 @@ from portal.ledger.reconcile import reconcile
 from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments import service
-from portal.payments.errors import StripeUnreachable
+from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
 from portal.payments.inbox import process_due
 from portal.payments.jobs import sweep_payments
@@ -416,3 +418,72 @@ def test_a_line_still_with_the_insurer_or_held_is_never_offered(
         answer = start(patient, clinic.account(ACCOUNT), choice="lines", lines=line.public_id)
         assert answer.status_code == 422
 
+
+
+def test_a_failure_that_stripe_keeps_under_the_key_ends_the_attempt_and_not_the_account(
+    patient: JudgingClient,
+    clinic: Clinic,
+    session: Session,
+    standin: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stripe answers a 500 and replays it for a day to whoever comes with that key."""
+    standin.faults.add("error_500", method="POST", path="/v1/payment_intents$", times=1)
+    first = start(patient, clinic.account(ACCOUNT), choice="amount", amount="15").location
+    assert "have not been charged" in patient.page(first).text("main")
+    other = start(patient, clinic.account(ACCOUNT), choice="amount", amount="16").location
+    assert patient.page(other).all("form", id="pay-form")
+    assert payment_at(session, first).state is PaymentState.CANCELED
+    again = start(patient, clinic.account(ACCOUNT), choice="amount", amount="15").location
+    later = clock.now() + timedelta(minutes=15)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert patient.page(again).all("form", id="pay-form")
+
+
+def test_a_refusal_closes_the_attempt(
+    patient: JudgingClient, clinic: Clinic, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: StripeGateway, **_facts: Any) -> Any:
+        raise StripeRefused("resource_missing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StripeGateway, "create_intent", refuse)
+        location = start(patient, clinic.account(ACCOUNT), choice="amount", amount="15").location
+        patient.page(location)
+    assert payment_at(session, location).state is PaymentState.CANCELED
+    again = start(patient, clinic.account(ACCOUNT), choice="amount", amount="15").location
+    assert again != location
+    assert patient.page(again).all("form", id="pay-form")
+
+
+def test_a_bill_that_changed_closes_the_card_page_that_is_open(
+    patient: JudgingClient, clinic: Clinic, session: Session, standin: StandIn
+) -> None:
+    charge = clinic.charge("V-260604-1", "99213")
+    location = start(patient, clinic.account(ACCOUNT), choice="lines", lines=charge).location
+    patient.page(location)
+    line = session.execute(
+        sa.text("SELECT c.id, v.account_id FROM charge c JOIN visit v ON v.id = c.visit_id WHERE c.public_id = :id"),
+        {"id": charge},
+    ).one()
+    session.rollback()
+    with writing():
+        place_hold(session, charge_id=line[0], reason=HoldReason.STAFF, account_id=line[1])
+        session.commit()
+    page = patient.page(location)
+    assert "Your bill has changed" in page.text()
+    assert payment_at(session, location).state is PaymentState.CANCELED
+    with pytest.raises(stripe.InvalidRequestError):
+        confirm(standin, payment_at(session, location))
+
+
+def test_nobody_is_told_that_they_were_not_charged_when_we_cannot_know(
+    patient: JudgingClient, clinic: Clinic, session: Session, standin: StandIn
+) -> None:
+    location = start(patient, clinic.account(ACCOUNT), choice="amount", amount="15").location
+    patient.page(location)
+    confirm(standin, payment_at(session, location))
+    standin.faults.add("drop_before", times=6)
+    words = patient.page(location).text("main")
+    assert "You have not been charged" not in words
+    assert "don’t know yet" in words
