@@ -1,0 +1,150 @@
+"""What imports what, how long modules are, and that each dependency has its reason written down."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+import portal
+
+PORTAL = Path(portal.__file__).parent
+ROOT = PORTAL.parent
+MODULES = {
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
+    for path in sorted(PORTAL.rglob("*.py"))
+}
+LONGEST_MODULE = 450
+#: Modules that are longer, and how long they may be: a table of one thing, read from top to bottom.
+LONGER = {"portal.sandbox.stripe.core": 560}
+
+WEB = {"flask", "flask_wtf", "flask_login", "wtforms", "werkzeug"}
+#: The layers inside a feature that know nothing of the web.
+WITHOUT_WEB = ("service", "queries", "models", "access")
+PURE = (
+    "portal.money",
+    "portal.billing.balance",
+    "portal.billing.kinds",
+    "portal.billing.trace",
+    "portal.payments.allocate",
+    "portal.payments.state",
+    "portal.ledger.decide",
+    "portal.ledger.port",
+    "portal.explanations",
+    "portal.ledger.x12",
+)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file names in an import, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {node.module or ""} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+IMPORTS = {name: imports_of(path) for name, path in MODULES.items()}
+
+
+def importing(targets: set[str], among: Iterator[str]) -> list[str]:
+    """Those of ``among`` that import one of ``targets`` or a part of it."""
+    return sorted(
+        f"{name} imports {seen}"
+        for name in among
+        for seen in IMPORTS[name]
+        if any(seen == target or seen.startswith(f"{target}.") for target in targets)
+    )
+
+
+def inside(*packages: str) -> Iterator[str]:
+    """The modules of some packages (or the modules themselves)."""
+    for package in packages:
+        found = [name for name in MODULES if name == package or name.startswith(f"{package}.")]
+        assert found, f"there is no {package} any more"
+        yield from found
+
+
+def test_the_contracts_of_import_linter_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    failed = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    told = capsys.readouterr().out
+    assert (failed, re.search(r"Contracts: [4-9]\d* kept, 0 broken", told) is not None) == (0, True), told
+
+
+def test_only_the_gateway_imports_stripe() -> None:
+    names = (name for name in MODULES if not name.startswith("portal.sandbox"))
+    assert {line.split()[0] for line in importing({"stripe"}, names)} == {"portal.payments.gateway"}
+
+
+def test_services_queries_and_models_know_nothing_of_the_web() -> None:
+    among = [name for name in MODULES if name.rpartition(".")[2] in WITHOUT_WEB]
+    assert len(among) > 15
+    # ``auth.models`` is what Flask-Security reads; it imports that, and neither flask nor forms.
+    assert importing(WEB, iter(among)) == []
+
+
+def test_pure_modules_know_neither_web_nor_database_nor_stripe() -> None:
+    assert importing(WEB | {"sqlalchemy", "stripe", "portal.db"}, inside(*PURE)) == []
+
+
+def test_nothing_in_production_imports_the_sandbox() -> None:
+    names = (name for name in MODULES if not name.startswith("portal.sandbox"))
+    assert {line.split()[0] for line in importing({"portal.sandbox"}, names)} == {"portal.cli"}
+
+
+def test_no_file_is_named_for_a_kind() -> None:
+    assert [name for name in MODULES if re.search(r"(^|[._])(utils?|helpers?|common|misc|shared)$", name)] == []
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > LONGER.get(name, LONGEST_MODULE)} == {}
+    assert [name for name in LONGER if lengths[name] <= LONGEST_MODULE] == []
+
+
+def test_money_is_never_a_float() -> None:
+    """``float`` may be named where time or sizes are meant, not where money passes."""
+    among = inside("portal.money", "portal.billing", "portal.payments", "portal.ledger", "portal.accounts")
+    found = [
+        f"{name}:{node.lineno}"
+        for name in among
+        for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float"
+    ]
+    assert found == []
+
+
+def test_the_time_is_read_in_one_place() -> None:
+    pattern = re.compile(r"\bdatetime\.(now|utcnow|today)\(|\bdate\.today\(|\btime\.time\(")
+    found = [
+        name
+        for name, path in MODULES.items()
+        if not name.startswith("portal.sandbox") and pattern.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["portal.clock"]
+
+
+def dependencies() -> Iterator[str]:
+    """Every package pyproject asks for, by its name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    for wanted in [*project["dependencies"], *[one for extra in extras for one in extra]]:
+        match = re.match(r"[A-Za-z0-9._-]+", wanted)
+        assert match
+        yield match.group().lower()
+
+
+def test_every_dependency_has_its_reason_written_down() -> None:
+    told = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "decisions").glob("*.md")).lower()
+    assert sorted({name for name in dependencies() if name not in told}) == []

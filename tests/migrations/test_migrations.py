@@ -1,0 +1,317 @@
+"""The schema: up, down and up again with data, and what the database itself refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.models import Account
+from portal.audit.models import AuditEvent
+from portal.auth.models import User
+from portal.billing.kinds import EntryKind, HoldReason
+from portal.billing.models import Charge, Claim, Entry, Hold, Posting
+from portal.db import normal_url
+from portal.ledger.adapters.embedded.models import LedgerLine, LedgerTransaction
+from portal.ledger.models import RemittanceFile
+from portal.migrate import MIGRATIONS, downgrade, upgrade
+from portal.money import Money
+from portal.payments.models import Payment
+from portal.payments.state import OPEN, PaymentState
+from portal.tables import metadata
+from tests.conftest import Clinic, Database
+from tests.databases import Backend
+
+APPEND_ONLY = (Entry, AuditEvent, LedgerTransaction, LedgerLine)
+
+
+@pytest.fixture
+def empty(backend: Backend) -> Iterator[str]:
+    """A database that no migration has touched."""
+    url = backend.copy(backend.template("bare", lambda url: looked_at(url, lambda _connection: None)))
+    yield url
+    backend.drop(url)
+
+
+def looked_at(url: str, look: Callable[[sa.Connection], Any]) -> Any:
+    """What ``look`` says of the database; no connection stays open."""
+    engine = sa.create_engine(normal_url(url))
+    with engine.connect() as connection:
+        found = look(connection)
+    engine.dispose()
+    return found
+
+
+def tables(url: str) -> set[str]:
+    found = looked_at(url, lambda connection: set(sa.inspect(connection).get_table_names()))
+    return found - {"alembic_version"}
+
+
+def differences(url: str) -> list[Any]:
+    """What autogenerate would write: how the tables differ from the models."""
+
+    def compare(connection: sa.Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return [
+            change
+            for change in compare_metadata(context, metadata)
+            if not (change[0] == "remove_table" and change[1].name == "alembic_version")
+        ]
+
+    found: list[Any] = looked_at(url, compare)
+    return found
+
+
+def leftovers(url: str) -> list[str]:
+    """Triggers and functions of ours that are there."""
+
+    def look(connection: sa.Connection) -> list[str]:
+        if connection.dialect.name == "sqlite":
+            query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        else:
+            query = "SELECT proname FROM pg_proc WHERE proname = 'refuse_change'"
+        return list(connection.execute(sa.text(query)).scalars())
+
+    found: list[str] = looked_at(url, look)
+    return found
+
+
+def test_up_down_and_up_again(empty: str) -> None:
+    assert tables(empty) == set()
+    upgrade(empty)
+    assert tables(empty) == set(metadata.tables)
+    assert differences(empty) == []
+    assert leftovers(empty) != []
+    downgrade(empty, "base")
+    assert (tables(empty), leftovers(empty)) == (set(), [])
+    upgrade(empty)
+    assert differences(empty) == []
+
+
+def test_the_comparison_sees_a_difference(database: Database) -> None:
+    def alter(connection: sa.Connection) -> None:
+        connection.execute(sa.text('ALTER TABLE "user" ADD COLUMN surprise INTEGER'))
+        connection.commit()
+
+    looked_at(database.url, alter)
+    assert [change[0] for change in differences(database.url)] == ["remove_column"]
+
+
+def revisions() -> list[str]:
+    """Every revision, the first one first."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+
+
+def counts(url: str) -> dict[str, int]:
+    def count(connection: sa.Connection) -> dict[str, int]:
+        return {
+            name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for name, table in metadata.tables.items()
+        }
+
+    found: dict[str, int] = looked_at(url, count)
+    return found
+
+
+def test_the_history_is_one_line() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert (len(script.get_heads()), len(script.get_bases())) == (1, 1)
+
+
+def test_the_last_step_down_and_up_with_data(clinic: Clinic, database: Database) -> None:
+    """What the older tables hold survives; with one revision only, all of it goes and comes back empty."""
+    before = counts(database.url)
+    assert before["entry"] > 20
+    steps = revisions()
+    previous = steps[-2] if len(steps) > 1 else "base"
+    clinic.session.close()
+    downgrade(database.url, previous)
+    left = tables(database.url)
+    if previous == "base":
+        assert left == set()
+    upgrade(database.url)
+    assert differences(database.url) == []
+    after = counts(database.url)
+    assert {name: after[name] for name in left} == {name: before[name] for name in left}
+
+
+@pytest.mark.parametrize("model", APPEND_ONLY, ids=lambda model: model.__tablename__)
+@pytest.mark.parametrize("act", ["update", "delete"])
+def test_the_database_refuses_to_change_what_was_written(
+    clinic: Clinic, session: Session, model: Any, act: str
+) -> None:
+    table = model.__table__
+    count = session.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+    if not count:
+        pytest.fail(f"the demo clinic has no {table.name}")
+    column = next(column for column in table.columns if not column.primary_key)
+    statement = sa.delete(table) if act == "delete" else sa.update(table).values({column: column})
+    with pytest.raises(DBAPIError, match="append-only"):
+        session.execute(statement)
+    session.rollback()
+    assert session.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == count
+
+
+def test_what_is_not_append_only_can_be_changed(clinic: Clinic, session: Session) -> None:
+    session.execute(sa.update(Account).values(guarantor_name="Other Sample"))
+    session.commit()
+
+
+def test_postgresql_refuses_truncate_too(clinic: Clinic, session: Session) -> None:
+    if session.get_bind().dialect.name != "postgresql":
+        pytest.skip("SQLite has no TRUNCATE")
+    for model in APPEND_ONLY:
+        with pytest.raises(DBAPIError, match="append-only"):
+            session.execute(sa.text(f"TRUNCATE {model.__tablename__} CASCADE"))
+        session.rollback()
+
+
+@pytest.fixture
+def entry(clinic: Clinic, session: Session) -> Callable[..., Entry]:
+    """``entry(...)``: an entry that the database takes, with some columns changed."""
+    charge_id, account_id = session.execute(sa.select(Entry.charge_id, Entry.account_id).limit(1)).one()
+
+    def make(**changed: Any) -> Entry:
+        facts: dict[str, Any] = {
+            "kind": EntryKind.ADJUSTMENT,
+            "amount": Money(-100),
+            "insurer": Money(-100),
+            "patient": Money(0),
+            "stated": Money(100),
+            "group_code": "CO",
+            "reason_code": "45",
+            "source": "test",
+            "source_id": "one",
+            "revision": 1,
+            "created_at": clock.now(),
+        }
+        return Entry(account_id=account_id, charge_id=charge_id, **{**facts, **changed})
+
+    return make
+
+
+def refused(session: Session, *rows: Any) -> str:
+    """The name of what the database refuses the rows by; fails when it takes them."""
+    session.add_all(rows)
+    with pytest.raises(IntegrityError) as error:
+        session.flush()
+    session.rollback()
+    return str(error.value.orig)
+
+
+def test_an_entry_as_it_should_be_is_taken(session: Session, entry: Callable[..., Entry]) -> None:
+    session.add(entry())
+    session.add(entry(revision=2))
+    session.add(entry(kind=EntryKind.SHARE_MOVED, group_code="PR", amount=Money(0), patient=Money(100), revision=3))
+    session.flush()
+
+
+def test_a_contractual_amount_is_never_the_patients(session: Session, entry: Callable[..., Entry]) -> None:
+    wrong = entry(amount=Money(0), patient=Money(100))
+    assert "contractual_is_not_the_patients" in refused(session, wrong)
+
+
+def test_an_entrys_two_sides_are_its_amount(session: Session, entry: Callable[..., Entry]) -> None:
+    assert "buckets_add_up" in refused(session, entry(amount=Money(-99)))
+
+
+def test_an_entry_comes_from_its_source_once(session: Session, entry: Callable[..., Entry]) -> None:
+    assert "source" in refused(session, entry(), entry(patient=Money(0)))
+
+
+@pytest.mark.parametrize("kind", ["gift", ""])
+def test_what_an_entry_can_be_is_a_closed_list(session: Session, clinic: Clinic, kind: str) -> None:
+    row = dict(session.execute(sa.select(Entry.__table__).limit(1)).mappings().one())
+    row.update(kind=sa.literal_column(f"'{kind}'"), source_id="other", source="test")
+    del row["id"]
+    with pytest.raises(IntegrityError, match="entrykind"):
+        session.execute(sa.insert(Entry.__table__).values(row))
+
+
+@pytest.fixture
+def payment(clinic: Clinic, session: Session) -> Callable[..., Payment]:
+    """``payment(state)``: a payment on the clinic's first account."""
+    account_id = session.scalars(sa.select(Account.id).where(Account.ref == "JDC-1001")).one()
+    user_id = session.scalars(sa.select(User.id).order_by(User.id).limit(1)).one()
+
+    def make(state: PaymentState, **changed: Any) -> Payment:
+        now = clock.now()
+        facts: dict[str, Any] = {"account_id": account_id, "amount": Money(100), **changed}
+        return Payment(user_id=user_id, state=state, created_at=now, checked_at=now, **facts)
+
+    return make
+
+
+@pytest.mark.parametrize("first", sorted(OPEN))
+@pytest.mark.parametrize("second", sorted(OPEN))
+def test_an_account_has_one_open_payment(
+    session: Session, payment: Callable[..., Payment], first: PaymentState, second: PaymentState
+) -> None:
+    assert "account_id" in refused(session, payment(first), payment(second)).replace("uq_payment_open", "account_id")
+
+
+def test_payments_that_are_over_may_be_many(session: Session, payment: Callable[..., Payment]) -> None:
+    other = session.scalars(sa.select(Account.id).where(Account.ref == "JDC-1002")).one()
+    over = [payment(state) for state in PaymentState if state not in OPEN for _again in range(2)]
+    session.add_all([*over, payment(min(OPEN)), payment(min(OPEN), account_id=other)])
+    session.flush()
+
+
+@pytest.mark.parametrize("cents", [0, -1])
+def test_a_payment_is_above_nothing(session: Session, payment: Callable[..., Payment], cents: int) -> None:
+    wrong = payment(PaymentState.SUCCEEDED, amount=Money(cents))
+    assert "amount_is_positive" in refused(session, wrong)
+
+
+def test_a_postings_key_is_taken_once(clinic: Clinic, session: Session) -> None:
+    account_id, now = session.scalars(sa.select(Account.id).limit(1)).one(), clock.now()
+
+    def posting() -> Posting:
+        return Posting(
+            key="a" * 32,
+            account_id=account_id,
+            kind="patient_payment",
+            amount=Money(1),
+            effective_on=date(2026, 11, 2),
+            lines=[],
+            created_at=now,
+            next_try_at=now,
+        )
+
+    assert "key" in refused(session, posting(), posting())
+
+
+def test_a_file_a_claim_and_a_ledger_key_are_known_once(clinic: Clinic, session: Session) -> None:
+    for model, column in ((RemittanceFile, "sha256"), (Claim, "source_key"), (LedgerTransaction, "key")):
+        table: Any = model.__table__
+        row = dict(session.execute(sa.select(table).limit(1)).mappings().one())
+        del row["id"]
+        with pytest.raises(IntegrityError, match=column):
+            session.execute(sa.insert(table).values(row))
+        session.rollback()
+
+
+def test_a_charge_is_held_for_a_reason_once_at_a_time(clinic: Clinic, session: Session) -> None:
+    charge_id = session.scalars(sa.select(Charge.id).order_by(Charge.id).limit(1)).one()
+    now = clock.now()
+
+    def hold(**changed: Any) -> Hold:
+        return Hold(charge_id=charge_id, reason=HoldReason.STAFF, placed_at=now, **changed)
+
+    session.add_all([hold(released_at=now), hold(released_at=now), hold()])
+    session.flush()
+    assert "charge_id" in refused(session, hold()).replace("uq_hold_open", "charge_id")
