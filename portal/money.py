@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-#: Above this an amount is a typing mistake, not a bill. Stripe's own ceiling for a USD charge is 99,999,999
-#: cents (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts).
+#: Above this an amount is a typing mistake, not a bill. What a card can be charged is less: ``payments/gateway.py``.
 LARGEST_CENTS = 99_999_999_999
 
 _TYPED = re.compile(r"(?P<sign>-?)\$?\s*(?P<whole>\d{1,3}(?:,\d{3})+|\d+)?(?:\.(?P<part>\d{1,2}))?")

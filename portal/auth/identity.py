@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from flask import Flask, request, session
+from flask import Flask, Response, request, session
 from flask_security.core import Security
 from flask_security.datastore import FSQLALiteUserDatastore
 from flask_security.forms import LoginForm
@@ -30,6 +30,11 @@ ARGON2 = {"argon2__memory_cost": 19456, "argon2__time_cost": 2, "argon2__paralle
 def _address_asked_for() -> str:
     """Counts tries for one address, wherever they come from; hashed, since the counter's store is not for names."""
     return hashlib.sha256(request.form.get("email", "").strip().lower().encode()).hexdigest()
+
+
+def _was_refused(response: Response) -> bool:
+    """A sign-in that succeeds leads elsewhere; one that is refused shows the form again."""
+    return response.status_code != 302
 
 
 class OutboxMail(MailUtil):
@@ -112,10 +117,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     password_changed.connect(_password_was_changed, app)
     password_reset.connect(_password_was_changed, app)
-    for endpoint, limit in (
-        ("security.login", "10 per minute; 60 per hour"),
-        ("security.forgot_password", "5 per minute; 20 per hour"),
-    ):
-        view: Any = app.view_functions[endpoint]
-        view = limiter.limit("20 per hour", methods=["POST"], key_func=_address_asked_for)(view)
-        app.view_functions[endpoint] = limiter.limit(limit, methods=["POST"])(view)
+    sign_in: Any = app.view_functions["security.login"]
+    for limit, key in (("10 per minute; 60 per hour", None), ("20 per hour", _address_asked_for)):
+        # Only refusals count: a family or a clinic behind one address may sign in as often as it likes.
+        sign_in = limiter.limit(limit, methods=["POST"], key_func=key, deduct_when=_was_refused)(sign_in)
+    app.view_functions["security.login"] = sign_in
+    forgot: Any = app.view_functions["security.forgot_password"]
+    for limit, key in (("5 per minute; 20 per hour", None), ("5 per hour", _address_asked_for)):
+        forgot = limiter.limit(limit, methods=["POST"], key_func=key)(forgot)
+    app.view_functions["security.forgot_password"] = forgot

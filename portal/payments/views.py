@@ -90,7 +90,7 @@ def _choose_page(account_id: str, form: PayForm) -> str:
 
 @bp.post("/accounts/<pid:account_id>/pay")
 @guards.own_account
-@limiter.limit("20 per minute; 100 per hour")
+@limiter.limit("60 per minute; 300 per hour", key_func=lambda: f"user {current_user.get_id()}")
 def start(account_id: str) -> Any:
     """Write the attempt down and go on to the card."""
     account = account_for(db.session, current_user.id, account_id)

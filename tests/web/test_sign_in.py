@@ -354,3 +354,30 @@ def test_error_pages_say_nothing_of_the_request(
         has_layout(as_page(response), status, response.status_code)
         assert response.headers["Cache-Control"] == "no-store"
         assert "script-src" in response.headers["Content-Security-Policy"]
+
+
+def test_signing_in_rightly_is_never_paused(app: Flask, client: JudgingClient, clinic: Clinic) -> None:
+    """A clinic's waiting room is one address: only refusals count."""
+    for _time in range(12):
+        client.delete_cookie("plainbill")
+        page = client.page("/sign-in")
+        right = client.submit(page, {"email": TESTA, "password": clinic.password}, field="password")
+        assert right.status_code == 302
+
+
+def test_one_address_is_paused_wherever_the_tries_come_from(
+    app: Flask, client: JudgingClient, clinic: Clinic
+) -> None:
+    page = client.page("/sign-in")
+    token = page.all("input", name="csrf_token")[0].get("value")
+
+    def attempt(number: int, email: str) -> int:
+        return client.post(
+            "/sign-in",
+            data={"email": email, "password": "wrong-password-1", "csrf_token": token},
+            environ_base={"REMOTE_ADDR": f"127.0.1.{number}"},
+        ).status_code
+
+    statuses = [attempt(number, TESTA) for number in range(1, 22)]
+    assert statuses == [200] * 20 + [429]
+    assert attempt(99, "sam@example.com") == 200
