@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 import portal.sandbox.clinic
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
-from portal.billing.kinds import HoldReason, PostingState
+from portal.billing.kinds import EntryKind, HoldReason, PostingState
 from portal.billing.models import Hold, Posting
+from portal.billing.service import NewEntry, write_entries
 from portal.db import new_public_id
 from portal.ledger.models import RemittanceFile
 from portal.messages.models import Message, Thread, ThreadState
@@ -360,3 +361,29 @@ def test_only_rejected_postings_are_tried_again(desk: JudgingClient, clinic: Cli
         data = {"csrf_token": token.get("value")}
         assert desk.post(f"/desk/sync/postings/{key}/retry", data=data).status_code == status
     assert _all(clinic.session, sa.select(Posting.state).where(Posting.key == posted)) == [PostingState.POSTED]
+
+
+def test_what_is_on_hold_or_does_not_add_up_is_on_the_worklist(desk: JudgingClient, clinic: Clinic) -> None:
+    page = desk.page("/desk/to-check")
+    rows = [text_of(row) for row in page.all("tbody", class_="item")]
+    assert len(rows) == 1
+    assert "JDC-1001" in rows[0]
+    assert "above what the insurer" in rows[0]
+    charge_id, account_id = clinic.session.execute(
+        sa.text(
+            "SELECT c.id, v.account_id FROM charge c JOIN visit v ON v.id = c.visit_id WHERE v.ref = 'V-260616-1' "
+            "ORDER BY c.id LIMIT 1"
+        )
+    ).one()
+    clinic.session.rollback()
+    more = NewEntry(account_id, charge_id, EntryKind.INSURER_PAYMENT, Money(-100), Money(0), "test", "more")
+    write_entries(clinic.session, [more])
+    clinic.session.commit()
+    rows = [text_of(row) for row in desk.page("/desk/to-check").all("tbody", class_="item")]
+    assert len(rows) == 2
+    assert "more than was billed" in rows[1]
+    # Looked at and released: it leaves the list.
+    held = clinic.charge("V-260811-1", "99214")
+    release = desk.page(f"/desk/charges/{held}/release")
+    desk.submit(release, {"note": "The payer corrected it by telephone."}, action="/release")
+    assert len(desk.page("/desk/to-check").all("tbody", class_="item")) == 1

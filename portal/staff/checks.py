@@ -1,0 +1,22 @@
+"""Charges that nobody is asked for until somebody has looked."""
+
+from flask import render_template
+
+from portal.staff import queries
+from portal.staff.blueprint import bp
+from portal.staff.forms import HOLD_REASONS
+from portal.staff.paging import PER_PAGE, Page, asked_page, offset
+from portal.staff.seen import age
+from portal.web import guards
+from portal.web.database import db
+
+
+@bp.route("/to-check")
+@guards.staff
+def to_check() -> str:
+    """The worklist: what is on hold, and what does not add up."""
+    number = asked_page()
+    charges, total = queries.charges_to_check(db.session, limit=PER_PAGE, offset=offset(number))
+    return render_template(
+        "staff/to_check.html", charges=charges, page=Page(number, total), reasons=HOLD_REASONS, age=age
+    )
