@@ -326,3 +326,13 @@ def find_visit(session: Session, *, ref: str, family_name: str, given_name: str)
     )
     found = {(one.account_id, one.id) for one in patients if one.is_called(family_name, given_name)}
     return found.pop() if len(found) == 1 else None
+
+
+def payers_of(session: Session, *, account_id: int, ref: str) -> set[str]:
+    """The payers that have decided about the visit numbered ``ref`` of an account."""
+    rows = session.scalars(
+        sa.select(Claim.payer_name)
+        .join(Visit, Visit.id == Claim.visit_id)
+        .where(Visit.account_id == account_id, Visit.ref == ref)
+    )
+    return set(rows)

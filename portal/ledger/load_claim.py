@@ -12,7 +12,7 @@ from portal.accounts.queries import ref_is_free
 from portal.accounts.service import account_row, add_patient, find_patient, mark_mirrored, open_account
 from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Charge
-from portal.billing.queries import find_visit
+from portal.billing.queries import find_visit, payers_of
 from portal.billing.service import (
     NewEntry,
     add_charge,
@@ -68,7 +68,8 @@ def load_claim(
     """
     if claim.status == PREDETERMINATION:
         return
-    account_id, patient_id, visit_ref = _whose(session, claim)
+    payer = clip(_cased(transaction.payer_name), 120)
+    account_id, patient_id, visit_ref = _whose(session, claim, payer)
     account = account_row(session, account_id, lock=True)
     visit = visit_of(
         session,
@@ -84,7 +85,7 @@ def load_claim(
         session,
         visit_id=visit.id,
         source_key=key,
-        payer_name=clip(_cased(transaction.payer_name), 120),
+        payer_name=payer,
         payer_claim_ref=clip(claim.payer_control, 60),
         status_code=clip(claim.status, 4),
         trace_number=clip(transaction.trace_number, 60),
@@ -137,7 +138,7 @@ def load_claim(
     mark_mirrored(session, account_id, clock.now())
 
 
-def _whose(session: Session, claim: Claim) -> tuple[int, int, str]:
+def _whose(session: Session, claim: Claim, payer: str) -> tuple[int, int, str]:
     """The account and patient a claim is about, and the back office's number of the visit.
 
     A patient is known by member id and name, or by the visit's number and name: never by the name alone, so that two
@@ -152,9 +153,10 @@ def _whose(session: Session, claim: Claim) -> tuple[int, int, str]:
         patient = find_patient(session, member_id=member, family_name=family, given_name=given)
         if patient is not None:
             return patient.account_id, patient.id, ref
-    # Another payer knows the same patient by another member id: the visit's number and the name tell.
     known = find_visit(session, ref=ref, family_name=family, given_name=given)
-    if known is not None:
+    # Another payer knows the same patient by another member id: the visit's number and the name tell. The same payer
+    # with another member id means another person.
+    if known is not None and not (member and payer in payers_of(session, account_id=known[0], ref=ref)):
         return known[0], known[1], ref
     account_ref, copy = ref[:60], 1
     while not ref_is_free(session, account_ref):

@@ -20,9 +20,14 @@ def bring(session: Session, *files: bytes) -> None:
             assert report.loaded == report.transactions, report.reasons
 
 
-def then(*claims: list[str], paid: int, trace: str = "EFT-2", payer_id: str = "1888888888") -> bytes:
+SECOND = "SAMPLE SUPPLEMENT"
+
+
+def then(*claims: list[str], paid: int, trace: str = "EFT-2", payer: str = SECOND) -> bytes:
     """Another payer's file."""
-    return remittance(payment(*claims, paid=paid, trace=trace, payer_id=payer_id), control="000000010")
+    return remittance(
+        payment(*claims, paid=paid, trace=trace, payer=payer, payer_id="1888888888"), control="000000010"
+    )
 
 
 def lines(session: Session) -> list[Line]:
@@ -47,6 +52,13 @@ def secondary(*, share: int, paid: int, **facts: object) -> list[str]:
 def test_a_second_payer_with_a_member_id_of_its_own_is_about_the_same_visit(session: Session) -> None:
     bring(session, FIRST, then(secondary(share=5, paid=10, member="OTHER-9"), paid=10))
     assert [(line.sums.billed.cents, line.payable.cents) for line in lines(session)] == [(10000, 500)]
+    assert_books_agree(session)
+
+
+def test_one_payer_with_two_member_ids_speaks_of_two_people(session: Session) -> None:
+    bring(session, FIRST, then(claim(member="MEM-2"), paid=60, payer="EXAMPLE HEALTH PLAN"))
+    assert [line.payable.cents for line in lines(session)] == [1500, 1500]
+    assert len({line.account_id for line in lines(session)}) == 2
     assert_books_agree(session)
 
 
@@ -129,7 +141,7 @@ def test_a_second_payers_reversal_and_correction_end_where_they_should(session: 
         FIRST,
         then(secondary(share=5, paid=10), paid=10),
         remittance(
-            payment(undone, secondary(share=2, paid=13), paid=3, trace="EFT-3", payer_id="1888888888"),
+            payment(undone, secondary(share=2, paid=13), paid=3, trace="EFT-3", payer=SECOND, payer_id="1888888888"),
             control="000000011",
         ),
     )
