@@ -148,7 +148,6 @@ def upgrade() -> None:
                 "auth.password.changed",
                 "billing.visit.seen",
                 "staff.account.seen",
-                "accounts.access.refused",
                 "billing.hold.placed",
                 "billing.hold.released",
                 "payments.payment.started",

@@ -12,7 +12,6 @@ class Tag(StrEnum):
     PASSWORD_CHANGED = "auth.password.changed"
     VISIT_SEEN = "billing.visit.seen"
     ACCOUNT_SEEN = "staff.account.seen"
-    ACCESS_REFUSED = "accounts.access.refused"
     HOLD_PLACED = "billing.hold.placed"
     HOLD_RELEASED = "billing.hold.released"
     PAYMENT_STARTED = "payments.payment.started"

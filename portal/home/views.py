@@ -1,6 +1,6 @@
 """The page after sign-in: what is due, and where to go. Composition only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import (
-    Line,
     VisitSummary,
     entries_of_visit,
     lines_of_account,
@@ -27,6 +26,7 @@ from portal.billing.telling import visit_lines
 from portal.messages.queries import threads_about_visit, unread_answers
 from portal.money import Money
 from portal.payments.queries import reserved
+from portal.payments.service import left_to_pay
 from portal.web import guards
 from portal.web.database import begin_writing, db
 
@@ -62,22 +62,18 @@ def start() -> Any:
 
 
 def _home_account(account: VisibleAccount) -> HomeAccount:
-    visits = visits_of_account(db.session, account.id, user_id=current_user.id)
-    held, visible = reserved(db.session, account.id), lines_of_account(db.session, account.id, user_id=current_user.id)
+    visible = lines_of_account(db.session, account.id, user_id=current_user.id)
+    visits = visits_of_account(db.session, account.id, user_id=current_user.id, lines_at_hand=visible)
+    held = reserved(db.session, account.id)
     return HomeAccount(
         account=account,
         visits=visits,
         due=Money.total(visit.due for visit in visits),
-        payable=Money.total(_left(line, held) for line in visible),
+        payable=Money.total(line.amount for line in left_to_pay(visible, held)),
         with_insurer=Money.total(visit.with_insurer for visit in visits),
         on_hold=Money.total(visit.on_hold for visit in visits),
         processing=Money.total(held[line.charge_id] for line in visible if line.charge_id in held),
     )
-
-
-def _left(line: Line, held: Mapping[int, Money]) -> Money:
-    """What may still be asked for on a line, with what is on its way for it taken off."""
-    return max(Money.zero(), line.payable - held.get(line.charge_id, Money.zero()))
 
 
 @bp.get("/visits/<pid:visit_id>")
@@ -99,7 +95,7 @@ def visit(visit_id: str) -> str:
         visit=found,
         account=account,
         summary=summary(found, lines),
-        payable=Money.total(_left(line, held) for line in lines),
+        payable=Money.total(line.amount for line in left_to_pay(lines, held)),
         on_its_way=Money.total(processing.values()),
         processing=processing,
         lines=visit_lines(lines, entries, language=str(get_locale() or "en")),

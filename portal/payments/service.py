@@ -13,7 +13,7 @@ How one payment goes:
 No transaction is open while Stripe is asked. Any of these steps may die and be done again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ from portal import clock
 from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.queries import lines_of_account
+from portal.billing.queries import Line, lines_of_account
 from portal.money import Money
 from portal.payments.allocate import Part, Payable, allocate_amount, allocate_lines
 from portal.payments.errors import (
@@ -56,13 +56,13 @@ ABANDONED_AFTER = timedelta(hours=24)
 
 def payable_lines(session: Session, account_id: int, *, user_id: int) -> list[Payable]:
     """What a user may pay on an account now, oldest first: payable, less what payments on their way hold."""
-    held = reserved(session, account_id)
-    lines = []
-    for line in lines_of_account(session, account_id, user_id=user_id):
-        left = line.payable - held.get(line.charge_id, Money.zero())
-        if left > Money.zero():
-            lines.append(Payable(line.charge_id, left))
-    return lines
+    return left_to_pay(lines_of_account(session, account_id, user_id=user_id), reserved(session, account_id))
+
+
+def left_to_pay(lines: Iterable[Line], held: Mapping[int, Money]) -> list[Payable]:
+    """What may still be asked for on each line, with what is on its way for it taken off; lines of nothing left out."""
+    left = (Payable(line.charge_id, line.payable - held.get(line.charge_id, Money.zero())) for line in lines)
+    return [one for one in left if one.amount > Money.zero()]
 
 
 def start_payment(
@@ -279,11 +279,8 @@ def is_still_owed(session: Session, *, payment_id: int) -> bool:
     A line may have been held, reversed or paid elsewhere since the attempt was written down.
     """
     payment = _payment(session, payment_id)
-    held = reserved(session, payment.account_id)
-    left = {
-        line.charge_id: line.payable - held.get(line.charge_id, Money.zero())
-        for line in lines_of_account(session, payment.account_id)
-    }
+    lines, held = lines_of_account(session, payment.account_id), reserved(session, payment.account_id)
+    left = {line.charge_id: line.amount for line in left_to_pay(lines, held)}
     return all(part.amount <= left.get(part.charge_id, Money.zero()) for part in parts_of(session, payment_id))
 
 

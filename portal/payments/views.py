@@ -27,7 +27,7 @@ from portal.payments.errors import (
 from portal.payments.forms import PayForm
 from portal.payments.gateway import StripeGateway
 from portal.payments.queries import PaymentRow, allocated_lines, payment_for, payments_of, receipt_for, reserved
-from portal.payments.service import close, is_still_owed, payable_lines, prepare, refresh, start_payment
+from portal.payments.service import close, is_still_owed, left_to_pay, payable_lines, prepare, refresh, start_payment
 from portal.payments.state import PaymentState
 from portal.web import guards
 from portal.web.database import begin_writing, db
@@ -74,9 +74,9 @@ def choose(account_id: str) -> str:
 
 def _choose_page(account_id: str, form: PayForm) -> str:
     account = account_for(db.session, current_user.id, account_id)
-    left = {line.charge_id: line.amount for line in payable_lines(db.session, account.id, user_id=current_user.id)}
     visible = lines_of_account(db.session, account.id, user_id=current_user.id)
     held = reserved(db.session, account.id)
+    left = {line.charge_id: line.amount for line in left_to_pay(visible, held)}
     lines = [PayLine(line, left[line.charge_id]) for line in visible if line.charge_id in left]
     return render_template(
         "payments/choose.html",

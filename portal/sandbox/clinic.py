@@ -22,7 +22,7 @@ from portal.accounts.models import Account, Relationship
 from portal.accounts.service import add_patient, find_patient, open_account
 from portal.auth.identity import users
 from portal.billing.models import Charge, Visit
-from portal.ledger.adapters.embedded.models import ServiceItem
+from portal.ledger.adapters.embedded.ledger import load_service_items
 from portal.ledger.remittances import import_stream
 from portal.messages.emails import Email
 from portal.messages.service import answer_thread, open_thread
@@ -178,9 +178,7 @@ def _register(session: Session, account: DemoAccount) -> None:
 
 def _describe_services(session: Session) -> None:
     words: dict[str, str] = tomllib.loads((HERE / "services.toml").read_text())["descriptions"]
-    for code, description in words.items():
-        if session.get(ServiceItem, code) is None:
-            session.add(ServiceItem(code=code, description=description))
+    load_service_items(session, words)
 
 
 def _open_sign_ins(session: Session, sign_ins: Iterable[SignIn]) -> None:
