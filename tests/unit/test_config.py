@@ -42,8 +42,8 @@ def faults_of(**changed: str | None) -> list[str]:
 def test_good_settings_start() -> None:
     settings = Settings.from_env(GOOD)
     assert (settings.stripe_api_base, settings.stripe_js_origin) == (STRIPE_API, STRIPE_JS)
-    assert (settings.https, settings.stripe_live, settings.sandbox) == (False, False, False)
-    assert Settings.from_env({**GOOD, **LIVE}).stripe_live
+    assert (settings.https, settings.sandbox) == (False, False)
+    assert Settings.from_env({**GOOD, **LIVE}).stripe_secret_key == LIVE["STRIPE_SECRET_KEY"]
 
 
 def test_nothing_at_all_is_told_at_once() -> None:

@@ -25,7 +25,7 @@ def test_the_demos_settings_are_settings_that_may_start(tmp_path: Path) -> None:
     assert settings.stripe_api_base == settings.stripe_js_origin == "http://127.0.0.1:8401"
     assert settings.smtp_url == "smtp://127.0.0.1:8402"
     assert settings.sandbox
-    assert not settings.stripe_live
+    assert settings.stripe_secret_key.startswith("sk_test_")
 
 
 def test_secrets_are_made_once_for_a_data_directory_and_are_its_owners_alone(tmp_path: Path) -> None:
