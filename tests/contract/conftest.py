@@ -83,3 +83,30 @@ def tolerating(api: str, request: pytest.FixtureRequest) -> Any:
     from contextlib import nullcontext
 
     return nullcontext() if api == "stripe" else request.getfixturevalue("standin").tolerating_violations()
+
+
+@pytest.fixture
+def advance(api: str, request: pytest.FixtureRequest) -> Callable[[int], Any]:
+    """Lets days pass. Stripe's clock cannot be moved, so a test that asks for it runs on the stand-in only."""
+    if api == "stripe":
+        pytest.skip("Stripe's clock cannot be moved")
+    made: StandIn = request.getfixturevalue("standin")
+    return lambda days: made.advance(days * 86_400)
+
+
+@pytest.fixture
+def customer(stripe_client: stripe.StripeClient) -> str:
+    """A new customer's id."""
+    return str(stripe_client.v1.customers.create({"metadata": {"ref": "contract"}}).id)
+
+
+@pytest.fixture
+def paid(new_intent: Callable[..., Any], confirm: Callable[..., Any]) -> Callable[..., Any]:
+    """A succeeded intent, by default with a plain card; keyword arguments change the intent's parameters."""
+
+    def make(method: str = "pm_card_visa", **changes: Any) -> Any:
+        done = confirm(new_intent(**changes).id, method)
+        assert done.status == "succeeded"
+        return done
+
+    return make

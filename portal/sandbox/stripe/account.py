@@ -1,4 +1,4 @@
-"""Charges, refunds, the balance, events and webhook endpoints of the account."""
+"""Charges, the balance, events and webhook endpoints of the account."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import secrets
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from portal.sandbox.stripe import forms, objects
+from portal.sandbox.stripe import forms, objects, payouts
 from portal.sandbox.stripe.call import EVENT_DAYS, Call
-from portal.sandbox.stripe.cards import BY_NUMBER
 from portal.sandbox.stripe.errors import Obj, invalid, missing
-
-#: A pending refund succeeds, a failing one fails, this much later.
-REFUND_MOVES_AFTER = 2 * objects.DAY
 
 
 def retrieve_charge(call: Call) -> Obj:
@@ -34,7 +30,10 @@ def retrieve_balance_transaction(call: Call) -> Obj:
 def list_balance_transactions(call: Call) -> Obj:
     """GET /v1/balance_transactions"""
     names = ("currency", "source", "type")
-    return call.page("balance_transaction", equal={name: forms.text(call.params, name) for name in names})
+    payout = forms.text(call.params, "payout")
+    where, values = payouts.transactions_of(call, payout) if payout else ("", ())
+    equal = {name: forms.text(call.params, name) for name in names}
+    return call.page("balance_transaction", equal=equal, where=where, where_values=values)
 
 
 def balance(call: Call) -> Obj:
@@ -49,96 +48,10 @@ def balance(call: Call) -> Obj:
     return {"object": "balance", "livemode": False, **parts}
 
 
-# Refunds (https://docs.stripe.com/refunds)
-
-
-def _charge_to_refund(call: Call) -> Obj:
-    charge_id, intent_id = forms.text(call.params, "charge"), forms.text(call.params, "payment_intent")
-    if not charge_id and intent_id:
-        charge_id = call.get("payment_intent", intent_id, "payment_intent")["latest_charge"]
-        if not charge_id:
-            raise invalid(f"This PaymentIntent ({intent_id}) does not have a successful charge to refund.",
-                          param="payment_intent", save=True)  # fmt: skip
-    if not charge_id:
-        raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
-    return call.get("charge", charge_id, "charge")
-
-
-def create_refund(call: Call) -> Obj:
-    """POST /v1/refunds: up to what is left of the charge."""
-    charge = _charge_to_refund(call)
-    if charge["status"] != "succeeded":
-        raise invalid(f"Charge {charge['id']} cannot be refunded: its status is {charge['status']}.", save=True)
-    left = charge["amount"] - charge["amount_refunded"]
-    if left == 0:
-        raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded", save=True)
-    amount = forms.integer(call.params, "amount", left) or 0
-    if amount < 1:
-        raise invalid("Invalid positive integer", param="amount", code="parameter_invalid_integer")
-    if amount > left:
-        raise invalid(
-            f"Refund amount (${amount / 100:,.2f}) is greater than unrefunded amount on charge (${left / 100:,.2f})",
-            param="amount", save=True,
-        )  # fmt: skip
-    number = call.store.hidden(charge["payment_method"]).get("card")
-    course = BY_NUMBER[number].refund if number else "pending_then_succeeded"
-    status = "pending" if course == "pending_then_succeeded" else "succeeded"
-    body = objects.refund(charge, amount, forms.text(call.params, "reason"), status, call.now)
-    body["metadata"] = forms.metadata(call.params, {})
-    kind = "refund" if number else "payment_refund"
-    moved = objects.balance_transaction(body["id"], kind, -amount, 0, charge["currency"], call.now)
-    call.store.add(moved)
-    body["balance_transaction"] = moved["id"]
-    call.store.add(body)
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
-    call.store.save(charge)
-    if course != "succeeded":
-        call.store.later(call.now + REFUND_MOVES_AFTER, course, body["id"])
-    call.emit("refund.created", body)
-    call.emit("charge.refunded", charge)
-    return body
-
-
-def finish_refund(call: Call, refund_id: str) -> None:
-    """A pending refund arrives."""
-    body = call.get("refund", refund_id)
-    body["status"] = "succeeded"
-    call.store.save(body)
-    call.emit("refund.updated", body, {"status": "pending"})
-
-
-def fail_refund(call: Call, refund_id: str) -> None:
-    """The bank sends a refund back: the money returns to the account's balance."""
-    body = call.get("refund", refund_id)
-    charge = call.get("charge", body["charge"])
-    moved = objects.balance_transaction(
-        body["id"], "refund_failure", body["amount"], 0, body["currency"], call.now
-    )
-    call.store.add(moved)
-    previous = body["status"]
-    body.update(status="failed", failure_reason="unknown", failure_balance_transaction=moved["id"])
-    call.store.save(body)
-    charge["amount_refunded"] -= body["amount"]
-    charge["refunded"] = False
-    call.store.save(charge)
-    call.emit("refund.updated", body, {"status": previous})
-    call.emit("refund.failed", body)
-
-
-def retrieve_refund(call: Call) -> Obj:
-    """GET /v1/refunds/{refund}"""
-    return call.get("refund", call.path["refund"])
-
-
-def list_refunds(call: Call) -> Obj:
-    """GET /v1/refunds"""
-    names = ("charge", "payment_intent")
-    return call.page("refund", equal={name: forms.text(call.params, name) for name in names})
-
-
 # Events (https://docs.stripe.com/api/events)
 
+#: As many may be named in ``types``.
+EVENT_TYPES = 20
 _UNDELIVERED = "SELECT 1 FROM deliveries d WHERE d.event = objects.id AND d.delivered_at IS NULL"
 
 
@@ -154,8 +67,13 @@ def list_events(call: Call) -> Obj:
     """GET /v1/events: ``type`` may hold ``*``; ``delivery_success=false`` lists what an endpoint has not taken."""
     where, values = ["created >= ?"], [call.now - EVENT_DAYS * objects.DAY]
     kinds = forms.items(call.params.get("types"))
-    if one := forms.text(call.params, "type"):
-        kinds = [*kinds, one]
+    one = forms.text(call.params, "type")
+    if one and kinds:
+        raise invalid("You may specify only one of these parameters: type, types.", param="type")
+    if len(kinds) > EVENT_TYPES:
+        raise invalid(f"You can list up to {EVENT_TYPES} event types.", param="types")
+    if one:
+        kinds = [one]
     if kinds:
         where.append("(" + " OR ".join(["json_extract(body, '$.type') GLOB ?"] * len(kinds)) + ")")
         values += kinds

@@ -16,6 +16,8 @@ class Decline:
     code: str
     message: str
     decline_code: str | None = None
+    #: What the network calls it, such as ``R01`` for a returned bank debit.
+    network_code: str | None = None
 
 
 _DECLINED = "Your card was declined."
@@ -36,7 +38,11 @@ AUTHENTICATION_REQUIRED = Decline(
 
 @dataclass(frozen=True, slots=True)
 class TestCard:
-    """One test card. ``authenticate`` is never, always, or unless_set_up for later off-session use."""
+    """One test card.
+
+    ``authenticate`` is never, always, unless_set_up for later off-session use, or on_session (as if it had been set
+    up).
+    """
 
     __test__ = False
 
@@ -52,6 +58,8 @@ class TestCard:
     #: What its refunds do: succeeded, pending_then_succeeded, succeeded_then_failed.
     refund: str = "succeeded"
     cvc_check: str = "pass"
+    #: What its charge brings about, by the timetable's name.
+    dispute: str | None = None
 
 
 CARDS: tuple[TestCard, ...] = (
@@ -126,6 +134,12 @@ CARDS: tuple[TestCard, ...] = (
         "3-D Secure on every payment",
         authenticate="always",
     ),
+    TestCard(
+        "4000003800000446",
+        "pm_card_authenticationRequiredSetupForOffSession",
+        "3-D Secure, except off session: it counts as set up already",
+        authenticate="on_session",
+    ),
     TestCard("4000000000003220", "pm_card_threeDSecure2Required", "3-D Secure 2 required", authenticate="always"),
     TestCard(
         "4000008400001629",
@@ -155,10 +169,24 @@ CARDS: tuple[TestCard, ...] = (
         "succeeds; its refund fails later",
         refund="succeeded_then_failed",
     ),
-)
+    TestCard(
+        "4000000000000259", "pm_card_createDispute", "succeeds, then is disputed as fraudulent",
+        dispute="dispute_fraudulent",
+    ),
+    TestCard(
+        "4000000000002685", "pm_card_createDisputeProductNotReceived",
+        "succeeds, then is disputed: product not received", dispute="dispute_not_received",
+    ),
+    TestCard(
+        "4000000000001976", "pm_card_createDisputeInquiry", "succeeds, then the payer's bank asks about it (inquiry)",
+        dispute="dispute_inquiry",
+    ),
+)  # fmt: skip
 
 BY_NUMBER = {card.number: card for card in CARDS}
 BY_TOKEN = {card.token: card for card in CARDS}
+#: The simulated wallets, by the middle of their tokens (``tok_applePay_visa``).
+WALLETS = {"applePay": "apple_pay", "googlePay": "google_pay"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +199,12 @@ class TestBank:
     token: str
     shows: str
     failure: Decline | None = None
+    #: The debit stays in processing, and can be canceled there.
+    never_settles: bool = False
+    #: The debit succeeds and is returned days later: a dispute that is lost at once.
+    returned: bool = False
+    #: Micro-deposits to it come back.
+    deposits_fail: bool = False
 
 
 ROUTING_NUMBER = "110000000"
@@ -181,30 +215,42 @@ BANKS: tuple[TestBank, ...] = (
         "000111111113",
         "pm_usBankAccount_accountClosed",
         "account closed",
-        Decline("account_closed", "The customer's bank account has been closed."),
+        Decline("account_closed", "The customer's bank account has been closed.",
+                network_code="R02"),
     ),
     TestBank(
         "000111111116",
         "pm_usBankAccount_noAccount",
         "no such account",
-        Decline("no_account", "The bank account could not be located."),
+        Decline("no_account", "The bank account could not be located.",
+                network_code="R03"),
     ),
     TestBank(
         "000222222227",
         "pm_usBankAccount_insufficientFunds",
         "insufficient funds",
-        Decline("insufficient_funds", "The customer's account has insufficient funds to cover this payment."),
+        Decline("insufficient_funds", "The customer's account has insufficient funds to cover this payment.",
+                network_code="R01"),
     ),
     TestBank(
         "000333333335",
         "pm_usBankAccount_debitNotAuthorized",
         "debit not authorized",
-        Decline("debit_not_authorized", "The customer has notified their bank that this payment is unauthorized."),
+        Decline("debit_not_authorized", "The customer has notified their bank that this payment is unauthorized.",
+                network_code="R10"),
     ),
-)
+    TestBank("000555555559", "pm_usBankAccount_dispute", "succeeds, then is returned", returned=True),
+    TestBank("000000000009", "pm_usBankAccount_processing", "stays in processing", never_settles=True),
+    TestBank(
+        "000666666661", "pm_usBankAccount_failMicrodeposits", "micro-deposits come back when typed in",
+        deposits_fail=True,
+    ),
+)  # fmt: skip
 
 BANK_BY_ACCOUNT = {bank.account: bank for bank in BANKS}
 BANK_BY_TOKEN = {bank.token: bank for bank in BANKS}
+#: Accounts that the customer's own bank vouches for at once, by a Financial Connections id (``fca_success``).
+BANK_BY_CONNECTION = {bank.token.replace("pm_usBankAccount_", "fca_"): bank for bank in BANKS}
 
 
 def luhn_valid(number: str) -> bool:

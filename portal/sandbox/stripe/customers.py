@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from portal.sandbox.stripe import forms, objects
+from portal.sandbox.stripe import forms, mandates, objects
 from portal.sandbox.stripe.call import Call
 from portal.sandbox.stripe.cards import (
     BANK_BY_ACCOUNT,
+    BANK_BY_CONNECTION,
     BANK_BY_TOKEN,
     BY_NUMBER,
     BY_TOKEN,
     LIVE_CARD,
     ROUTING_NUMBER,
+    WALLETS,
     TestCard,
     brand_of,
     luhn_valid,
@@ -78,7 +80,7 @@ def delete_customer(call: Call) -> Obj:
     gone = {"id": body["id"], "object": "customer", "deleted": True}
     call.store.save(gone)
     for method in call.store.every("payment_method", equal={"customer": body["id"]})[0]:
-        call.store.save({**method, "customer": None})
+        _detach(call, method)
     return gone
 
 
@@ -99,7 +101,24 @@ def card_error(code: str, message: str, param: str | None = None, decline_code: 
     )  # fmt: skip
 
 
+def _card_of_token(call: Call, token: str, billing: Obj) -> Obj:
+    """A card by one of Stripe's test tokens (``tok_visa``), or out of a simulated wallet (``tok_applePay_visa``)."""
+    name = token.removeprefix("tok_")
+    wallet = next((wallet for wallet in WALLETS if name.startswith(f"{wallet}_")), None)
+    card = BY_TOKEN.get(f"pm_card_{name.removeprefix(f'{wallet}_')}")
+    if card is None or name == token:
+        raise invalid(f"No such token: '{token}'", code="resource_missing", param="card[token]")
+    year = datetime.fromtimestamp(call.now, UTC).year + 1
+    body = objects.card_payment_method(card, 12, year, billing, call.now)
+    if wallet:
+        kind = WALLETS[wallet]
+        body["card"]["wallet"] = {"type": kind, kind: {}, "dynamic_last4": card.number[-4:]}
+    return call.store.add(body, {"card": card.number})
+
+
 def _card(call: Call, given: Obj, billing: Obj) -> Obj:
+    if token := forms.text(given, "token"):
+        return _card_of_token(call, token, billing)
     number = str(given.get("number", "")).replace(" ", "")
     if not luhn_valid(number):
         raise card_error("incorrect_number", "Your card number is incorrect.", "number")
@@ -121,10 +140,15 @@ def _card(call: Call, given: Obj, billing: Obj) -> Obj:
 
 
 def _bank(call: Call, given: Obj, billing: Obj) -> Obj:
-    if given.get("routing_number") != ROUTING_NUMBER:
+    connection = forms.text(given, "financial_connections_account")
+    if connection and connection not in BANK_BY_CONNECTION:
+        raise invalid(f"No such financial connections account: '{connection}'", code="resource_missing",
+                      param="us_bank_account[financial_connections_account]")  # fmt: skip
+    if not connection and given.get("routing_number") != ROUTING_NUMBER:
         raise invalid("Routing number must have 9 digits and be a test routing number.",
                       code="routing_number_invalid", param="us_bank_account[routing_number]")  # fmt: skip
-    bank = BANK_BY_ACCOUNT.get(str(given.get("account_number", "")))
+    account_number = str(given.get("account_number", ""))
+    bank = BANK_BY_CONNECTION[connection] if connection else BANK_BY_ACCOUNT.get(account_number)
     if bank is None:
         raise invalid("You must use a test bank account number in test mode.",
                       code="account_number_invalid", param="us_bank_account[account_number]")  # fmt: skip
@@ -133,7 +157,9 @@ def _bank(call: Call, given: Obj, billing: Obj) -> Obj:
                       param="billing_details[name]")  # fmt: skip
     holder, kind = given.get("account_holder_type", "individual"), given.get("account_type", "checking")
     body = objects.bank_payment_method(bank, holder, kind, billing, call.now)
-    return call.store.add(body, {"bank": bank.account})
+    body["us_bank_account"]["financial_connections_account"] = connection
+    # The customer's own bank has vouched for a connected account; a typed one needs micro-deposits.
+    return call.store.add(body, {"bank": bank.account, "verified": connection is not None})
 
 
 def make_method(call: Call, params: Obj) -> Obj:
@@ -227,6 +253,15 @@ def attach_method(call: Call) -> Obj:
         return body
     if body["customer"]:
         raise invalid("The payment method you provided has already been attached to a customer.", save=True)
+    facts = call.store.hidden(body["id"])
+    if facts.get("detached"):
+        raise invalid(
+            "This PaymentMethod was detached from a Customer. It may not be used again: to use a payment method "
+            "again, create a new PaymentMethod and attach it.", save=True,
+        )  # fmt: skip
+    if not facts.get("verified", True):
+        raise invalid("This bank account must be verified before it can be attached to a customer: use a SetupIntent.",
+                      code="bank_account_unverified", param="payment_method", save=True)  # fmt: skip
     if body["type"] == "card":
         card = card_of(call, body)
         if card.decline and card.declines_on_attach:
@@ -240,16 +275,22 @@ def detach_method(call: Call) -> Obj:
     if not body["customer"]:
         raise invalid("The payment method you provided is not attached to a customer so detachment is impossible.",
                       save=True)  # fmt: skip
+    return _detach(call, body)
+
+
+def _detach(call: Call, body: Obj) -> Obj:
     owner = body["customer"]
     body["customer"] = None
     call.store.save(body)
     call.store.hide(body["id"], detached=True)
     call.emit("payment_method.detached", body, {"customer": owner})
+    mandates.end(call, call.store.hidden(body["id"]).get("mandate"))
     return body
 
 
 def _methods_of(call: Call, customer_id: str | None) -> Obj:
-    equal: dict[str, Any] = {"customer": customer_id, "type": forms.text(call.params, "type")}
+    equal: dict[str, Any] = {"customer": customer_id}
+    equal |= {name: forms.text(call.params, name) for name in ("type", "allow_redisplay")}
     return call.page("payment_method", equal=equal, where="json_extract(body, '$.customer') IS NOT NULL")
 
 

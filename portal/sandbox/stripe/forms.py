@@ -91,6 +91,22 @@ def mapping(params: Mapping[str, Any], name: str) -> Obj:
     return value
 
 
+_SIGNS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+
+
+def compared(params: Mapping[str, Any], name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """A number or a range (``created[gte]=1``) as operators and what to compare with; nothing when absent."""
+    given = params.get(name)
+    if given is None:
+        return (), ()
+    if isinstance(given, str):
+        return ("=",), (integer(params, name) or 0,)
+    unknown = set(given) - set(_SIGNS)
+    if unknown:
+        raise invalid(f"Received unknown parameter: {name}[{min(unknown)}]", param=name)
+    return tuple(_SIGNS[part] for part in given), tuple(integer(given, part) or 0 for part in given)
+
+
 #: https://docs.stripe.com/api/metadata
 METADATA_KEYS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 50, 40, 500
 

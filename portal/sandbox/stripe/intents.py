@@ -6,17 +6,13 @@ same intent cannot both charge: the second finds it succeeded and gets Stripe's 
 
 from __future__ import annotations
 
-from typing import Any
-
-from portal.sandbox.stripe import customers, forms, objects
+from portal.sandbox.stripe import charging, customers, debits, forms, microdeposits, objects
 from portal.sandbox.stripe.call import Call
-from portal.sandbox.stripe.cards import AUTHENTICATION_REQUIRED, BANK_BY_ACCOUNT, Decline
-from portal.sandbox.stripe.errors import ApiError, Obj, doc_url, invalid, unexpected_state
+from portal.sandbox.stripe.cards import AUTHENTICATION_REQUIRED
+from portal.sandbox.stripe.errors import Obj, doc_url, invalid, unexpected_state
 
 #: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts (USD)
 SMALLEST, LARGEST = 50, 99_999_999
-#: A bank debit succeeds or fails this much later (https://docs.stripe.com/payments/ach-direct-debit).
-BANK_SETTLES_AFTER = 4 * objects.DAY
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (*OPEN, "requires_capture")
@@ -87,6 +83,7 @@ def _change(call: Call, body: Obj) -> None:
         body["setup_future_usage"] = forms.text(call.params, "setup_future_usage")
     if customer_id := forms.text(call.params, "customer"):
         body["customer"] = customers.live_customer(call, customer_id)["id"]
+    microdeposits.take_options(call, body)
     body["metadata"] = forms.metadata(call.params, body["metadata"])
 
 
@@ -183,7 +180,8 @@ def update(call: Call) -> Obj:
 def cancel(call: Call) -> Obj:
     """POST /v1/payment_intents/{intent}/cancel"""
     body = _of_caller(call)
-    if body["status"] not in CANCELABLE:
+    under_way = debits.cancelable(call, body)
+    if body["status"] not in CANCELABLE and not under_way:
         raise unexpected_state(
             f"You cannot cancel this PaymentIntent because it has a status of {body['status']}. Only a PaymentIntent "
             f"with one of the following statuses may be canceled: {', '.join(CANCELABLE)}.", body,
@@ -193,6 +191,8 @@ def cancel(call: Call) -> Obj:
         cancellation_reason=forms.text(call.params, "cancellation_reason"),
     )  # fmt: skip
     call.store.save(body)
+    if under_way:
+        debits.stop(call, body)
     call.emit("payment_intent.canceled", body)
     return body
 
@@ -220,6 +220,7 @@ def _confirm(call: Call, body: Obj) -> Obj:
     for name in ("receipt_email", "setup_future_usage"):
         if name in call.params:
             body[name] = forms.text(call.params, name)
+    microdeposits.take_options(call, body)
     return_url = forms.text(call.params, "return_url")
     automatic = body["automatic_payment_methods"] or {}
     redirects = automatic.get("enabled") and automatic.get("allow_redirects") != "never"
@@ -236,7 +237,7 @@ def _confirm(call: Call, body: Obj) -> Obj:
     body.update(last_payment_error=None, next_action=None)
     method = customers.find_method(call, body["payment_method"])
     if method["type"] == "us_bank_account":
-        return _debit_bank(call, body, method)
+        return debits.debit(call, body, method)
     return _charge_card(call, body, method, return_url)
 
 
@@ -244,13 +245,16 @@ def _charge_card(call: Call, body: Obj, method: Obj, return_url: str | None) -> 
     card = customers.card_of(call, method)
     off_session = call.params.get("off_session", "false") not in ("false", "")
     set_up = off_session and call.store.hidden(method["id"]).get("set_up")
-    if card.authenticate == "always" or (card.authenticate == "unless_set_up" and not set_up):
+    asks = {
+        "never": False, "always": True, "unless_set_up": not set_up, "on_session": not off_session,
+    }  # fmt: skip
+    if asks[card.authenticate]:
         if off_session:
-            raise _declined(call, body, method, AUTHENTICATION_REQUIRED, authenticated=False)
+            raise charging.decline(call, body, method, AUTHENTICATION_REQUIRED, authenticated=False)
         return _require_action(call, body, return_url)
     if card.decline:
-        raise _declined(call, body, method, card.decline, authenticated=False)
-    return _succeed(call, body, method, authenticated=False)
+        raise charging.decline(call, body, method, card.decline, authenticated=False)
+    return charging.succeed(call, body, method, authenticated=False)
 
 
 def _require_action(call: Call, body: Obj, return_url: str | None) -> Obj:
@@ -288,110 +292,13 @@ def authenticate(call: Call, passed: bool) -> Obj:
         return body
     card = customers.card_of(call, method)
     if card.decline:
-        _declined(call, body, method, card.decline, authenticated=True)
+        charging.decline(call, body, method, card.decline, authenticated=True)
         return body
-    return _succeed(call, body, method, authenticated=True)
+    return charging.succeed(call, body, method, authenticated=True)
 
 
-def _declined(call: Call, body: Obj, method: Obj, decline: Decline, *, authenticated: bool) -> ApiError:
-    """Writes down a declined try and returns the 402 that tells of it."""
-    card = customers.card_of(call, method) if method["type"] == "card" else None
-    charge = objects.charge(body, method, now=call.now, decline=decline, authenticated=authenticated, card=card)
-    call.store.add(charge)
-    error: Obj = {
-        "charge": charge["id"], "code": decline.code, "doc_url": doc_url(decline.code),
-        "message": decline.message, "payment_method": method, "type": "card_error",
-    }  # fmt: skip
-    if decline.decline_code:
-        error["decline_code"] = decline.decline_code
-    body.update(
-        status="requires_payment_method", payment_method=None, latest_charge=charge["id"], last_payment_error=error,
-        next_action=None,
-    )  # fmt: skip
-    call.store.save(body)
-    call.emit("charge.failed", charge)
-    call.emit("payment_intent.payment_failed", body)
-    return ApiError(402, keep=True, **{**error, "payment_intent": body})
-
-
-def _settle_charge(call: Call, charge: Obj, method_type: str) -> None:
-    fee = objects.processing_fee(charge["amount"], method_type)
-    kind = "charge" if method_type == "card" else "payment"
-    moved = objects.balance_transaction(charge["id"], kind, charge["amount"], fee, charge["currency"], call.now)
-    call.store.add(moved)
-    charge.update(status="succeeded", balance_transaction=moved["id"])
-
-
-def _succeed(call: Call, body: Obj, method: Obj, *, authenticated: bool) -> Obj:
-    card = customers.card_of(call, method)
-    charge = objects.charge(body, method, now=call.now, decline=None, authenticated=authenticated, card=card)
-    call.store.add(charge)
-    _settle_charge(call, charge, "card")
-    call.store.save(charge)
-    body.update(status="succeeded", amount_received=body["amount"], latest_charge=charge["id"])
-    call.store.save(body)
-    _keep_method(call, body, method)
-    call.emit("charge.succeeded", charge)
-    call.emit("payment_intent.succeeded", body)
-    return body
-
-
-def _keep_method(call: Call, body: Obj, method: Obj) -> None:
-    if body["setup_future_usage"] and body["customer"] and not method["customer"]:
-        customers.attach(call, method, body["customer"])
-        call.store.hide(method["id"], set_up=body["setup_future_usage"] == "off_session")
-
-
-def _debit_bank(call: Call, body: Obj, method: Obj) -> Obj:
-    agreed = call.public or "mandate_data" in call.params or call.store.hidden(method["id"]).get("set_up")
-    if not agreed:
-        raise invalid(
-            "This PaymentIntent requires a mandate, but no existing mandate was found. Collect mandate "
-            "acceptance from the customer and try again, providing acceptance data in the mandate_data "
-            "parameter.", param="mandate_data", save=True,
-        )  # fmt: skip
-    charge = objects.charge(
-        body, method, now=call.now, decline=None, authenticated=False, card=None, pending=True
-    )
-    charge.update(paid=False)
-    call.store.add(charge)
-    body.update(status="processing", latest_charge=charge["id"])
-    call.store.save(body)
-    _keep_method(call, body, method)
-    call.store.later(call.now + BANK_SETTLES_AFTER, "settle_debit", body["id"])
-    call.emit("charge.pending", charge)
-    call.emit("payment_intent.processing", body)
-    return body
-
-
-def settle_debit(call: Call, intent_id: str) -> None:
-    """The bank answered: a debit under way succeeds or fails."""
-    body = call.get("payment_intent", intent_id)
-    if body["status"] != "processing":
-        return
-    charge = call.get("charge", body["latest_charge"])
-    method = call.get("payment_method", body["payment_method"])
-    bank = BANK_BY_ACCOUNT[call.store.hidden(method["id"])["bank"]]
-    if bank.failure is None:
-        _settle_charge(call, charge, "us_bank_account")
-        charge.update(paid=True)
-        call.store.save(charge)
-        body.update(status="succeeded", amount_received=body["amount"])
-        call.store.save(body)
-        call.emit("charge.succeeded", charge)
-        call.emit("payment_intent.succeeded", body)
-        return
-    failure = bank.failure
-    charge.update(
-        status="failed", captured=False, amount_captured=0, failure_code=failure.code,
-        failure_message=failure.message,
-    )  # fmt: skip
-    call.store.save(charge)
-    error: dict[str, Any] = {
-        "charge": charge["id"], "code": failure.code, "doc_url": doc_url(failure.code), "message": failure.message,
-        "payment_method": method, "type": "invalid_request_error",
-    }  # fmt: skip
-    body.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
-    call.store.save(body)
-    call.emit("charge.failed", charge)
-    call.emit("payment_intent.payment_failed", body)
+def verify_microdeposits(call: Call) -> Obj:
+    """POST /v1/payment_intents/{intent}/verify_microdeposits"""
+    body = _of_caller(call)
+    microdeposits.check(call, body)
+    return debits.go_on(call, body)

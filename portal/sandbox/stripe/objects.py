@@ -21,13 +21,14 @@ PREFIXES = {
     "customer": "cus_", "payment_method": "pm_", "payment_intent": "pi_3", "setup_intent": "seti_1",
     "charge": "ch_3", "bank_charge": "py_3", "refund": "re_3", "bank_refund": "pyr_1", "event": "evt_1",
     "balance_transaction": "txn_3", "webhook_endpoint": "we_1", "request": "req_", "mandate": "mandate_1",
-    "customer_session": "cuss_",
+    "customer_session": "cuss_", "dispute": "du_1", "payout": "po_1",
 }  # fmt: skip
 
 #: Which kind an id belongs to, for ``expand``.
 KIND_OF_PREFIX = {
     "cus": "customer", "pm": "payment_method", "pi": "payment_intent", "seti": "setup_intent", "ch": "charge",
     "py": "charge", "re": "refund", "pyr": "refund", "txn": "balance_transaction", "mandate": "mandate",
+    "du": "dispute", "po": "payout",
 }  # fmt: skip
 
 #: Fields that ``expand`` may replace by the object they name.
@@ -212,7 +213,8 @@ PUBLIC_INTENT_FIELDS = frozenset({
 })  # fmt: skip
 
 
-def _outcome(decline: Decline | None) -> Obj:
+def outcome(decline: Decline | None) -> Obj:
+    """What the issuer or the bank said of a charge."""
     if decline is None:
         return {
             "advice_code": None, "network_advice_code": None, "network_decline_code": None,
@@ -220,7 +222,7 @@ def _outcome(decline: Decline | None) -> Obj:
             "seller_message": "Payment complete.", "type": "authorized",
         }  # fmt: skip
     return {
-        "advice_code": None, "network_advice_code": None, "network_decline_code": None,
+        "advice_code": None, "network_advice_code": None, "network_decline_code": decline.network_code,
         "network_status": "declined_by_network", "reason": decline.decline_code or decline.code,
         "risk_level": "normal", "risk_score": 12, "type": "issuer_declined",
         "seller_message": "The bank did not return any further details with this decline.",
@@ -258,7 +260,7 @@ def _method_details(method: Obj, authenticated: bool, card: TestCard | None) -> 
         "network_token": {"used": False},
         "network_transaction_id": str(secrets.randbelow(10**15)),
         "three_d_secure": three_d_secure,
-        "wallet": None,
+        "wallet": shown["wallet"],
     }
     return {"type": "card", "card": details}
 
@@ -295,7 +297,7 @@ def charge(
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "on_behalf_of": None,
-        "outcome": _outcome(decline),
+        "outcome": outcome(decline),
         "paid": paid,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
@@ -313,68 +315,6 @@ def charge(
         "transfer_data": None,
         "transfer_group": None,
     }
-
-
-def processing_fee(amount: int, method_type: str) -> int:
-    """Cents Stripe keeps: cards 2.9 % + 30 c, bank debits 0.8 % up to $5 (https://stripe.com/pricing)."""
-    if method_type == "card":
-        return (amount * 29 + 500) // 1000 + 30
-    return min((amount * 8 + 500) // 1000, 500)
-
-
-def balance_transaction(
-    source: str, kind: str, amount: int, fee: int, currency: str, now: int, description: str | None = None
-) -> Obj:
-    """Money moving in (positive) or out (negative) of the account's balance; ``net`` is amount minus fee."""
-    fees = [{
-        "amount": fee, "application": None, "currency": currency, "type": "stripe_fee",
-        "description": "Stripe processing fees",
-    }] if fee else []  # fmt: skip
-    return {
-        "id": new_id("balance_transaction"),
-        "object": "balance_transaction",
-        "amount": amount,
-        "available_on": now + 2 * DAY if amount > 0 else now,
-        "balance_type": "payments",
-        "created": now,
-        "currency": currency,
-        "description": description,
-        "exchange_rate": None,
-        "fee": fee,
-        "fee_details": fees,
-        "net": amount - fee,
-        "reporting_category": "refund" if "refund" in kind else "charge",
-        "source": source,
-        "status": "pending" if amount > 0 else "available",
-        "type": kind,
-    }
-
-
-def refund(charged: Obj, amount: int, reason: str | None, status: str, now: int) -> Obj:
-    """Money going back to where it came from."""
-    card = charged["payment_method_details"]["type"] == "card"
-    body = {
-        "id": new_id("refund" if card else "bank_refund"),
-        "object": "refund",
-        "amount": amount,
-        "balance_transaction": None,
-        "charge": charged["id"],
-        "created": now,
-        "currency": charged["currency"],
-        "customer": charged["customer"],
-        "metadata": {},
-        "payment_intent": charged["payment_intent"],
-        "payment_method": charged["payment_method"],
-        "reason": reason,
-        "receipt_number": None,
-        "source_transfer_reversal": None,
-        "status": status,
-        "transfer_reversal": None,
-    }
-    if card:
-        destination = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
-        body["destination_details"] = {"card": destination, "type": "card"}
-    return body
 
 
 def event(kind: str, snapshot: Obj, previous: Obj | None, now: int, version: str, request: Obj) -> Obj:

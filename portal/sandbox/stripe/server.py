@@ -1,48 +1,31 @@
-"""The stand-in over HTTP on 127.0.0.1: the API, its own stripe.js with the Payment Element, the 3-D Secure page,
-a page that shows what happened, and controls for tests under ``/_standin/``.
+"""The stand-in over HTTP on 127.0.0.1: the API here, what a browser opens in :mod:`pages`, and the first page with
+the controls under ``/_standin/`` in :mod:`controls`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import re
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, render_template, request
+from flask import Blueprint, Flask, Response, abort, request
 from waitress import wasyncore
 from waitress.server import create_server
-from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Response as WerkzeugResponse
 
-from portal.sandbox.stripe.account import is_loopback
-from portal.sandbox.stripe.cards import BANKS, CARDS, ROUTING_NUMBER
+from portal.sandbox.stripe import controls, pages
 from portal.sandbox.stripe.core import StandIn
-from portal.sandbox.stripe.errors import ApiError, ConnectionDropped, Obj, StandInSetupError
-from portal.sandbox.stripe.webhooks import WebhookPlan
+from portal.sandbox.stripe.errors import ApiError, ConnectionDropped, StandInSetupError
 
 LOOPBACK = "127.0.0.1"
 #: (text, address) pairs for the first page.
 Links = Iterable[tuple[str, str]]
 STATIC = Path(__file__).parent / "static"
-
-_CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action {form}; base-uri 'none'; {more}"
-_OWN_PAGE = _CSP.format(form="'self'", more="frame-ancestors 'none'")
-_ANY_LOOPBACK = "http://127.0.0.1:* http://localhost:*"
-_FRAME = _CSP.format(
-    form="'self'",
-    more=f"script-src 'self'; connect-src 'self'; frame-ancestors {_ANY_LOOPBACK}",
-)
-#: The challenge may send the browser on to the merchant's return_url, so its form may lead away.
-_CHALLENGE = _CSP.format(form="* 'self'", more=f"script-src 'self'; frame-ancestors {_ANY_LOOPBACK}")
 
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -51,32 +34,6 @@ _CORS = {
     "Access-Control-Expose-Headers": "Request-Id, Idempotent-Replayed",
     "Access-Control-Max-Age": "600",
 }
-
-
-def post_on_loopback(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Posts to this machine and returns the status; raises OSError where nobody answers, ValueError for an
-    address elsewhere."""
-    if not is_loopback(url):
-        raise ValueError(f"not on this machine: {url}")
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or LOOPBACK, parts.port or 80, timeout=30)
-    try:
-        connection.request("POST", urlunsplit(("", "", parts.path or "/", parts.query, "")), body, headers)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    finally:
-        connection.close()
-
-
-def with_result(return_url: str, intent: Obj) -> str:
-    """A return_url with what Stripe adds: the intent, its client secret, and ``redirect_status``."""
-    kind = intent["object"]
-    status = {"succeeded": "succeeded", "processing": "pending"}.get(intent["status"], "failed")
-    parts = urlsplit(return_url)
-    added = {kind: intent["id"], f"{kind}_client_secret": intent["client_secret"], "redirect_status": status}
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *added.items()])
-    return urlunsplit(parts._replace(query=query))
 
 
 def create_standin_app(
@@ -93,8 +50,8 @@ def create_standin_app(
     app.jinja_env.filters["spaced"] = lambda number: re.sub(r"(\d{4})(?=\d)", r"\1 ", number)
     _guard(app)
     _add_api(app, standin)
-    _add_browser_pages(app, standin)
-    _add_controls(app, standin, tuple(links))
+    pages.add_to(app, standin)
+    controls.add_to(app, standin, tuple(links))
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
     return app
@@ -117,7 +74,7 @@ def _guard(app: Flask) -> None:
         # not no-referrer: that would make the Origin of our own forms "null"
         response.headers.setdefault("Referrer-Policy", "same-origin")
         if response.mimetype == "text/html":
-            response.headers.setdefault("Content-Security-Policy", _OWN_PAGE)
+            response.headers.setdefault("Content-Security-Policy", pages.OWN_PAGE)
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -144,122 +101,6 @@ def _drop() -> Response:
     return response
 
 
-def _local_origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.path or parts.query or not is_loopback(value):
-        abort(400, "The Payment Element works in pages of 127.0.0.1 and localhost only.")
-    return value
-
-
-def _add_browser_pages(app: Flask, standin: StandIn) -> None:
-    @app.get("/<any(dahlia, v3):release>/stripe.js")
-    def stripe_js(release: str) -> Response:
-        response = app.send_static_file("stripe.js")
-        response.headers["Cache-Control"] = "no-cache"
-        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        return response
-
-    @app.get("/element/payment")
-    def payment_element() -> Response:
-        _local_origin(request.args.get("parent", ""))
-        response = Response(render_template("element.html"), content_type="text/html; charset=utf-8")
-        response.headers["Content-Security-Policy"] = _FRAME
-        return response
-
-    @app.get("/3d-secure/<intent_id>")
-    def challenge(intent_id: str) -> Response:
-        kind = "setup_intent" if intent_id.startswith("seti_") else "payment_intent"
-        intent = standin.store.find(kind, intent_id)
-        if intent is None or intent["client_secret"] != request.args.get("client_secret"):
-            abort(404)
-        modal = request.args.get("mode") == "modal"
-        parent = _local_origin(request.args.get("parent", "")) if modal else ""
-        page = render_template("challenge.html", intent=intent, modal=modal, parent=parent)
-        return _challenge_page(page)
-
-    @app.post("/3d-secure/<intent_id>")
-    def answer(intent_id: str) -> WerkzeugResponse:
-        passed = request.form.get("outcome") == "complete"
-        try:
-            secret = request.form.get("client_secret", "")
-            intent, return_url = standin.authenticate(intent_id, secret, passed=passed)
-        except ApiError:
-            abort(404)
-        if request.form.get("mode") == "modal" or not return_url:
-            parent = request.form.get("parent", "")
-            return _challenge_page(render_template("challenge_done.html", parent=parent and _local_origin(parent)))
-        return redirect(with_result(return_url, intent), 303)
-
-
-def _challenge_page(html: str) -> Response:
-    response = Response(html, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = _CHALLENGE
-    return response
-
-
-def _add_controls(app: Flask, standin: StandIn, links: tuple[tuple[str, str], ...]) -> None:
-    @app.get("/")
-    def overview() -> str:
-        return render_template(
-            "overview.html", standin=standin, cards=CARDS, banks=BANKS, routing=ROUTING_NUMBER,
-            payments=standin.every("payment_intent", 25), events=standin.every("event", 25),
-            charges={charge["id"]: charge for charge in standin.every("charge", 200)},
-            deliveries=standin.deliveries(25), links=links,
-        )  # fmt: skip
-
-    @app.get("/_standin/health")
-    def health() -> Response:
-        return jsonify(ok=True, now=standin.now().isoformat(), validating=standin.validating)
-
-    @app.get("/_standin/requests")
-    def requests_seen() -> Response:
-        return jsonify(list(standin.requests))
-
-    @app.get("/_standin/violations")
-    def violations() -> Response:
-        return jsonify(standin.violations)
-
-    @app.route("/_standin/faults", methods=["GET", "POST", "DELETE"])
-    def faults() -> Response:
-        if request.method == "DELETE":
-            standin.faults.clear()
-        elif request.method == "POST":
-            given = request.get_json()
-            for one in given if isinstance(given, list) else [given]:
-                _ordered(lambda one=one: standin.faults.add(**one))
-        return jsonify([asdict(fault) for fault in standin.faults.left()])
-
-    @app.route("/_standin/webhooks", methods=["GET", "POST"])
-    def webhooks() -> Response:
-        if request.method == "POST":
-            standin.webhook_plan = _ordered(lambda: WebhookPlan(**request.get_json()))
-        plan = {name: getattr(standin.webhook_plan, name) for name in WebhookPlan.__slots__ if name != "dice"}
-        return jsonify(plan=plan, deliveries=standin.deliveries())
-
-    @app.post("/_standin/deliver")
-    def deliver() -> WerkzeugResponse:
-        sent = standin.deliver_due(post_on_loopback, ignore_pauses=True)
-        return jsonify(posts=sent) if request.is_json else redirect("/", 303)
-
-    @app.route("/_standin/clock", methods=["GET", "POST"])
-    def clock() -> WerkzeugResponse:
-        if request.method == "POST":
-            given = request.get_json() if request.is_json else request.form
-            _ordered(lambda: standin.advance(int(given.get("advance_seconds", 0))))
-        return redirect("/", 303) if request.form else jsonify(now=standin.now().isoformat())
-
-    @app.errorhandler(HTTPException)
-    def plain(error: HTTPException) -> tuple[str, int]:
-        return f"{error.code} {error.name}: {error.description}\n", error.code or 500
-
-
-def _ordered(act: Any) -> Any:
-    try:
-        return act()
-    except (TypeError, ValueError) as error:
-        abort(400, str(error))
-
-
 class RunningStandIn:
     """A stand-in answering on ``url``; a background thread delivers its webhooks. ``close`` ends both."""
 
@@ -278,7 +119,7 @@ class RunningStandIn:
         while not self._stopping.wait(0.2):
             # One round that fails must not end the thread; what was not delivered is due again.
             with contextlib.suppress(OSError, ApiError):
-                self.standin.deliver_due(post_on_loopback)
+                self.standin.deliver_due(controls.post_on_loopback)
 
     def run(self) -> None:
         """Answers until :meth:`close` or Ctrl-C."""

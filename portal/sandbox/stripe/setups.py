@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portal.sandbox.stripe import customers, forms, objects
+from portal.sandbox.stripe import customers, forms, mandates, microdeposits, objects
 from portal.sandbox.stripe.call import Call
 from portal.sandbox.stripe.errors import ApiError, Obj, doc_url, invalid, unexpected_state
 from portal.sandbox.stripe.intents import DASHBOARD_METHODS, FAILED_AUTHENTICATION, OPEN
@@ -14,7 +14,8 @@ def create(call: Call) -> Obj:
     allowed = forms.items(call.params.get("allowed_payment_method_types"))
     listed = forms.items(call.params.get("payment_method_types"))
     if not listed:
-        body["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "always"}
+        redirects = forms.mapping(call.params, "automatic_payment_methods").get("allow_redirects", "always")
+        body["automatic_payment_methods"] = {"enabled": True, "allow_redirects": redirects}
         body["allowed_payment_method_types"] = allowed or None
     body["payment_method_types"] = listed or allowed or DASHBOARD_METHODS
     body["usage"] = forms.text(call.params, "usage") or "off_session"
@@ -31,6 +32,7 @@ def _change(call: Call, body: Obj) -> None:
         body["description"] = forms.text(call.params, "description")
     if named := forms.text(call.params, "payment_method"):
         body.update(payment_method=customers.find_method(call, named)["id"], status="requires_confirmation")
+    microdeposits.take_options(call, body)
     body["metadata"] = forms.metadata(call.params, body["metadata"])
 
 
@@ -57,6 +59,9 @@ def listing(call: Call) -> Obj:
 def update(call: Call) -> Obj:
     """POST /v1/setup_intents/{intent}"""
     body = _of_caller(call)
+    for name in ("customer", "payment_method"):
+        if name in call.params:
+            _require_open(body, f"update the {name} of")
     _change(call, body)
     return call.store.save(body)
 
@@ -95,12 +100,28 @@ def _confirm(call: Call, body: Obj) -> Obj:
     if not body["payment_method"]:
         raise invalid("You cannot confirm this SetupIntent because it's missing a payment method.",
                       code="setup_intent_unexpected_state", save=True)  # fmt: skip
-    body["last_setup_error"] = None
+    body.update(last_setup_error=None, next_action=None)
+    microdeposits.take_options(call, body)
     method = customers.find_method(call, body["payment_method"])
-    if method["type"] == "card" and customers.card_of(call, method).authenticate != "never":
+    if method["type"] not in body["payment_method_types"]:
+        raise invalid(
+            f"The PaymentMethod provided ({method['type']}) is not allowed for this SetupIntent. Please attach a "
+            f"PaymentMethod of one of the following types: {', '.join(body['payment_method_types'])}.", save=True,
+        )  # fmt: skip
+    if method["customer"] and method["customer"] != body["customer"]:
+        raise invalid(
+            f"The provided PaymentMethod {method['id']} belongs to another Customer than this SetupIntent.",
+            param="payment_method", save=True,
+        )  # fmt: skip
+    call.store.hide(body["id"], return_url=forms.text(call.params, "return_url"))
+    if method["type"] == "us_bank_account":
+        mandate = mandates.for_debit(call, body, method)
+        if microdeposits.needed(call, body, method):
+            return microdeposits.ask(call, body, method)
+        return _finish(call, {**body, "mandate": mandates.activate(call, mandate)["id"]}, method)
+    if customers.card_of(call, method).authenticate != "never":
         url = f"{call.base_url}/3d-secure/{body['id']}?client_secret={body['client_secret']}"
         return_url = forms.text(call.params, "return_url")
-        call.store.hide(body["id"], return_url=return_url)
         if forms.boolean(call.params, "use_stripe_sdk") or not return_url:
             sdk = {"type": "three_d_secure_redirect", "stripe_js": f"{url}&mode=modal", "source": "src_standin"}
             body["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": sdk}
@@ -112,6 +133,15 @@ def _confirm(call: Call, body: Obj) -> Obj:
         call.emit("setup_intent.requires_action", body)
         return body
     return _finish(call, body, method)
+
+
+def verify_microdeposits(call: Call) -> Obj:
+    """POST /v1/setup_intents/{intent}/verify_microdeposits"""
+    body = _of_caller(call)
+    microdeposits.check(call, body)
+    method = customers.find_method(call, body["payment_method"])
+    mandate = mandates.of_intent(call, body) or mandates.for_debit(call, body, method)
+    return _finish(call, {**body, "mandate": mandates.activate(call, mandate)["id"]}, method)
 
 
 def _finish(call: Call, body: Obj, method: Obj) -> Obj:

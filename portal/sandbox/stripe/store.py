@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE INDEX IF NOT EXISTS objects_kind ON objects (kind, seq);
 CREATE INDEX IF NOT EXISTS objects_customer ON objects (kind, json_extract(body, '$.customer'));
 CREATE INDEX IF NOT EXISTS objects_intent ON objects (kind, json_extract(body, '$.payment_intent'));
+CREATE INDEX IF NOT EXISTS objects_payout ON objects (kind, json_extract(hidden, '$.payout'));
+CREATE INDEX IF NOT EXISTS objects_charge ON objects (kind, json_extract(body, '$.charge'));
 CREATE TABLE IF NOT EXISTS idempotency (
     key TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
     request_id TEXT NOT NULL, created INTEGER NOT NULL);
@@ -82,11 +84,13 @@ class Store:
 
     # Objects
 
-    def add(self, body: Obj, hidden: Obj | None = None) -> Obj:
-        """Stores a new object under its ``id`` and ``object``; returns it."""
+    def add(self, body: Obj, hidden: Obj | None = None, *, created: int | None = None) -> Obj:
+        """Stores a new object under its ``id`` and ``object``; returns it. ``created`` is for one that does not say
+        when it was."""
         self.rows(
             "INSERT INTO objects (id, kind, created, body, hidden) VALUES (?, ?, ?, ?, ?)",
-            body["id"], body["object"], body["created"], json.dumps(body), json.dumps(hidden or {}),
+            body["id"], body["object"], body["created"] if created is None else created,
+            json.dumps(body), json.dumps(hidden or {}),
         )  # fmt: skip
         return body
 
@@ -165,9 +169,15 @@ class Store:
         """Puts an act on the timetable, at ``due`` seconds since 1970."""
         self.rows("INSERT INTO timetable (due, act, target) VALUES (?, ?, ?)", due, act, target)
 
-    def take_due(self, now: int) -> list[tuple[str, str]]:
-        """Takes the acts that are due off the timetable, oldest first."""
-        found = self.rows("SELECT seq, act, target FROM timetable WHERE due <= ? ORDER BY due, seq", now)
-        for seq, _, _ in found:
-            self.rows("DELETE FROM timetable WHERE seq = ?", seq)
-        return [(act, target) for _, act, target in found]
+    def next_due(self) -> int | None:
+        """When the earliest act is due, in seconds since 1970."""
+        return self.rows("SELECT min(due) FROM timetable")[0][0]
+
+    def take_due(self, now: int) -> tuple[int, str, str] | None:
+        """Takes the earliest act that is due off the timetable: (due, act, target), or None."""
+        found = self.rows("SELECT seq, due, act, target FROM timetable WHERE due <= ? ORDER BY due, seq LIMIT 1", now)
+        if not found:
+            return None
+        seq, due, act, target = found[0]
+        self.rows("DELETE FROM timetable WHERE seq = ?", seq)
+        return due, act, target

@@ -102,11 +102,12 @@ class Deliverer:
         except Exception as error:
             # Whatever goes wrong at the endpoint is a failed delivery.
             arrived, shown = False, f"{type(error).__name__}: {error}"[:200]
-        self._record(call, due, arrived, shown, event["created"])
+        told_at: int = call.store.hidden(event["id"]).get("told_at") or event["created"]
+        self._record(call, due, arrived, shown, told_at)
 
-    def _record(self, call: Call, due: _Due, arrived: bool, shown: str, created: int) -> None:
+    def _record(self, call: Call, due: _Due, arrived: bool, shown: str, told_at: int) -> None:
         again = call.now + PAUSES[min(due.attempts, len(PAUSES) - 1)]
-        next_at = again if again <= created + GIVE_UP_AFTER else None
+        next_at = again if again <= told_at + GIVE_UP_AFTER else None
         with call.store.transaction():
             # A duplicate that fails after its twin arrived leaves the delivery done.
             call.store.rows(

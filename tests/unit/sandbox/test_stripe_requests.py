@@ -100,7 +100,7 @@ def test_a_key_in_use_is_a_409(standin: StandIn) -> None:
         entered.set()
         assert go_on.wait(10)
 
-    standin._sleep = wait
+    standin._api.sleep = wait
     standin.faults.add("slow")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(call, standin, "POST", "/v1/payment_intents", CREATE, **{"Idempotency-Key": "k"})
@@ -310,12 +310,13 @@ def test_without_a_description_nothing_is_checked(tmp_path: Path) -> None:
 
 
 def test_every_simulated_operation_is_in_the_description(standin: StandIn) -> None:
-    from portal.sandbox.stripe.core import API_VERSION, ENDPOINTS
+    from portal.sandbox.stripe.api import API_VERSION
+    from portal.sandbox.stripe.operations import ENDPOINTS
 
-    assert standin._spec is not None or pytest.skip("Stripe's API description is absent")
-    assert standin._spec is not None
-    assert standin._spec.version == API_VERSION
-    assert [one[:2] for one in ENDPOINTS if not standin._spec.knows(one[0], one[1])] == []
+    assert standin._checker.spec is not None or pytest.skip("Stripe's API description is absent")
+    assert standin._checker.spec is not None
+    assert standin._checker.spec.version == API_VERSION
+    assert [one[:2] for one in ENDPOINTS if not standin._checker.spec.knows(one[0], one[1])] == []
 
 
 # Forms and recording

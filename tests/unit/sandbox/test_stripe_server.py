@@ -1,10 +1,12 @@
 """The stand-in over HTTP: stripe-python against it, its pages, its controls, and what it refuses."""
 
+import html
 import json
 import re
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import flask
 import pytest
@@ -12,7 +14,9 @@ import stripe
 from flask.testing import FlaskClient
 
 from portal.sandbox.stripe import StandIn, StandInSetupError
-from portal.sandbox.stripe.server import create_standin_app, prepare, running, with_result
+from portal.sandbox.stripe.cards import BANKS, CARDS
+from portal.sandbox.stripe.pages import with_result
+from portal.sandbox.stripe.server import create_standin_app, prepare, running
 
 from .conftest import confirm, create
 
@@ -89,7 +93,7 @@ def test_the_first_page_lists_cards_and_payments(
     assert "$12.34" in page
     assert standin.every("payment_intent")[0]["id"] in page
     assert "<script" not in page
-    assert set(re.findall(r'(?:src|href)="(.)', page)) <= {"/"}
+    assert set(re.findall(r'(?:src|href)="(.)', page)) <= {"/", "#"}
 
 
 def test_a_blueprint_and_its_link_are_mounted(standin: StandIn) -> None:
@@ -158,6 +162,230 @@ def test_tests_control_it_over_http(web: FlaskClient, standin: StandIn) -> None:
     assert web.get("/_standin/requests").get_json()[-1]["path"] == "/v1/customers"
     assert web.get("/_standin/violations").get_json() == []
     assert web.get("/_standin/health").get_json()["ok"] is True
+
+
+# What a person does with the first page's buttons, and a test with JSON
+
+
+def paid(client: stripe.StripeClient, method: str = "pm_card_visa") -> str:
+    """A succeeded payment's charge."""
+    charge = confirm(client, create(client).id, method).latest_charge
+    assert isinstance(charge, str)
+    return charge
+
+
+def test_disputes_are_opened_and_decided(web: FlaskClient, client: stripe.StripeClient) -> None:
+    lost = web.post("/_standin/disputes", json={"charge": paid(client), "reason": "duplicate", "amount": 500}).json
+    assert lost is not None
+    assert (lost["object"], lost["status"], lost["reason"], lost["amount"]) == (
+        "dispute", "needs_response", "duplicate", 500,
+    )  # fmt: skip
+    closed = web.post(f"/_standin/disputes/{lost['id']}/close", json={"won": False}).json
+    assert closed is not None
+    assert closed["status"] == "lost"
+    again = web.post(f"/_standin/disputes/{lost['id']}/close", json={"won": True})
+    assert again.status_code == 400
+    assert "is closed" in again.text
+
+    asked = web.post("/_standin/disputes", json={"charge": paid(client), "inquiry": True}).json
+    assert asked is not None
+    assert asked["status"] == "warning_needs_response"
+    assert web.post(f"/_standin/disputes/{asked['id']}/close", json={}).status_code == 400
+    won = web.post("/_standin/disputes", json={"charge": asked["charge"]}).json
+    assert won is not None
+    assert won["id"] == asked["id"]
+    closed = web.post(f"/_standin/disputes/{won['id']}/close", json={"won": True}).json
+    assert closed is not None
+    assert closed["status"] == "won"
+    assert client.v1.disputes.retrieve(won["id"]).status == "won"
+
+
+@pytest.mark.parametrize("path", ["disputes/dp_none/close", "payouts/po_none/fail", "refunds/re_none/fail"])
+def test_what_is_not_there_cannot_happen(web: FlaskClient, path: str) -> None:
+    assert web.post(f"/_standin/{path}", json={"won": True}).status_code == 404
+
+
+def test_a_dispute_of_nothing_is_refused(web: FlaskClient, client: stripe.StripeClient) -> None:
+    assert web.post("/_standin/disputes", json={}).status_code == 404
+    assert web.post("/_standin/disputes", json=["ch_1"]).status_code == 400
+    charge = paid(client)
+    assert web.post("/_standin/disputes", json={"charge": charge, "amount": "much"}).status_code == 400
+    assert web.post("/_standin/disputes", json={"charge": charge, "amount": 10_000}).status_code == 400
+    assert list(client.v1.disputes.list()) == []
+
+
+def test_refunds_and_payouts_fail_on_order(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn
+) -> None:
+    refund = client.v1.refunds.create({"charge": paid(client), "amount": 34})
+    failed = web.post(f"/_standin/refunds/{refund.id}/fail", json={}).json
+    assert failed is not None
+    assert failed["status"] == client.v1.refunds.retrieve(refund.id).status == "failed"
+    assert web.post(f"/_standin/refunds/{refund.id}/fail", json={}).status_code == 400
+
+    assert web.post("/_standin/payouts", json={}).json is None
+    made = next(one for one in standin.every("balance_transaction") if one["type"] == "charge")
+    standin.advance(made["available_on"] - int(standin.now().timestamp()))
+    payout = standin.every("payout")[0] if standin.every("payout") else web.post("/_standin/payouts", json={}).json
+    assert payout is not None
+    assert payout["amount"] == made["net"]
+    failed = web.post(f"/_standin/payouts/{payout['id']}/fail", json={}).json
+    assert failed is not None
+    assert failed["status"] == client.v1.payouts.retrieve(payout["id"]).status == "failed"
+
+
+def press(web: FlaskClient, words: str) -> int:
+    """Presses the first page's first button of that name; the status of what follows it back to the page."""
+    page = web.get("/").text
+    button = rf'<form method="post" action="([^"]+)">((?:(?!</form>).)*?<button[^>]*>{words}<.*?)</form>'
+    form = re.search(button, page, re.DOTALL)
+    assert form, f"no button {words}"
+    names = re.findall(r'name="(\w+)" value="([^"]*)"', form[2])
+    return web.post(form[1], data=dict(names), follow_redirects=True).status_code
+
+
+def test_the_first_pages_buttons_do_what_they_say(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn
+) -> None:
+    def latest(kind: str) -> str:
+        return str(standin.every(kind)[0]["status"])
+
+    paid(client)
+    assert press(web, "The bank asks about it") == 200
+    assert latest("dispute") == "warning_needs_response"
+    assert press(web, "It becomes a dispute") == 200
+    assert latest("dispute") == "needs_response"
+    assert press(web, "Customer wins") == 200
+    assert latest("dispute") == "lost"
+
+    paid(client)
+    assert press(web, "Dispute this payment") == 200
+    assert press(web, "Customer loses") == 200
+    assert latest("dispute") == "won"
+
+    client.v1.refunds.create({"charge": paid(client), "amount": 34})
+    assert press(web, "Fail this refund") == 200
+    assert latest("refund") == "failed"
+    # More than what the lost dispute and the fees took.
+    confirm(client, create(client, amount=50_000).id)
+    assert "Pay out now" not in web.get("/").text
+    before = standin.now()
+    assert press(web, "A day passes") == 200
+    assert (standin.now() - before).days == 1
+    assert press(web, "5 days pass") == 200
+    # By now the daily payouts have taken what was available.
+    assert "Pay out now" not in web.get("/").text
+    assert press(web, "Fail this payout") == 200
+    assert press(web, "Pay out now") == 200
+    assert latest("payout") == "in_transit"
+    assert standin.violations == []
+
+
+def test_the_first_page_tells_what_each_card_and_account_does(web: FlaskClient) -> None:
+    page = web.get("/").text
+    for card in CARDS:
+        assert re.sub(r"(\d{4})(?=\d)", r"\1 ", card.number) in page
+        assert html.escape(card.shows, quote=False).replace("'", "&#39;") in page
+    for bank in BANKS:
+        assert bank.account in page
+    for group in ("Payment succeeds", "Declined", "3-D Secure", "Refunds", "Disputes"):
+        assert f"<h3>{group}</h3>" in page
+
+
+# Micro-deposits
+
+
+def waiting_for_deposits(client: stripe.StripeClient, kind: str) -> tuple[str, str, str]:
+    """An intent whose typed account waits for micro-deposits: its id, its client secret, the page's path."""
+    made = create(client, allowed_payment_method_types=["us_bank_account"])
+    method: stripe.params.PaymentIntentConfirmParamsPaymentMethodData = {
+        "type": "us_bank_account", "billing_details": {"name": "Test Holder"},
+        "us_bank_account": {
+            "account_holder_type": "individual", "routing_number": "110000000", "account_number": "000123456789",
+            "account_type": "savings" if kind == "amounts" else "checking",
+        },
+    }  # fmt: skip
+    waiting: Any = client.v1.payment_intents.confirm(made.id, {
+        "payment_method_data": method, "return_url": "https://portal.example/return",
+        "mandate_data": {"customer_acceptance": {"type": "offline"}},
+    })  # fmt: skip
+    url = waiting.next_action.verify_with_microdeposits.hosted_verification_url
+    return made.id, made.client_secret, str(url).split("12111", 1)[1]
+
+
+@pytest.mark.parametrize("typed", [("32", "45"), ("0.45", "$0.32"), (" 45 ", ".32")])
+def test_amounts_are_verified_as_they_are_typed(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn, typed: tuple[str, str]
+) -> None:
+    intent, secret, path = waiting_for_deposits(client, "amounts")
+    assert "Six-character code" not in web.get(path).text
+    first, second = typed
+    form = {"client_secret": secret, "first": first, "second": second}
+    answer = web.post(f"/microdeposits/{intent}", data=form, follow_redirects=True)
+    assert "Your bank account is verified" in answer.text
+    assert f"https://portal.example/return?payment_intent={intent}" in answer.text
+    assert client.v1.payment_intents.retrieve(intent).status == "processing"
+    assert standin.violations == []
+
+
+def test_what_cannot_be_a_deposit_is_not_tried(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn
+) -> None:
+    intent, secret, path = waiting_for_deposits(client, "descriptor_code")
+    for typed in ({"code": "hello"}, {"code": ""}, {"first": "a", "second": "2"}, {"first": "320", "second": "45"}, {}):
+        page = web.post(f"/microdeposits/{intent}", data={"client_secret": secret, **typed})
+        assert "Type both amounts in cents" in page.text
+    assert not any("verify_microdeposits" in one["path"] for one in standin.requests)
+    page = web.post(f"/microdeposits/{intent}", data={"client_secret": secret, "code": "SM33CC"})
+    assert "Your bank account was not verified" in page.text
+    assert "exceeded" in page.text
+    assert "exceeded" in web.get(path).text
+    assert client.v1.payment_intents.retrieve(intent).status == "requires_payment_method"
+    assert standin.violations == []
+
+
+def test_deposits_are_asked_about_with_the_secret_only(web: FlaskClient, client: stripe.StripeClient) -> None:
+    intent, secret, path = waiting_for_deposits(client, "amounts")
+    assert web.get(path.replace("_secret_", "_secret_x")).status_code == 404
+    form = {"client_secret": secret + "x", "first": "32", "second": "45"}
+    assert web.post(f"/microdeposits/{intent}", data=form).status_code == 404
+    assert web.post("/microdeposits/pi_none", data=form).status_code == 404
+
+
+# Wallets and instant verification, as the Element's frame asks for them
+
+
+def test_a_test_token_names_a_card_and_its_wallet(client: stripe.StripeClient) -> None:
+    def made(token: str) -> Any:
+        return client.v1.payment_methods.create({"type": "card", "card": {"token": token}})
+
+    assert made("tok_visa").card.wallet is None
+    assert made("tok_applePay_visa_debit").card.funding == "debit"
+    assert made("tok_googlePay_mastercard").card.wallet.type == "google_pay"
+    for wrong in ("tok_none", "tok_applePay_none", "tok_samsungPay_visa", "visa", "applePay_visa"):
+        with pytest.raises(stripe.InvalidRequestError, match="No such token"):
+            made(wrong)
+
+
+def test_a_connected_account_is_known_or_refused(client: stripe.StripeClient) -> None:
+    def made(connection: str) -> Any:
+        return client.v1.payment_methods.create({
+            "type": "us_bank_account", "billing_details": {"name": "Test Holder"},
+            "us_bank_account": {"account_holder_type": "individual", "financial_connections_account": connection},
+        })  # fmt: skip
+
+    assert made("fca_accountClosed").us_bank_account.last4 == "1113"
+    with pytest.raises(stripe.InvalidRequestError, match="No such financial connections account"):
+        made("fca_none")
+
+
+@pytest.mark.parametrize(
+    "path", ["clock", "deliver", "disputes", "disputes/dp_1/close", "payouts", "payouts/po_1/fail", "refunds/re_1/fail"]
+)
+def test_another_sites_form_changes_nothing(web: FlaskClient, standin: StandIn, path: str) -> None:
+    answer = web.post(f"/_standin/{path}", data={"won": "true"}, headers={"Origin": "https://attacker.example"})
+    assert answer.status_code == 403
+    assert standin.every("event") == []
 
 
 def test_another_sites_form_is_refused(web: FlaskClient, standin: StandIn) -> None:

@@ -114,6 +114,22 @@ def test_after_three_days_it_is_given_up_and_stays_in_the_list(
     assert len(client.v1.events.list({"delivery_success": False}).data) == 1
 
 
+def test_what_the_clock_was_moved_over_is_tried_for_three_days_too(
+    standin: StandIn, client: stripe.StripeClient
+) -> None:
+    confirm(client, create(client).id)
+    standin.deliver_due(Endpoint())
+    standin.advance(10 * 86_400)
+    # The payouts of the days between have long been made, and nobody has heard of them yet.
+    down = Endpoint(answer=500)
+    assert standin.deliver_due(down) > 0
+    standin.advance(86_400)
+    up = Endpoint()
+    standin.deliver_due(up)
+    assert sorted(up.types) == sorted(down.types)
+    assert "payout.paid" in up.types
+
+
 def test_duplicates_carry_the_same_event(standin: StandIn, client: stripe.StripeClient) -> None:
     create(client)
     standin.webhook_plan = WebhookPlan(duplicates=2)

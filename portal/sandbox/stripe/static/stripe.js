@@ -3,7 +3,7 @@
 // through the CSSOM only, so it works under a strict content security policy.
 (() => {
   const ORIGIN = new URL(document.currentScript.src).origin;
-  const RETURNED = ["succeeded", "processing", "requires_capture"];
+  const DONE = ["succeeded", "processing", "requires_capture"];
   let counter = 0;
 
   function integrationError(message) {
@@ -15,9 +15,31 @@
   function style(node, values) { for (const [name, value] of Object.entries(values)) { node.style[name] = value; } }
 
   const kindOf = (secret) => (secret.startsWith("seti_") ? "setup_intent" : "payment_intent");
+  const CALL_NAMES = { payment_intent: "paymentIntent", setup_intent: "setupIntent" };
+
+  // A client secret of the kind that the called function is for; an IntegrationError for anything else.
+  function checkedSecret(secret, kind, call) {
+    const prefix = kind === "setup_intent" ? "seti_" : "pi_";
+    if (typeof secret !== "string" || !/^(pi|seti)_\w+_secret_/.test(secret) || (kind && !secret.startsWith(prefix))) {
+      throw integrationError(`Invalid value for ${call}: the client secret should be of the form ${kind ? prefix : ""}\${id}_secret_\${secret}.`);
+    }
+    return secret;
+  }
+
+  const pathOf = (secret) => `/v1/${kindOf(secret)}s/${encodeURIComponent(secret.split("_secret_")[0])}`;
+
+  // Nested parameters as Stripe's API reads them: a[b]=c, a[0]=c.
+  function encode(into, prefix, value) {
+    for (const [name, part] of Object.entries(value)) {
+      const key = prefix ? `${prefix}[${name}]` : name;
+      if (part !== null && typeof part === "object") { encode(into, key, part); }
+      else if (part !== null && part !== undefined) { into.append(key, part); }
+    }
+    return into;
+  }
 
   async function api(key, verb, path, params) {
-    const query = new URLSearchParams(params);
+    const query = encode(new URLSearchParams(), "", params);
     const options = { method: verb, headers: { Authorization: "Bearer " + key } };
     if (verb === "POST") { options.body = query; }
     try {
@@ -28,10 +50,7 @@
     }
   }
 
-  function retrieve(key, secret) {
-    const id = secret.split("_secret_")[0];
-    return api(key, "GET", `/v1/${kindOf(secret)}s/${encodeURIComponent(id)}`, { client_secret: secret });
-  }
+  const retrieve = (key, secret) => api(key, "GET", pathOf(secret), { client_secret: secret });
 
   class PaymentElement {
     constructor(elements, options) {
@@ -88,7 +107,11 @@
     blur() { if (this._frame) { this._frame.blur(); } }
     clear() { this._call("clear"); }
     collapse() { return this; }
-    update(options) { Object.assign(this._options, options); return this; }
+    update(options) {
+      Object.assign(this._options, options);
+      if (this._frame) { this._call("update", { options: this._options }); }
+      return this;
+    }
 
     _receive(event) {
       if (event.origin !== ORIGIN || !this._frame || event.source !== this._frame.contentWindow) { return; }
@@ -96,9 +119,12 @@
       if (message.source !== "standin-element" || message.element !== this._id) { return; }
       if (message.type === "hello") {
         const { key, clientSecret, appearance, locale } = this._elements._settings();
-        this._send({ type: "init", key, clientSecret, appearance, locale });
+        this._send({ type: "init", key, clientSecret, appearance, locale, options: this._options });
       } else if (message.type === "height") {
         this._frame.style.height = message.height + "px";
+      } else if (message.type === "reveal") {
+        this._frame.focus();
+        this._frame.scrollIntoView({ block: "nearest" });
       } else if (message.type === "event") {
         if (message.name === "ready" || message.name === "loaderror") { clearTimeout(this._patience); }
         if (message.name === "ready") { this._resolveReady(); }
@@ -140,7 +166,7 @@
     create(type, options) {
       if (type !== "payment") { throw integrationError(`The stand-in has no "${type}" element.`); }
       if (this._element) { throw integrationError("Can only create one Element of type payment."); }
-      if (!/_secret_/.test(this._options.clientSecret || "")) { throw integrationError("Invalid value for elements(): clientSecret should be a client secret of the form ${id}_secret_${secret}."); }
+      checkedSecret(this._options.clientSecret, null, "elements()");
       this._element = new PaymentElement(this, options);
       return this._element;
     }
@@ -149,7 +175,7 @@
       Object.assign(this._options, options);
       if (this._element && this._element._frame) { this._element._call("update", { appearance: this._options.appearance, locale: this._options.locale }); }
     }
-    async fetchUpdates() { return {}; }
+    async fetchUpdates() { return this._element && this._element._frame ? this._element._call("fetchUpdates") : {}; }
     async submit() {
       if (!this._element) { throw integrationError("elements.submit() needs a mounted Payment Element."); }
       return this._element._call("submit");
@@ -185,6 +211,7 @@
     });
   }
 
+  // Does what next_action asks of the customer. Micro-deposits arrive days later: nothing can be done about them here.
   async function takeAction(key, secret, intent) {
     const action = intent.next_action;
     if (intent.status !== "requires_action" || !action) { return intent; }
@@ -192,17 +219,24 @@
       location.assign(action.redirect_to_url.url);
       return new Promise(() => {});
     }
+    if (action.type !== "use_stripe_sdk") { return intent; }
     await showChallenge(action.use_stripe_sdk.stripe_js);
     return retrieve(key, secret);
   }
 
+  const shown = (intent) => (intent.error ? { error: intent.error } : { [CALL_NAMES[intent.object]]: intent });
+
   // {error} or {paymentIntent}, as the documentation of confirmPayment promises.
   function outcome(intent) {
-    if (intent.error) { return { error: intent.error }; }
     const error = intent.object === "setup_intent" ? intent.last_setup_error : intent.last_payment_error;
-    const name = intent.object === "setup_intent" ? "setupIntent" : "paymentIntent";
     if (intent.status === "requires_payment_method" && error) { return { error: { ...error, [intent.object]: intent } }; }
-    return { [name]: intent };
+    return shown(intent);
+  }
+
+  // Over, or waiting for something that does not happen on this page: the customer goes back to the return_url.
+  function over(intent) {
+    const waiting = intent.status === "requires_action" && intent.next_action && intent.next_action.type === "verify_with_microdeposits";
+    return waiting || DONE.includes(intent.status);
   }
 
   function returnTo(returnUrl, intent) {
@@ -214,34 +248,69 @@
     return new Promise(() => {});
   }
 
-  async function confirmIntent(key, options) {
-    const { elements, confirmParams = {}, redirect = "always" } = options;
-    const secret = options.clientSecret || (elements && elements._options.clientSecret);
-    if (!secret) { throw integrationError("stripe.confirmPayment(): expected elements or a clientSecret."); }
-    if (redirect === "always" && !confirmParams.return_url) {
-      throw integrationError("stripe.confirmPayment(): the `confirmParams.return_url` argument is required when `redirect` is `always`.");
+  // What the element was told never to ask must come with the confirmation.
+  function checkBilling(element, given, call) {
+    const asked = (element._options.fields || {}).billingDetails;
+    const wanted = asked === "never" ? { name: "never", email: "never", address: { postalCode: "never" } } : asked || {};
+    const address = wanted.address === "never" ? { postalCode: "never" } : wanted.address || {};
+    const missing = [["name", wanted.name, given.name], ["email", wanted.email, given.email],
+      ["address.postal_code", address.postalCode, (given.address || {}).postal_code]]
+      .find(([, setting, value]) => setting === "never" && value === undefined);
+    if (missing) {
+      throw integrationError(`You specified "never" for fields.billing_details.${missing[0]} when creating the payment Element, but did not pass confirmParams.payment_method_data.billing_details.${missing[0]} when calling ${call}.`);
     }
+  }
+
+  async function confirmIntent(key, kind, options) {
+    const call = kind === "setup_intent" ? "stripe.confirmSetup()" : "stripe.confirmPayment()";
+    const { elements, confirmParams = {}, redirect = "always" } = options || {};
+    if (!["always", "if_required"].includes(redirect)) { throw integrationError(`Invalid value for ${call}: redirect should be one of always, if_required. You specified: ${redirect}.`); }
+    if (!elements && !options.clientSecret) { throw integrationError(`${call}: expected elements or a clientSecret.`); }
+    const secret = checkedSecret(elements ? elements._options.clientSecret : options.clientSecret, kind, call);
+    if (redirect === "always" && !confirmParams.return_url) {
+      throw integrationError(`${call}: the \`confirmParams.return_url\` argument is required when \`redirect\` is \`always\`.`);
+    }
+    const { payment_method_data: data, ...rest } = confirmParams;
+    const params = { ...rest, return_url: confirmParams.return_url || location.href };
     let intent;
     if (elements) {
-      const billing = confirmParams.payment_method_data && confirmParams.payment_method_data.billing_details;
-      const returnUrl = confirmParams.return_url || location.href;
-      const answer = await elements._element._call("confirm", { returnUrl, billing });
-      if (answer.error) { return { error: answer.error }; }
-      intent = answer.intent;
+      if (!elements._element) { throw integrationError(`${call}: elements should have a mounted Payment Element.`); }
+      const billing = (data && data.billing_details) || {};
+      checkBilling(elements._element, billing, call);
+      const answer = await elements._element._call("confirm", { params, billing });
+      intent = answer.error ? answer : answer.intent;
     } else {
-      const id = secret.split("_secret_")[0];
-      intent = await api(key, "POST", `/v1/${kindOf(secret)}s/${encodeURIComponent(id)}/confirm`, {
-        client_secret: secret, payment_method: confirmParams.payment_method, use_stripe_sdk: "true",
-        return_url: confirmParams.return_url || location.href,
+      // A saved method, or the one that the server has chosen for the intent already.
+      intent = await api(key, "POST", pathOf(secret) + "/confirm", {
+        ...params, ...(data ? { payment_method_data: data } : {}), client_secret: secret, use_stripe_sdk: true,
       });
-      if (intent.error) { return { error: intent.error }; }
     }
+    if (intent.error) { return { error: intent.error }; }
     intent = await takeAction(key, secret, intent);
     const result = outcome(intent);
-    if (!result.error && redirect === "always" && RETURNED.includes(intent.status)) {
-      return returnTo(confirmParams.return_url, intent);
-    }
+    if (!result.error && redirect === "always" && over(intent)) { return returnTo(confirmParams.return_url, intent); }
     return result;
+  }
+
+  async function handleNextAction(key, { clientSecret }) {
+    const secret = checkedSecret(clientSecret, null, "stripe.handleNextAction()");
+    const intent = await retrieve(key, secret);
+    if (intent.error) { return { error: intent.error }; }
+    if (intent.status !== "requires_action") {
+      return { error: {
+        type: "invalid_request_error", code: `${intent.object}_unexpected_state`, [intent.object]: intent,
+        message: `handleNextAction: the ${CALL_NAMES[intent.object]} is not in the requires_action state.`,
+      } };
+    }
+    return outcome(await takeAction(key, secret, intent));
+  }
+
+  async function verifyMicrodeposits(key, kind, call, secret, data) {
+    const { amounts, descriptor_code } = data || {};
+    if (!amounts && !descriptor_code) { throw integrationError(`${call}: expected amounts or a descriptor_code.`); }
+    return shown(await api(key, "POST", pathOf(checkedSecret(secret, kind, call)) + "/verify_microdeposits", {
+      client_secret: secret, amounts, descriptor_code,
+    }));
   }
 
   function Stripe(key) {
@@ -249,19 +318,16 @@
     if (!key.startsWith("pk_test_")) { throw integrationError("The Stripe stand-in takes test publishable keys (pk_test_...) only."); }
     return {
       elements: (options) => new Elements(key, options),
-      confirmPayment: (options) => confirmIntent(key, options),
-      confirmSetup: (options) => confirmIntent(key, options),
-      retrievePaymentIntent: async (secret) => outcomeOfRetrieve(await retrieve(key, secret), "paymentIntent"),
-      retrieveSetupIntent: async (secret) => outcomeOfRetrieve(await retrieve(key, secret), "setupIntent"),
-      handleNextAction: async ({ clientSecret }) => {
-        const intent = await retrieve(key, clientSecret);
-        return intent.error ? { error: intent.error } : outcome(await takeAction(key, clientSecret, intent));
-      },
+      confirmPayment: (options) => confirmIntent(key, "payment_intent", options),
+      confirmSetup: (options) => confirmIntent(key, "setup_intent", options),
+      retrievePaymentIntent: async (secret) => shown(await retrieve(key, checkedSecret(secret, "payment_intent", "stripe.retrievePaymentIntent()"))),
+      retrieveSetupIntent: async (secret) => shown(await retrieve(key, checkedSecret(secret, "setup_intent", "stripe.retrieveSetupIntent()"))),
+      handleNextAction: (options) => handleNextAction(key, options),
+      verifyMicrodepositsForPayment: (secret, data) => verifyMicrodeposits(key, "payment_intent", "stripe.verifyMicrodepositsForPayment()", secret, data),
+      verifyMicrodepositsForSetup: (secret, data) => verifyMicrodeposits(key, "setup_intent", "stripe.verifyMicrodepositsForSetup()", secret, data),
       registerAppInfo: () => {},
     };
   }
-  const outcomeOfRetrieve = (intent, name) => (intent.error ? { error: intent.error } : { [name]: intent });
-
   Stripe.version = "dahlia";
   window.Stripe = Stripe;
 })();
