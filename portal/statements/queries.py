@@ -1,0 +1,94 @@
+"""Reading statements."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.access import VisibleAccount, account_for, visible
+from portal.accounts.models import Account
+from portal.db import RecordNotFound
+from portal.money import Money
+from portal.statements.models import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """A statement in a list."""
+
+    id: int
+    public_id: str
+    account_id: int
+    account_public_id: str
+    number: str
+    issued_on: date
+    due_on: date
+    amount_due: Money
+    code_expires_at: datetime
+    code_revoked_at: datetime | None
+    document_id: int
+
+    @property
+    def code_is_open(self) -> bool:
+        """Whether the code still opens the guest page."""
+        return self.code_revoked_at is None and self.code_expires_at > clock.now()
+
+
+_ROW = (
+    Statement.id,
+    Statement.public_id,
+    Statement.account_id,
+    Account.public_id,
+    Statement.number,
+    Statement.issued_on,
+    Statement.due_on,
+    Statement.amount_due,
+    Statement.code_expires_at,
+    Statement.code_revoked_at,
+    Statement.document_id,
+)
+
+
+def _may_see(user_id: int) -> sa.ColumnElement[bool]:
+    """Who sees a statement: whoever has the whole account. It names every patient on it."""
+    return visible(user_id, Statement.account_id, sa.null())
+
+
+def _rows() -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_ROW).join(Account, Account.id == Statement.account_id)
+
+
+def statement_for(session: Session, public_id: str, *, user_id: int | None) -> StatementRow:
+    """One statement by its public id; ``user_id`` None is staff.
+
+    Raises :class:`RecordNotFound` for unknown and foreign alike.
+    """
+    query = _rows().where(Statement.public_id == public_id)
+    if user_id is not None:
+        query = query.where(_may_see(user_id))
+    row = session.execute(query).first()
+    if row is None:
+        raise RecordNotFound("statement")
+    return StatementRow(*row)
+
+
+def statements_of_account(session: Session, account_id: int) -> list[StatementRow]:
+    """All statements of an account, newest first, for whoever may see the whole of it."""
+    rows = session.execute(_rows().where(Statement.account_id == account_id).order_by(Statement.id.desc()).limit(200))
+    return [StatementRow(*row) for row in rows]
+
+
+def whole_account_for(session: Session, user_id: int, public_id: str) -> VisibleAccount:
+    """An account of which a user may see everything. Raises :class:`RecordNotFound` for any other."""
+    account = account_for(session, user_id, public_id)
+    if not session.scalar(sa.select(visible(user_id, account.id, sa.null()))):
+        raise RecordNotFound("account")
+    return account
+
+
+def accounts_with_statements(session: Session, user_id: int) -> set[int]:
+    """The ids of the accounts that have a statement which a user may see."""
+    return set(session.scalars(sa.select(Statement.account_id).where(_may_see(user_id)).distinct()))
