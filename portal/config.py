@@ -48,6 +48,10 @@ class Settings:
     log_json: bool = True
     trusted_proxies: int = 0
     sandbox: bool = False
+    #: A refund above it (in cents) needs a supervisor who is someone else.
+    refund_approval_cents: int = 10_000
+    #: How many days after it was found a credit is given back.
+    credit_refund_days: int = 7
 
     def __repr__(self) -> str:
         return f"<Settings {self.base_url} {self.clinic_name!r}>"
@@ -100,6 +104,8 @@ class Settings:
             trusted_proxies=_digit(need("TRUSTED_PROXIES", "0", r"[0-9]")),
             log_json=env.get("LOG_FORMAT", "json") == "json",
             sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
+            refund_approval_cents=_cents(need("REFUND_APPROVAL_ABOVE", "100.00", r"\d{1,7}(\.\d\d)?")),
+            credit_refund_days=_digits(need("CREDIT_REFUND_DAYS", "7", r"[0-9]{1,2}")),
         )
         try:
             ZoneInfo(settings.clinic_timezone)
@@ -119,6 +125,17 @@ class Settings:
         if faults:
             raise BadSettings(faults)
         return settings
+
+
+def _digits(text: str) -> int:
+    """A whole number; 0 for what was found malformed."""
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _cents(text: str) -> int:
+    """Dollars, or dollars and cents, as cents; 0 for what was found malformed."""
+    whole, _, part = text.partition(".")
+    return _digits(whole) * 100 + _digits(part)
 
 
 def _digit(text: str) -> int:

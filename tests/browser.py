@@ -17,6 +17,7 @@ import pytest
 
 from portal.sandbox.clinic import PASSWORD
 from tests.chromium import FLAGS, find_chromium
+from tests.privacy import leaks_of_demo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -133,8 +134,10 @@ def live_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     """A real demo on free ports, shared by the tests of this run; it must end cleanly."""
     demo = start_demo(tmp_path_factory.mktemp("demo"))
     yield demo
+    told = leaks_of_demo(demo.standin_url)
     code = demo.stop()
     assert code == 0, "".join(demo.output)
+    assert not told, "Stripe was told more than ids and amounts:\n" + "\n".join(told)
 
 
 @pytest.hookimpl(trylast=True)

@@ -31,15 +31,19 @@ from portal.db import normal_url
 from portal.migrate import upgrade
 from portal.payments.gateway import StripeGateway
 from portal.sandbox import clinic as demo_clinic
-from portal.sandbox.stripe import StandIn, StandInHTTPClient, spec
+from portal.sandbox.stripe import StandIn, spec
 from portal.web.database import db
 from tests import pages
 from tests.databases import Backend, PostgresServer, SqliteFiles
 from tests.postgres import NoPostgres, start_cluster
+from tests.privacy import JudgedHTTPClient
 
 pytest_plugins = ["tests.browser"]
 
 BACKENDS = ("sqlite", "postgres")
+
+#: What the portal told the stand-in of the running test beyond ids and amounts.
+_leaks: list[str] = []
 
 # Real passwords are hashed slowly on purpose; the tests' are "juniper-demo-2026".
 identity.ARGON2.update({"argon2__memory_cost": 64, "argon2__time_cost": 1})
@@ -136,7 +140,7 @@ def _settings(url: str, queue: Path) -> Settings:
 
 def _make_app(settings: Settings, standin: StandIn) -> Flask:
     gateway = StripeGateway(
-        settings.stripe_secret_key, settings.stripe_webhook_secret, http_client=StandInHTTPClient(standin)
+        settings.stripe_secret_key, settings.stripe_webhook_secret, http_client=JudgedHTTPClient(standin, _leaks)
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(portal.app, "open_queue", lambda **_where: None)
@@ -186,12 +190,17 @@ def read_spec_once() -> Iterator[None]:
 
 @pytest.fixture
 def standin(read_spec_once: None) -> Iterator[StandIn]:
-    """A Stripe of the test's own, in this process; the test fails when it was asked something Stripe would not take."""
+    """A Stripe of the test's own, in this process.
+
+    The test fails when it was asked something Stripe would not take, or told something that Stripe must not know.
+    """
     standin = StandIn()
+    _leaks.clear()
     yield standin
-    violations = list(standin.violations)
+    violations, told = list(standin.violations), list(_leaks)
     standin.close()
     assert not violations, "\n".join(violations)
+    assert not told, "Stripe was told more than ids and amounts:\n" + "\n".join(told)
 
 
 @pytest.fixture

@@ -14,6 +14,15 @@ class AuditEvent(Base):
     """Who did what to which record, and when."""
 
     __tablename__ = "audit_event"
+    __table_args__ = (
+        # What somebody must look at is asked for by its tag.
+        sa.Index(
+            "ix_audit_event_surprising",
+            "at",
+            sqlite_where=sa.text("tag = 'payments.payment.surprising'"),
+            postgresql_where=sa.text("tag = 'payments.payment.surprising'"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

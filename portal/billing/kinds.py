@@ -11,6 +11,12 @@ class EntryKind(StrEnum):
     ADJUSTMENT = "adjustment"
     SHARE_MOVED = "share_moved"
     PATIENT_PAYMENT = "patient_payment"
+    PATIENT_REFUND = "patient_refund"
+    CHARGEBACK = "chargeback"
+
+
+#: Entries of the patient's own money: paid, given back, called back by the patient's bank.
+PATIENT_MONEY = frozenset({EntryKind.PATIENT_PAYMENT, EntryKind.PATIENT_REFUND, EntryKind.CHARGEBACK})
 
 
 class HoldReason(StrEnum):
@@ -21,6 +27,10 @@ class HoldReason(StrEnum):
     NEXT_PAYER = "next_payer"
     #: A later decision on the visit could not be matched with its lines.
     DECISION_UNMATCHED = "decision_unmatched"
+    #: The patient's bank called a payment of the line back: whose money it is has not been decided, or was lost.
+    CHARGEBACK = "chargeback"
+    #: A payment of the line was given back: whether it is asked for again is for somebody to decide.
+    REFUNDED = "refunded"
     STAFF = "staff"
 
 

@@ -11,6 +11,8 @@ contractual (CO)       ``-amount``
 insurer payment        ``-paid``
 patient share (PR)     ``-share``    ``+share``
 patient payment                      ``-paid``
+patient refund                       ``+back``
+chargeback                           ``+back``
 =====================  ============  ============
 
 so "insurance is finished with this line" is ``sum(insurer) == 0`` and "what the patient owes" is

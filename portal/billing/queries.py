@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.access import visible
 from portal.accounts.models import Account, Patient
 from portal.billing.balance import LineState, LineSums, payable, state_of
-from portal.billing.kinds import EntryKind
+from portal.billing.kinds import PATIENT_MONEY, EntryKind
 from portal.billing.models import Charge, Claim, Entry, Hold, Visit
 from portal.billing.trace import EntryRow
 from portal.db import MoneyType, RecordNotFound
@@ -88,7 +88,7 @@ def _sum(column: Any, *, when: Any = None, sign: int = 1) -> Any:
 #: CLP02 of a claim that undoes an earlier decision.
 REVERSED = "22"
 
-_IS_PAYMENT = Entry.kind == EntryKind.PATIENT_PAYMENT
+_IS_PAYMENT = Entry.kind.in_(PATIENT_MONEY)
 _IS_LINE_HELD = sa.exists().where(Hold.charge_id == Charge.id, Hold.released_at.is_(None))
 
 
@@ -220,6 +220,16 @@ def line_for(session: Session, public_id: str, *, user_id: int | None) -> Line:
     if row is None:
         raise RecordNotFound("charge")
     return _line(row)
+
+
+def accounts_of_charges(session: Session, charge_ids: Iterable[int]) -> dict[int, int]:
+    """The account of each charge, by charge id."""
+    rows = session.execute(
+        sa.select(Charge.id, Visit.account_id)
+        .join(Visit, Visit.id == Charge.visit_id)
+        .where(Charge.id.in_(list(charge_ids)))
+    )
+    return dict(rows.all())
 
 
 def line_names(session: Session, charge_ids: Iterable[int]) -> dict[int, tuple[str, date | None, str]]:

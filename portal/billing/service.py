@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.kinds import EntryKind, HoldReason, PostingState
+from portal.billing.kinds import PATIENT_MONEY, EntryKind, HoldReason, PostingState
 from portal.billing.models import Charge, Claim, Entry, Hold, Posting, Visit
 from portal.db import RecordNotFound
 from portal.money import Money
@@ -136,7 +136,7 @@ def decided_charges(session: Session, charge_ids: Iterable[int]) -> set[int]:
         sa.select(Entry.charge_id)
         .where(
             Entry.charge_id.in_(list(charge_ids)),
-            Entry.kind.not_in([EntryKind.CHARGE, EntryKind.PATIENT_PAYMENT]),
+            Entry.kind.not_in([EntryKind.CHARGE, *PATIENT_MONEY]),
         )
         .distinct()
     )
@@ -144,10 +144,10 @@ def decided_charges(session: Session, charge_ids: Iterable[int]) -> set[int]:
 
 
 def bucket_sums(session: Session, charge_ids: Iterable[int]) -> dict[int, tuple[Money, Money]]:
-    """What stands in each line's insurer and patient buckets, patient payments left out."""
+    """What stands in each line's insurer and patient buckets, the patient's own money left out."""
     rows = session.execute(
         sa.select(Entry.charge_id, sa.func.sum(Entry.insurer), sa.func.sum(Entry.patient))
-        .where(Entry.charge_id.in_(list(charge_ids)), Entry.kind != EntryKind.PATIENT_PAYMENT)
+        .where(Entry.charge_id.in_(list(charge_ids)), Entry.kind.not_in(PATIENT_MONEY))
         .group_by(Entry.charge_id)
     )
     return {charge_id: (insurer, patient) for charge_id, insurer, patient in rows}
@@ -224,7 +224,8 @@ def queue_posting(
 ) -> None:
     """Tell the back office about money, in the transaction that took it.
 
-    ``lines`` are (visit ref, amount); they sum to ``amount``. ``key`` is 32 letters and digits (some ledgers take
+    ``lines`` are (visit ref, amount); they sum to ``amount``. A positive amount lessens what the patient owes, a
+    negative one (a refund, a chargeback) adds to it. ``key`` is 32 letters and digits (some ledgers take
     no more), the same for ever.
     """
     if Money.total(part for _ref, part in lines) != amount:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from portal.billing.kinds import EntryKind
 from portal.billing.queries import Line
@@ -30,6 +31,14 @@ class WhyStep:
     title: str
     detail: str
     source: str
+
+
+#: What a record of the patient's own money is called, by an entry's source.
+_OWN_MONEY = {
+    "payment": _l("Your payment, reference %(reference)s"),
+    "refund": _l("Refund, reference %(reference)s"),
+    "dispute": _l("Dispute with your bank, reference %(reference)s"),
+}
 
 
 def visit_lines(lines: Iterable[Line], entries: Iterable[EntryRow], *, language: str) -> list[VisitLine]:
@@ -116,14 +125,28 @@ def _why(step: Step, decision: Sequence[EntryRow], holds: bool, language: str) -
         title = _("%(payer)s took this up", payer=payer)
         detail = _("Another insurer looked at the part that was yours before.")
     else:
-        title, detail = _("You paid"), _("Your payment. Thank you.")
+        title, detail = _own_money(entry)
     return WhyStep(step, title, detail, _source(entry))
+
+
+def _own_money(entry: EntryRow) -> tuple[str, str]:
+    """Title and detail of what the patient paid and what went back."""
+    back = entry.patient > Money.zero()
+    if entry.kind is EntryKind.PATIENT_REFUND and back:
+        return _("We gave money back"), _("We refunded this to the card or bank account you paid with.")
+    if entry.kind is EntryKind.PATIENT_REFUND:
+        return _("A refund came back to us"), _("Your bank could not take the refund. We are looking at it.")
+    if entry.kind is EntryKind.CHARGEBACK and back:
+        return _("Your bank took a payment back"), _("A payment was disputed with the bank.")
+    if entry.kind is EntryKind.CHARGEBACK:
+        return _("The disputed payment was returned to us"), _("The bank decided that the payment stands.")
+    return _("You paid"), _("Your payment. Thank you.")
 
 
 def _source(entry: EntryRow) -> str:
     """The record an entry came from, as somebody could quote it on the telephone."""
-    if entry.source == "payment":
-        return _("Your payment, reference %(reference)s", reference=_reference(entry.source_id))
+    if entry.source in _OWN_MONEY:
+        return str(_OWN_MONEY[entry.source]) % {"reference": _reference(entry.source_id)}
     parts = [
         _("Remittance from %(payer)s", payer=entry.payer_name or "?"),
         _("payment number %(number)s", number=entry.trace_number) if entry.trace_number else "",
@@ -134,5 +157,5 @@ def _source(entry: EntryRow) -> str:
 
 
 def _reference(source_id: str) -> str:
-    """The reference on a receipt: the payment's public id is what stands before the slash."""
+    """The reference on a receipt: the public id is what stands before the slash."""
     return f"{source_id[:4]}-{source_id[4:8]}".upper()

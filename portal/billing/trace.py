@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from portal.billing.kinds import EntryKind
+from portal.billing.kinds import PATIENT_MONEY, EntryKind
 from portal.money import Money
 
 
@@ -68,6 +68,8 @@ _ORDER = {
     EntryKind.INSURER_PAYMENT: 2,
     EntryKind.SHARE_MOVED: 3,
     EntryKind.PATIENT_PAYMENT: 4,
+    EntryKind.PATIENT_REFUND: 4,
+    EntryKind.CHARGEBACK: 4,
 }
 
 
@@ -86,7 +88,7 @@ def trace(entries: Iterable[EntryRow]) -> Trace:
         index, row = indexed
         if row.kind is EntryKind.CHARGE:
             return (0, 0, 0, index)
-        if row.kind is EntryKind.PATIENT_PAYMENT:
+        if row.kind in PATIENT_MONEY:
             return (2, 0, 0, index)
         return (1, decision[row.claim_id], _ORDER[row.kind], index)
 

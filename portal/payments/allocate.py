@@ -1,10 +1,10 @@
 """Which lines a payment is for. Pure.
 
 The rule, also shown to the patient before paying: money goes to the oldest service first; where lines were chosen,
-to those only, in full. Lines of the same day are filled in the order of the bill.
+to those only, in full. Lines of the same day are filled in the order of the bill. docs/payments.md says it in prose.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from portal.money import Money
@@ -56,3 +56,40 @@ def allocate_lines(chosen: Collection[int], lines: Sequence[Payable]) -> list[Pa
     if len(parts) != len(set(chosen)):
         raise LineNotPayable
     return parts
+
+
+def left_stranded(
+    parts: Sequence[Part], lines: Sequence[Payable], accounts: Mapping[int, int], *, least: Money
+) -> Money | None:
+    """What ``parts`` would leave on an account that is too little for any card, or None where they leave nothing such.
+
+    ``accounts`` is each line's account by charge id. The first account that is left with more than nothing but less
+    than ``least`` counts; of accounts that get no part nothing is said, since this payment does not make them worse.
+    """
+    paid = {part.charge_id: part.amount for part in parts}
+    left: dict[int, Money] = {}
+    for line in lines:
+        account = accounts[line.charge_id]
+        rest = line.amount - paid.get(line.charge_id, Money.zero())
+        left[account] = left.get(account, Money.zero()) + rest
+    touched = {accounts[charge_id] for charge_id in paid}
+    return next((left[one] for one in sorted(touched) if Money.zero() < left[one] < least), None)
+
+
+def amounts_nearby(
+    amount: Money, lines: Sequence[Payable], accounts: Mapping[int, int], *, least: Money
+) -> tuple[Money | None, Money | None]:
+    """The nearest amounts below and above that strand nothing (:func:`left_stranded`) and that a card can pay."""
+    total = Money.total(line.amount for line in lines)
+    furthest = least.cents * (len(set(accounts.values())) + 1)
+
+    def first(step: int) -> Money | None:
+        for away in range(1, furthest + 1):
+            other = amount + Money(step * away)
+            if not least <= other <= total:
+                return None
+            if left_stranded(allocate_amount(other, lines), lines, accounts, least=least) is None:
+                return other
+        return None
+
+    return first(-1), first(1)

@@ -27,6 +27,14 @@ class AmountBelowMinimum(Exception):
         super().__init__(str(least))
 
 
+class LeavesTooLittle(Exception):
+    """What would be left on an account is less than a card can pay; ``less`` and ``more`` are amounts that would do."""
+
+    def __init__(self, rest: Money, *, least: Money, less: Money | None, more: Money | None) -> None:
+        self.rest, self.least, self.less, self.more = rest, least, less, more
+        super().__init__(str(rest))
+
+
 class LineNotPayable(Exception):
     """A chosen line is paid, held, still with the insurer, or not the chooser's."""
 
@@ -39,8 +47,16 @@ class PaymentIsOver(Exception):
     """The attempt was closed or paid meanwhile."""
 
 
+class SetupIsOver(Exception):
+    """The attempt to save a method was closed meanwhile."""
+
+
 class StripeUnreachable(Exception):
     """Stripe did not answer, or not in time: whether it acted is unknown."""
+
+
+class StripeFailed(StripeUnreachable):
+    """Stripe answered that it failed (5xx); it may have acted, and keeps this answer under the request's key."""
 
 
 class StripeRefused(Exception):

@@ -13,8 +13,9 @@ from portal.billing.models import Posting
 from portal.billing.queries import line_names
 from portal.db import RecordNotFound
 from portal.money import Money
-from portal.payments.models import Allocation, Payment, StripeCustomer, StripeEvent
-from portal.payments.state import RESERVING, PaymentState
+from portal.payments.kinds import BookingKind, PaymentSource
+from portal.payments.models import Allocation, Booking, Payment, PaymentShare, StripeCustomer, StripeEvent
+from portal.payments.state import DEPOSITS, RESERVING, PaymentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ class PaymentRow:
     method: str
     account_public_id: str
     known_to_stripe: bool
+    source: PaymentSource
+    method_id: str | None
+    method_kind: str
+    action: str
+    confirmed_at: datetime | None
+    keep_method: bool
+    user_id: int | None
+    failure_code: str
 
     @property
     def reference(self) -> str:
@@ -69,7 +78,7 @@ def reference(public_id: str) -> str:
     return f"{public_id[:4]}-{public_id[4:8]}".upper()
 
 
-_ROW = (
+_ROW: tuple[Any, ...] = (
     Payment.id,
     Payment.public_id,
     Payment.account_id,
@@ -80,16 +89,31 @@ _ROW = (
     Payment.method,
     sa.select(Account.public_id).where(Account.id == Payment.account_id).scalar_subquery(),
     Payment.stripe_intent_id.is_not(None),
+    Payment.source,
+    Payment.method_id,
+    Payment.method_kind,
+    Payment.action,
+    Payment.confirmed_at,
+    Payment.keep_method,
+    Payment.user_id,
+    Payment.failure_code,
 )
 
 
 def may_see(user_id: int) -> sa.ColumnElement[bool]:
-    """Who sees a payment: whoever made it and still has access, and whoever has the whole account.
+    """Who sees a payment: whoever made it and still has access, and whoever has the whole of every account it is for.
 
     A payment names every patient it was for, so access to one patient on the account does not open it.
     """
-    own = sa.and_(Payment.user_id == user_id, visible(user_id, Payment.account_id))
-    return sa.or_(own, visible(user_id, Payment.account_id, sa.null()))
+    share = sa.select(PaymentShare.account_id).where(PaymentShare.payment_id == Payment.id)
+
+    def every_account(*narrow: Any) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            visible(user_id, Payment.account_id, *narrow),
+            ~share.where(~visible(user_id, PaymentShare.account_id, *narrow)).exists(),
+        )
+
+    return sa.or_(sa.and_(Payment.user_id == user_id, every_account()), every_account(sa.null()))
 
 
 def payment_for(session: Session, user_id: int, public_id: str) -> PaymentRow:
@@ -100,15 +124,26 @@ def payment_for(session: Session, user_id: int, public_id: str) -> PaymentRow:
     return PaymentRow(*row)
 
 
+def payment_by_id(session: Session, payment_id: int) -> PaymentRow:
+    """One payment by its row's id, for jobs."""
+    return PaymentRow(*session.execute(sa.select(*_ROW).where(Payment.id == payment_id)).one())
+
+
 def payments_of(session: Session, user_id: int) -> list[PaymentRow]:
-    """What a user may see of payments that came to something, newest first."""
+    """What a user may see of payments that came to something, newest first.
+
+    Also those that a bank sent back after the payer had confirmed them, and the user's own that wait for deposits.
+    """
+    came_to_something = sa.or_(
+        Payment.state.in_([PaymentState.SUCCEEDED, PaymentState.PROCESSING]),
+        sa.and_(Payment.state == PaymentState.CANCELED, Payment.confirmed_at.is_not(None)),
+        sa.and_(Payment.user_id == user_id, Payment.state == PaymentState.ACTION, Payment.action == DEPOSITS),
+    )
     return [
         PaymentRow(*row)
         for row in session.execute(
             sa.select(*_ROW)
-            .where(
-                may_see(user_id), Payment.state.in_([PaymentState.SUCCEEDED, PaymentState.PROCESSING])
-            )
+            .where(may_see(user_id), came_to_something)
             .order_by(Payment.created_at.desc())
             .limit(200)
         )
@@ -120,17 +155,22 @@ def payments_of_account(session: Session, account_id: int) -> list[PaymentRow]:
     return [
         PaymentRow(*row)
         for row in session.execute(
-            sa.select(*_ROW).where(Payment.account_id == account_id).order_by(Payment.created_at.desc()).limit(200)
+            sa.select(*_ROW)
+            .join(PaymentShare, PaymentShare.payment_id == Payment.id)
+            .where(PaymentShare.account_id == account_id)
+            .order_by(Payment.created_at.desc())
+            .limit(200)
         )
     ]
 
 
 def reserved(session: Session, account_id: int) -> dict[int, Money]:
-    """What payments on their way hold of each line, by charge id."""
+    """What payments on their way hold of each line, by charge id (for a family's, of lines elsewhere, too)."""
     rows = session.execute(
         sa.select(Allocation.charge_id, sa.func.sum(Allocation.amount))
         .join(Payment, Payment.id == Allocation.payment_id)
-        .where(Payment.account_id == account_id, Payment.state.in_(sorted(RESERVING)))
+        .join(PaymentShare, PaymentShare.payment_id == Payment.id)
+        .where(PaymentShare.account_id == account_id, Payment.state.in_(sorted(RESERVING)))
         .group_by(Allocation.charge_id)
     )
     return dict(rows.all())
@@ -184,34 +224,89 @@ def receipt_for(session: Session, user_id: int, public_id: str) -> Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Capture:
-    """A payment that succeeded, as reconciling wants it."""
+class Moved:
+    """A booking, as reconciling wants it: money of one intent that moved on one account. A refund is negative."""
 
+    key: str
+    account_id: int
+    kind: BookingKind
+    amount: Money
+    intent_id: str
+    charge_id: str | None
+    booked_at: datetime
+
+
+def moved(session: Session) -> list[Moved]:
+    """Everything the portal has booked, oldest first."""
+    rows: Any = session.execute(
+        sa.select(
+            Booking.key,
+            Booking.account_id,
+            Booking.kind,
+            Booking.amount,
+            Payment.stripe_intent_id,
+            Payment.stripe_charge_id,
+            Booking.booked_at,
+        )
+        .join(Payment, Payment.id == Booking.payment_id)
+        .order_by(Booking.id)
+    )
+    return [Moved(*row) for row in rows]
+
+
+def unbooked(session: Session) -> list[tuple[str, int]]:
+    """Payments whose bookings are not what their state says: (public id, cents missing). Anything here is damage."""
+    taken = sa.case((Payment.state == PaymentState.SUCCEEDED, sa.type_coerce(Payment.amount, sa.BigInteger)), else_=0)
+    booked = sa.func.coalesce(
+        sa.select(sa.func.sum(sa.type_coerce(Booking.amount, sa.BigInteger)))
+        .where(Booking.payment_id == Payment.id, Booking.kind == BookingKind.PAYMENT)
+        .scalar_subquery(),
+        0,
+    )
+    rows = session.execute(sa.select(Payment.public_id, taken - booked).where(taken != booked))
+    return [(public_id, int(missing)) for public_id, missing in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class OfStripe:
+    """A payment as it is found by what Stripe calls it."""
+
+    id: int
     public_id: str
     account_id: int
     amount: Money
-    intent_id: str
-    settled_at: datetime
+    state: PaymentState
 
 
-def captures(session: Session) -> list[Capture]:
-    """Every payment that succeeded."""
-    rows: Any = session.execute(
-        sa.select(
-            Payment.public_id, Payment.account_id, Payment.amount, Payment.stripe_intent_id, Payment.settled_at
-        ).where(Payment.state == PaymentState.SUCCEEDED)
+_OF_STRIPE = (Payment.id, Payment.public_id, Payment.account_id, Payment.amount, Payment.state)
+
+
+def payment_of_stripe(
+    session: Session, *, charge_id: str = "", intent_id: str = "", attempt_id: str = ""
+) -> OfStripe | None:
+    """The payment with Stripe's charge or intent, or made as attempt ``attempt_id``; None where we have none."""
+    names = (
+        (Payment.stripe_charge_id, charge_id),
+        (Payment.stripe_intent_id, intent_id),
+        (Payment.public_id, attempt_id),
     )
-    return [Capture(*row) for row in rows]
+    for column, name in names:
+        row = session.execute(sa.select(*_OF_STRIPE).where(column == name)).first() if name else None
+        if row is not None:
+            return OfStripe(*row)
+    return None
 
 
-def customers(session: Session) -> dict[int, str]:
-    """The Stripe customer of each account that has one."""
-    rows = session.execute(
-        sa.select(StripeCustomer.account_id, StripeCustomer.customer_id).where(
-            StripeCustomer.customer_id.is_not(None)
-        )
-    )
-    return {account_id: customer_id for account_id, customer_id in rows if customer_id}
+def is_our_customer(session: Session, customer_id: str) -> bool:
+    """Whether a Stripe customer is one that the portal made."""
+    found = sa.select(StripeCustomer.id).where(StripeCustomer.customer_id == customer_id)
+    return bool(customer_id) and session.scalar(found) is not None
+
+
+def customer_ids(session: Session) -> set[str]:
+    """The Stripe customers that are ours."""
+    rows = session.scalars(sa.select(StripeCustomer.customer_id).where(StripeCustomer.customer_id.is_not(None)))
+    return {customer_id for customer_id in rows if customer_id}
 
 
 def webhook_backlog(session: Session) -> tuple[int, datetime | None]:

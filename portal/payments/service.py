@@ -13,9 +13,11 @@ How one payment goes:
 No transaction is open while Stripe is asked. Any of these steps may die and be done again.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -23,12 +25,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.queries import Line, lines_of_account
+from portal.billing.queries import Line, accounts_of_charges, lines_of_account
 from portal.money import Money
 from portal.payments.allocate import Part, Payable, allocate_amount, allocate_lines
+from portal.payments.customers import customer_of
 from portal.payments.errors import (
     AmountAboveBalance,
     AmountBelowMinimum,
@@ -38,10 +40,11 @@ from portal.payments.errors import (
     StripeRefused,
 )
 from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
-from portal.payments.models import Allocation, Payment, StripeCustomer
+from portal.payments.kinds import PaymentSource
+from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.queries import reserved
-from portal.payments.settle import account_locked_payment, by_charge, parts_of, settle
-from portal.payments.state import FINAL, OPEN, PaymentState
+from portal.payments.settle import account_locked_payment, by_charge, lock_accounts, move, parts_of, settle
+from portal.payments.state import DEPOSITS, FINAL, OPEN, PaymentState, of_stripe
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +55,23 @@ RESEND_WITHIN = timedelta(minutes=10)
 _TURNS = 4
 #: An intent that nobody confirmed for so long is closed: its amount is a day old.
 ABANDONED_AFTER = timedelta(hours=24)
+#: Stripe's two small deposits take a day or two to arrive, and can be confirmed for ten days:
+#: https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
+DEPOSITS_LAST = timedelta(days=10)
 
 
-def payable_lines(session: Session, account_id: int, *, user_id: int) -> list[Payable]:
-    """What a user may pay on an account now, oldest first: payable, less what payments on their way hold."""
+def payable_lines(session: Session, account_id: int, *, user_id: int | None) -> list[Payable]:
+    """What may be paid on an account now, oldest first: payable, less what payments on their way hold.
+
+    ``user_id`` None is a guest, who pays for the whole account without seeing its lines.
+    """
     return left_to_pay(lines_of_account(session, account_id, user_id=user_id), reserved(session, account_id))
+
+
+def family_lines(session: Session, account_ids: Iterable[int], *, user_id: int | None) -> list[Line]:
+    """The lines of several accounts, oldest first over all of them."""
+    lines = [line for one in sorted(set(account_ids)) for line in lines_of_account(session, one, user_id=user_id)]
+    return sorted(lines, key=lambda line: line.service_on or date.min)
 
 
 def left_to_pay(lines: Iterable[Line], held: Mapping[int, Money]) -> list[Payable]:
@@ -65,50 +80,109 @@ def left_to_pay(lines: Iterable[Line], held: Mapping[int, Money]) -> list[Payabl
     return [one for one in left if one.amount > Money.zero()]
 
 
+def held_on(session: Session, account_ids: Iterable[int]) -> dict[int, Money]:
+    """What payments on their way hold of each line of the accounts, by charge id."""
+    held: dict[int, Money] = {}
+    for account_id in set(account_ids):
+        for charge_id, amount in reserved(session, account_id).items():
+            # All that is held of a line is known on its own account; another one knows only what they share.
+            held[charge_id] = max(held.get(charge_id, Money.zero()), amount)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays, and how: all that an attempt needs to know besides what it is for."""
+
+    user_id: int | None
+    source: PaymentSource = PaymentSource.PATIENT
+    #: A saved method's Stripe id; empty lets the payer enter one.
+    method_id: str = ""
+    receipt_email: str = ""
+
+
 def start_payment(
     session: Session,
     gateway: StripeGateway,
     *,
-    account_id: int,
-    user_id: int,
+    account_ids: Collection[int],
+    payer: Payer,
     amount: Money | None = None,
     charge_ids: Collection[int] | None = None,
+    unless: Callable[[], bool] = lambda: False,
+    along: Callable[[int], None] = lambda _payment_id: None,
 ) -> Payment:
     """Write down an attempt to pay ``amount``, or the lines ``charge_ids``, or (both None) all that is payable.
 
-    Commits. An open attempt of the account for exactly the same parts is taken up again; any other is closed at
-    Stripe first, so that two tabs can't both pay. Raises :class:`NothingToPay`, :class:`AmountNotPositive`,
-    :class:`AmountAboveBalance`, :class:`AmountBelowMinimum`, :class:`LineNotPayable`,
+    Commits. ``unless`` is asked under the accounts' locks, and :class:`PaymentIsOver` is raised when it says so;
+    ``along`` is given the attempt's id and writes more in the same transaction. An open attempt of the same payer for
+    exactly the same parts is taken up again; any other of these accounts is closed at Stripe first, so that two tabs
+    can't both pay. Raises :class:`NothingToPay`,
+    :class:`AmountNotPositive`, :class:`AmountAboveBalance`, :class:`AmountBelowMinimum`, :class:`LineNotPayable`,
     :class:`AnotherPaymentRuns` and, when the earlier attempt can't be closed, :class:`StripeUnreachable`.
     """
     for turn in range(_TURNS):
-        account_row(session, account_id, lock=True)
-        lines = payable_lines(session, account_id, user_id=user_id)
+        lock_accounts(session, account_ids)
+        if unless():
+            raise PaymentIsOver
+        lines = left_to_pay(
+            family_lines(session, account_ids, user_id=payer.user_id), held_on(session, account_ids)
+        )
         parts = _choose(lines, amount, charge_ids)
         total = Money.total(part.amount for part in parts)
         if total < MINIMUM:
             raise AmountBelowMinimum(MINIMUM)
         if total > MAXIMUM:
             raise AmountAboveBalance(MAXIMUM)
-        earlier = session.scalar(
-            sa.select(Payment).where(Payment.account_id == account_id, Payment.state.in_(sorted(OPEN)))
-        )
-        if earlier is None:
+        sums = _by_account(session, parts)
+        earlier = session.scalars(
+            sa.select(Payment).where(
+                Payment.id.in_(
+                    sa.select(PaymentShare.payment_id).where(
+                        PaymentShare.account_id.in_(sums), PaymentShare.is_open
+                    )
+                )
+            )
+        ).all()
+        if not earlier:
             try:
-                return _write_attempt(session, account_id=account_id, user_id=user_id, total=total, parts=parts)
+                return _write_attempt(session, payer=payer, sums=sums, total=total, parts=parts, along=along)
             except IntegrityError:  # somebody else's attempt came first on a database without the lock
                 session.rollback()
                 continue
-        if earlier.user_id == user_id and parts_of(session, earlier.id) == sorted(parts, key=by_charge):
+        if len(earlier) == 1 and _is_the_same(session, earlier[0], payer, parts):
             session.commit()
-            return earlier
-        earlier_id = earlier.id
+            return earlier[0]
+        ids = [one.id for one in earlier]
         session.commit()
         if turn == _TURNS - 1:
             break  # closing one without taking its place would leave nobody to pay
-        with suppress(PaymentIsOver):
-            close(session, gateway, payment_id=earlier_id)
+        for earlier_id in ids:
+            with suppress(PaymentIsOver):
+                close(session, gateway, payment_id=earlier_id)
     raise AnotherPaymentRuns
+
+
+def _by_account(session: Session, parts: Sequence[Part]) -> dict[int, Money]:
+    """What of the parts is for which account, in the order of the accounts' ids."""
+    accounts = accounts_of_charges(session, [part.charge_id for part in parts])
+    sums: dict[int, Money] = {}
+    for part in parts:
+        account_id = accounts[part.charge_id]
+        sums[account_id] = sums.get(account_id, Money.zero()) + part.amount
+    return dict(sorted(sums.items()))
+
+
+def _is_the_same(session: Session, earlier: Payment, payer: Payer, parts: Sequence[Part]) -> bool:
+    return (
+        earlier.user_id == payer.user_id
+        and earlier.source is payer.source
+        and (earlier.method_id or "") == payer.method_id
+        and earlier.receipt_email == payer.receipt_email
+        # A guest's attempt belongs to one browser and an autopay's to one notice: neither is taken up by another.
+        and payer.source is PaymentSource.PATIENT
+        and parts_of(session, earlier.id) == sorted(parts, key=by_charge)
+    )
 
 
 def _choose(lines: Sequence[Payable], amount: Money | None, charge_ids: Collection[int] | None) -> list[Part]:
@@ -118,12 +192,21 @@ def _choose(lines: Sequence[Payable], amount: Money | None, charge_ids: Collecti
 
 
 def _write_attempt(
-    session: Session, *, account_id: int, user_id: int, total: Money, parts: Sequence[Part]
+    session: Session,
+    *,
+    payer: Payer,
+    sums: Mapping[int, Money],
+    total: Money,
+    parts: Sequence[Part],
+    along: Callable[[int], None],
 ) -> Payment:
     now = clock.now()
     payment = Payment(
-        account_id=account_id,
-        user_id=user_id,
+        account_id=next(iter(sums)),
+        user_id=payer.user_id,
+        source=payer.source,
+        method_id=payer.method_id or None,
+        receipt_email=payer.receipt_email,
         amount=total,
         currency=total.currency,
         state=PaymentState.CREATED,
@@ -133,16 +216,23 @@ def _write_attempt(
     session.add(payment)
     session.flush()
     session.add_all(
+        PaymentShare(payment_id=payment.id, account_id=account_id, amount=amount, is_open=True)
+        for account_id, amount in sums.items()
+    )
+    session.add_all(
         Allocation(payment_id=payment.id, charge_id=part.charge_id, amount=part.amount) for part in parts
     )
-    record(
-        session,
-        Tag.PAYMENT_STARTED,
-        actor_user_id=user_id,
-        account_id=account_id,
-        subject=payment.public_id,
-        cents=total.cents,
-    )
+    for account_id, amount in sums.items():
+        record(
+            session,
+            Tag.PAYMENT_STARTED,
+            actor_user_id=payer.user_id,
+            account_id=account_id,
+            subject=payment.public_id,
+            cents=amount.cents,
+            source=payer.source.value,
+        )
+    along(payment.id)
     session.commit()
     return payment
 
@@ -150,14 +240,21 @@ def _write_attempt(
 def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
     """See to it that Stripe has the attempt's intent, and settle whatever it says.
 
-    Raises :class:`StripeUnreachable`, after which asking again is safe; :class:`StripeRefused`, after which the
-    attempt is closed and a new one may be started; and :class:`PaymentIsOver` when it was closed meanwhile.
+    An autopay's is confirmed in the same call. Raises :class:`StripeUnreachable`, after which asking again is safe;
+    :class:`StripeRefused`, after which the attempt is closed and a new one may be started; and
+    :class:`PaymentIsOver` when it was closed meanwhile.
     """
     payment = _payment(session, payment_id)
     if payment.stripe_intent_id is not None:
+        wanted = payment.keep_method
         session.commit()
-        return refresh(session, gateway, payment_id=payment_id)
-    customer_id = _customer(session, gateway, account_id=payment.account_id)
+        intent = refresh(session, gateway, payment_id=payment_id)
+        if wanted is not intent.keeps_method and of_stripe(intent.status) is PaymentState.OPEN:
+            intent = gateway.keep_method(intent.id, wanted=wanted)  # the answer was lost the first time
+        return intent
+    customer_id = payment.customer_id or customer_of(
+        session, gateway, user_id=payment.user_id, account_id=payment.account_id
+    )
     try:
         intent = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id)
     except StripeRefused as refused:
@@ -182,45 +279,29 @@ def _create_or_find(
         session.commit()
         raise PaymentIsOver
     now = clock.now()
-    attempt_id, amount, asked_at = payment.public_id, payment.amount, payment.requested_at
+    attempt_id, asked_at = payment.public_id, payment.requested_at
     if asked_at is None:
         payment.requested_at = now
+    if payment.customer_id is None:
+        payment.customer_id = customer_id
+    asked: dict[str, Any] = {
+        "attempt_id": attempt_id,
+        "amount": payment.amount,
+        "customer_id": payment.customer_id,
+        "method_id": payment.method_id or "",
+        "off_session": payment.source is PaymentSource.AUTOPAY,
+        "keep_method": payment.keep_method,
+    }
     session.commit()
     if asked_at is not None and now - asked_at > RESEND_WITHIN:
-        found = gateway.find_intent(customer_id=customer_id, attempt_id=attempt_id)
+        found = gateway.find_intent(customer_id=asked["customer_id"], attempt_id=attempt_id)
         if found is None:
             # No request can still be under way, so it never arrived, or Stripe failed and keeps that failure under
             # the key. Either way this attempt is over: the next one has a key of its own.
             close_row(session, payment_id=payment_id)
             raise PaymentIsOver
         return found
-    return gateway.create_intent(attempt_id=attempt_id, amount=amount, customer_id=customer_id)
-
-
-def _customer(session: Session, gateway: StripeGateway, *, account_id: int) -> str:
-    row = session.get(StripeCustomer, account_id)
-    if row is None:
-        row = StripeCustomer(account_id=account_id, created_at=clock.now())
-        session.add(row)
-        try:
-            session.commit()
-        except IntegrityError:
-            session.rollback()
-            row = session.get_one(StripeCustomer, account_id)
-    key, known = row.key, row.customer_id
-    session.commit()
-    if known is not None:
-        return known
-    customer_id = gateway.create_customer(account_key=key)
-    session.execute(
-        sa.update(StripeCustomer)
-        .where(StripeCustomer.account_id == account_id, StripeCustomer.customer_id.is_(None))
-        .values(customer_id=customer_id)
-    )
-    session.commit()
-    return session.execute(
-        sa.select(StripeCustomer.customer_id).where(StripeCustomer.account_id == account_id)
-    ).scalar_one() or customer_id
+    return gateway.create_intent(**asked)
 
 
 def refresh(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
@@ -249,13 +330,12 @@ def close(session: Session, gateway: StripeGateway, *, payment_id: int) -> Payme
         return payment.state
     if payment.stripe_intent_id is None and payment.requested_at is None:
         return close_row(session, payment_id=payment_id)
-    intent_id, attempt_id, account_id = payment.stripe_intent_id, payment.public_id, payment.account_id
+    intent_id, attempt_id, customer_id = payment.stripe_intent_id, payment.public_id, payment.customer_id
     session.commit()
     if intent_id is None:
         # Stripe was asked and the answer was lost: learn whether it made anything. A request that is still under way
         # makes an intent that no browser gets to see (prepare looks at the row again before it answers).
-        customer_id = _customer(session, gateway, account_id=account_id)
-        found = gateway.find_intent(customer_id=customer_id, attempt_id=attempt_id)
+        found = gateway.find_intent(customer_id=customer_id or "", attempt_id=attempt_id)
         if found is None:
             return close_row(session, payment_id=payment_id)
         intent_id = found.id
@@ -266,7 +346,7 @@ def close_row(session: Session, *, payment_id: int) -> PaymentState:
     """Close an attempt of which Stripe has no intent; commits, and returns where it stands."""
     payment = account_locked_payment(session, payment_id)
     if payment.state in OPEN and payment.stripe_intent_id is None:
-        payment.state = PaymentState.CANCELED
+        move(session, payment, PaymentState.CANCELED)
         record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
     state = payment.state
     session.commit()
@@ -278,8 +358,10 @@ def is_still_owed(session: Session, *, payment_id: int) -> bool:
 
     A line may have been held, reversed or paid elsewhere since the attempt was written down.
     """
-    payment = _payment(session, payment_id)
-    lines, held = lines_of_account(session, payment.account_id), reserved(session, payment.account_id)
+    accounts = session.scalars(
+        sa.select(PaymentShare.account_id).where(PaymentShare.payment_id == payment_id)
+    ).all()
+    lines, held = family_lines(session, accounts, user_id=None), held_on(session, accounts)
     left = {line.charge_id: line.amount for line in left_to_pay(lines, held)}
     return all(part.amount <= left.get(part.charge_id, Money.zero()) for part in parts_of(session, payment_id))
 
@@ -299,7 +381,7 @@ def sweep(session: Session, gateway: StripeGateway, *, older_than: timedelta) ->
     while True:
         now = clock.now()
         row = session.execute(
-            sa.select(Payment.id, Payment.created_at, Payment.state)
+            sa.select(Payment.id, Payment.created_at, Payment.state, Payment.action)
             .where(Payment.state.not_in(sorted(FINAL)), Payment.checked_at < now - older_than)
             .order_by(Payment.checked_at)
             .limit(1)
@@ -312,8 +394,9 @@ def sweep(session: Session, gateway: StripeGateway, *, older_than: timedelta) ->
         session.execute(sa.update(Payment).where(Payment.id == row.id).values(checked_at=now))
         session.commit()
         try:
+            kept_for = DEPOSITS_LAST if row.action == DEPOSITS else ABANDONED_AFTER
             if row.state in OPEN and (
-                now - row.created_at > ABANDONED_AFTER or not is_still_owed(session, payment_id=row.id)
+                now - row.created_at > kept_for or not is_still_owed(session, payment_id=row.id)
             ):
                 close(session, gateway, payment_id=row.id)
             elif row.state is not PaymentState.CREATED:

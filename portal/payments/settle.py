@@ -1,5 +1,6 @@
 """The one settle: what Stripe says of an intent becomes what the portal says of a payment, and what follows from it."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,30 +11,48 @@ from portal import clock
 from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.kinds import EntryKind
-from portal.billing.queries import visit_refs
-from portal.billing.service import NewEntry, queue_posting, write_entries
-from portal.money import Money
 from portal.payments import emails
 from portal.payments.allocate import Part
+from portal.payments.booking import book
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway import Intent
-from portal.payments.models import Allocation, Payment
+from portal.payments.kinds import BookingKind, PaymentSource
+from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.state import FINAL, OPEN, PaymentState, may_move, of_stripe
+from portal.queue import wake
 
 log = structlog.get_logger(__name__)
 
+#: The patient's side is done.
+_CONFIRMED = frozenset({PaymentState.PROCESSING, PaymentState.SUCCEEDED})
+
+
+def lock_accounts(session: Session, account_ids: Iterable[int]) -> None:
+    """Hold the accounts' rows to the end of the transaction, always in the same order."""
+    for account_id in sorted(set(account_ids)):
+        account_row(session, account_id, lock=True)
+
 
 def account_locked_payment(session: Session, payment_id: int) -> Payment:
-    """The payment, with its account's row and its own held to the end of the transaction (always in that order)."""
-    account_id = session.execute(sa.select(Payment.account_id).where(Payment.id == payment_id)).scalar_one()
-    account_row(session, account_id, lock=True)
+    """The payment, with its accounts' rows and its own held to the end of the transaction (always in that order)."""
+    lock_accounts(
+        session,
+        session.scalars(sa.select(PaymentShare.account_id).where(PaymentShare.payment_id == payment_id)),
+    )
     return session.scalars(
         sa.select(Payment)
         .where(Payment.id == payment_id)
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
+
+
+def move(session: Session, payment: Payment, state: PaymentState) -> None:
+    """Put a payment into a state; its accounts are free for another attempt when it is no longer open."""
+    payment.state = state
+    session.execute(
+        sa.update(PaymentShare).where(PaymentShare.payment_id == payment.id).values(is_open=state in OPEN)
+    )
 
 
 def by_charge(part: Part) -> int:
@@ -71,6 +90,9 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
         log.error("payment.mismatch", payment=payment.public_id)
         raise IntentMismatch(payment.public_id)
     payment.checked_at = now
+    payment.action = intent.action[:40] if new is PaymentState.ACTION else ""
+    if intent.method_kind:
+        payment.method, payment.method_kind = intent.method[:40], intent.method_kind[:20]
     if payment.stripe_intent_id is None and payment.state not in FINAL:
         payment.stripe_intent_id = intent.id
     if intent.failure_code and intent.failure_code != payment.failure_code and new is not PaymentState.SUCCEEDED:
@@ -83,19 +105,26 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
             code=payment.failure_code,
         )
     if new is not payment.state and may_move(payment.state, new):
-        payment.state = new
+        move(session, payment, new)
+        if new in _CONFIRMED and payment.confirmed_at is None:
+            payment.confirmed_at = now
         if new is PaymentState.SUCCEEDED:
             _book(session, payment, intent, now)
         elif new is PaymentState.CANCELED:
             record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
+            # Autopay tells of its own charges, and tries some again.
+            if payment.confirmed_at is not None and payment.source is not PaymentSource.AUTOPAY:
+                emails.queue_returned(session, payment)
     elif new is not payment.state and not (payment.state in FINAL and new in OPEN):
         # An older answer that arrives late is nothing; Stripe contradicting a final state is.
         record(session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
         log.error("payment.contradicted", payment=payment.public_id, ours=payment.state, stripes=intent.status)
-    state = payment.state
+    state, keeps = payment.state, payment.keep_method and payment.kept_at is None
     session.commit()
     if state is PaymentState.SUCCEEDED:
         emails.wake_after_success()
+        if keeps:
+            wake("payments.look_after_methods")
     return state
 
 
@@ -103,39 +132,14 @@ def _book(session: Session, payment: Payment, intent: Intent, now: datetime) -> 
     """A payment succeeded: everything that follows from it, in the settling transaction."""
     payment.settled_at = now
     payment.stripe_charge_id = intent.charge_id or None
-    payment.method = intent.method[:40]
     payment.failure_code = ""
-    parts = parts_of(session, payment.id)
-    on = now.date()
-    write_entries(
+    book(
         session,
-        [
-            NewEntry(
-                account_id=payment.account_id,
-                charge_id=part.charge_id,
-                kind=EntryKind.PATIENT_PAYMENT,
-                insurer=Money.zero(),
-                patient=-part.amount,
-                source="payment",
-                source_id=f"{payment.public_id}/{part.charge_id}",
-                effective_on=on,
-            )
-            for part in parts
-        ],
-    )
-    refs = visit_refs(session, [part.charge_id for part in parts])
-    by_visit: dict[str, Money] = {}
-    for part in parts:
-        ref = refs[part.charge_id]
-        by_visit[ref] = by_visit.get(ref, Money.zero()) + part.amount
-    queue_posting(
-        session,
-        key=payment.public_id,
-        account_id=payment.account_id,
-        kind="patient_payment",
-        amount=payment.amount,
-        effective_on=on,
-        lines=sorted(by_visit.items()),
+        kind=BookingKind.PAYMENT,
+        payment_id=payment.id,
+        home_account_id=payment.account_id,
+        subject=payment.public_id,
+        parts=parts_of(session, payment.id),
     )
     emails.queue_receipt(session, payment)
     record(

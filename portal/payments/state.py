@@ -35,6 +35,9 @@ MOVES: dict[PaymentState, frozenset[PaymentState]] = {
     PaymentState.CANCELED: frozenset(),
 }
 
+#: ``next_action.type`` of a bank account that two small deposits have to confirm first.
+DEPOSITS = "verify_with_microdeposits"
+
 #: https://docs.stripe.com/payments/paymentintents/lifecycle
 _OF_STRIPE = {
     "requires_payment_method": PaymentState.OPEN,

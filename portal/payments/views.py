@@ -1,194 +1,133 @@
-"""The patient's pages for paying."""
+"""The pages of one payment: paying it, coming back from the bank, giving it up."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal.accounts.access import account_for
-from portal.billing.queries import Line, lines_of_account
-from portal.config import Settings
-from portal.money import Money
-from portal.payments.decline import words_for
-from portal.payments.errors import (
-    AmountAboveBalance,
-    AmountBelowMinimum,
-    AmountNotPositive,
-    AnotherPaymentRuns,
-    IntentMismatch,
-    LineNotPayable,
-    NothingToPay,
-    PaymentIsOver,
-    StripeRefused,
-    StripeUnreachable,
-)
-from portal.payments.forms import PayForm
-from portal.payments.gateway import StripeGateway
-from portal.payments.queries import PaymentRow, allocated_lines, payment_for, payments_of, receipt_for, reserved
-from portal.payments.service import close, is_still_owed, left_to_pay, payable_lines, prepare, refresh, start_payment
-from portal.payments.state import PaymentState
+from portal.db import RecordNotFound
+from portal.payments import choose_views, seen_views
+from portal.payments.blueprint import bp, the_gateway, the_settings
+from portal.payments.consents import save_method_words
+from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
+from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused, StripeUnreachable
+from portal.payments.gateway import Intent
+from portal.payments.kinds import PaymentSource
+from portal.payments.method_queries import MethodRow, methods_of
+from portal.payments.methods import Agreement, collect, wish_to_keep
+from portal.payments.progress import is_failed_debit, spread_of
+from portal.payments.queries import PaymentRow, payment_for
+from portal.payments.service import close, is_still_owed, prepare, refresh
+from portal.payments.state import DEPOSITS, PaymentState
+from portal.payments.tries import must_wait
 from portal.web import guards
 from portal.web.database import begin_writing, db
 from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
 
-bp = Blueprint("payments", __name__)
+__all__ = ["bp", "choose_views", "seen_views"]
+
+#: Whatever keeps Stripe from telling us how things stand.
+_NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)
 
 
-@dataclass(frozen=True, slots=True)
-class PayLine:
-    """A line that may be chosen."""
+def _own(payment_id: str) -> PaymentRow:
+    """A payment that its reader may go on with: they began it themselves, here.
 
-    line: Line
-    payable: Money
-
-
-def _gateway() -> StripeGateway:
-    gateway: StripeGateway = current_app.extensions["plainbill_gateway"]
-    return gateway
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
-
-
-@bp.get("/accounts/<pid:account_id>/pay")
-@guards.own_account
-def choose(account_id: str) -> str:
-    """Choose what to pay."""
-    form = PayForm(formdata=None)
-    visit_id = request.args.get("visit", "")
-    if visit_id:
-        account = account_for(db.session, current_user.id, account_id)
-        form.choice.data = "lines"
-        form.lines.data = [
-            line.public_id
-            for line in lines_of_account(db.session, account.id, user_id=current_user.id)
-            if line.visit_public_id == visit_id
-        ]
-    return _choose_page(account_id, form)
-
-
-def _choose_page(account_id: str, form: PayForm) -> str:
-    account = account_for(db.session, current_user.id, account_id)
-    visible = lines_of_account(db.session, account.id, user_id=current_user.id)
-    held = reserved(db.session, account.id)
-    left = {line.charge_id: line.amount for line in left_to_pay(visible, held)}
-    lines = [PayLine(line, left[line.charge_id]) for line in visible if line.charge_id in left]
-    return render_template(
-        "payments/choose.html",
-        account=account,
-        form=form,
-        lines=lines,
-        total_payable=Money.total(left.values()),
-        processing=Money.total(held[line.charge_id] for line in visible if line.charge_id in held),
-    )
-
-
-@bp.post("/accounts/<pid:account_id>/pay")
-@guards.own_account
-@limiter.limit("60 per minute; 300 per hour", key_func=lambda: f"user {current_user.get_id()}")
-def start(account_id: str) -> Any:
-    """Write the attempt down and go on to the card."""
-    account = account_for(db.session, current_user.id, account_id)
-    form = PayForm()
-    if not form.validate_on_submit():
-        return _choose_page(account_id, form), 422
-    wanted: dict[str, Any] = {}
-    if form.choice.data == "amount":
-        wanted["amount"] = form.amount.amount
-    elif form.choice.data == "lines":
-        ids = {
-            line.public_id: line.charge_id
-            for line in lines_of_account(db.session, account.id, user_id=current_user.id)
-        }
-        # An id that is not on this account is as good as a line that can't be paid.
-        wanted["charge_ids"] = [ids.get(public_id, -1) for public_id in form.lines.data]
-    db.session.commit()
-    try:
-        payment = start_payment(
-            db.session, _gateway(), account_id=account.id, user_id=current_user.id, **wanted
-        )
-    except NothingToPay:
-        form.form_errors.append(_("There is nothing to pay on this account right now."))
-    except AmountNotPositive:
-        form.amount.errors = [_("Write an amount above $0.00.")]
-    except AmountAboveBalance as above:
-        form.amount.errors = [
-            _("That is more than you can pay now. The most is %(most)s.", most=str(above.most))
-        ]
-    except AmountBelowMinimum as below:
-        form.amount.errors = [
-            _(
-                "A card payment has to be at least %(least)s. Please call us about smaller amounts.",
-                least=str(below.least),
-            )
-        ]
-    except LineNotPayable:
-        form.lines.errors = [
-            _("At least one of these charges can’t be paid now. It may have been paid already. Please choose again.")
-        ]
-    except (AnotherPaymentRuns, PaymentIsOver, StripeUnreachable, StripeRefused, IntentMismatch):
-        db.session.rollback()
-        form.form_errors.append(
-            _("An earlier payment on this account is still being checked. You have not been charged again. "
-              "Please try again in a few minutes.")
-        )
-    else:
-        return redirect(url_for("payments.pay", payment_id=payment.public_id))
-    db.session.rollback()
-    return _choose_page(account_id, form), 422
+    Others who see the account see what became of it, but a saved card is charged by its owner only.
+    """
+    payment = payment_for(db.session, current_user.id, payment_id)
+    ours = payment.user_id == current_user.id and payment.source is PaymentSource.PATIENT
+    if not ours and payment.state not in (PaymentState.SUCCEEDED, PaymentState.PROCESSING, PaymentState.CANCELED):
+        raise RecordNotFound("payment")
+    return payment
 
 
 @bp.get("/payments/<pid:payment_id>")
 @guards.own_account
 def pay(payment_id: str) -> Any:
-    """The card form of one attempt; an attempt that is over leads to where it ended."""
+    """Pay one attempt; an attempt that is over leads to where it ended."""
     begin_writing()  # asking Stripe may settle the attempt
-    payment = payment_for(db.session, current_user.id, payment_id)
-    elsewhere = _where_it_ended(payment.state, payment_id)
+    payment = _own(payment_id)
+    elsewhere = _where_it_ended(payment)
     if elsewhere is not None:
         return elsewhere
-    client_secret, failure, unreachable = None, "", False
+    intent: Intent | None = None
+    failed: Exception | None = None
     db.session.commit()
     try:
         if not is_still_owed(db.session, payment_id=payment.id):
             return _close_what_is_not_owed(payment)
-        intent = prepare(db.session, _gateway(), payment_id=payment.id)
-        client_secret, failure = intent.client_secret, intent.failure_code
+        intent = prepare(db.session, the_gateway(), payment_id=payment.id)
     except PaymentIsOver:
         db.session.rollback()
-    except (StripeUnreachable, StripeRefused, IntentMismatch):
+    except _NO_ANSWER as error:
         db.session.rollback()
-        unreachable = True
+        failed = error
     payment = payment_for(db.session, current_user.id, payment_id)
-    elsewhere = _where_it_ended(payment.state, payment_id)
+    # A refused attempt is closed; the page says why before anything leads away from it.
+    elsewhere = _where_it_ended(payment) if failed is None else None
     if elsewhere is not None:
         return elsewhere
+    if failed is not None or intent is None:
+        return _no_answer(payment, failed or StripeUnreachable("nothing"))
+    saved = _saved(payment)
+    if payment.method_id and saved is None:
+        return _method_is_gone(payment)
     allow_stripe()
-    settings = _settings()
+    settings = the_settings()
     return render_template(
         "payments/pay.html",
         payment=payment,
-        allocations=allocated_lines(db.session, payment.id),
-        client_secret=client_secret,
+        spread=spread_of(db.session, payment.id),
+        saved=saved,
+        client_secret=intent.client_secret,
         publishable_key=settings.stripe_publishable_key,
         stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
-        api_base=settings.stripe_api_base,
         return_url=settings.base_url + url_for("payments.come_back", payment_id=payment_id),
-        decline=words_for(failure) if failure else "",
-        unreachable=unreachable,
-        # Once Stripe has the intent, it may have been confirmed: then we don't know, and must not say we do.
-        maybe_charged=unreachable and payment.known_to_stripe,
+        decline=words_for(intent.failure_code, payment.method_kind) if intent.failure_code else "",
+        words=words_by_code(),
+        agreement=save_method_words(settings.clinic_name),
     )
+
+
+def _no_answer(payment: PaymentRow, error: Exception) -> Any:
+    """Stripe could not be asked. Once it has the intent, it may have been confirmed, and we must not say we know."""
+    maybe = payment.known_to_stripe and payment.state is not PaymentState.CANCELED
+    title, text = when_stripe_fails(error, maybe_charged=maybe, phone=the_settings().clinic_phone)
+    return render_template(
+        "payments/no_answer.html",
+        payment=payment,
+        spread=spread_of(db.session, payment.id),
+        title=title,
+        text=text,
+        maybe_charged=maybe,
+        closed=payment.state is PaymentState.CANCELED,
+    )
+
+
+def _saved(payment: PaymentRow) -> MethodRow | None:
+    mine = methods_of(db.session, current_user.id)
+    return next((one for one in mine if one.stripe_method_id == payment.method_id), None)
+
+
+def _method_is_gone(payment: PaymentRow) -> Any:
+    """The saved method was removed since it was chosen."""
+    db.session.commit()
+    try:
+        close(db.session, the_gateway(), payment_id=payment.id)
+    except _NO_ANSWER as error:
+        db.session.rollback()
+        return _no_answer(payment, error)
+    flash(_("That card or bank account is no longer saved. You have not been charged. Please choose again."), "info")
+    return redirect(url_for("payments.choose", account_id=payment.account_public_id))
 
 
 def _close_what_is_not_owed(payment: PaymentRow) -> Any:
     """The bill has changed since this attempt was written down: nobody pays the old amount."""
-    state = close(db.session, _gateway(), payment_id=payment.id)
+    state = close(db.session, the_gateway(), payment_id=payment.id)
     if state is not PaymentState.CANCELED:
         return redirect(url_for("payments.come_back", payment_id=payment.public_id))
     flash(
@@ -198,15 +137,54 @@ def _close_what_is_not_owed(payment: PaymentRow) -> Any:
     return redirect(url_for("payments.choose", account_id=payment.account_public_id))
 
 
-def _where_it_ended(state: PaymentState, payment_id: str) -> Any:
-    if state is PaymentState.SUCCEEDED:
-        return redirect(url_for("payments.receipt", payment_id=payment_id))
-    if state is PaymentState.PROCESSING:
-        return redirect(url_for("payments.come_back", payment_id=payment_id))
-    if state is PaymentState.CANCELED:
-        flash(_("That payment was closed. You have not been charged for it."), "info")
+def _where_it_ended(payment: PaymentRow) -> Any:
+    """Where a payment that can't be paid here any more is to be looked at; None for one that can."""
+    if payment.state is PaymentState.SUCCEEDED:
+        return redirect(url_for("payments.receipt", payment_id=payment.public_id))
+    if payment.state is PaymentState.PROCESSING or (
+        payment.state is PaymentState.ACTION and payment.action == DEPOSITS
+    ):
+        return redirect(url_for("payments.come_back", payment_id=payment.public_id))
+    if is_failed_debit(payment):
+        return redirect(url_for("payments.returned", payment_id=payment.public_id))
+    if payment.state is PaymentState.CANCELED:
+        if must_wait(db.session, account_ids=[payment.account_id], user_id=current_user.id):
+            flash(words_for_too_many(the_settings().clinic_phone), "warning")
+        else:
+            flash(_("That payment was closed. You have not been charged for it."), "info")
         return redirect(url_for("home.start"))
     return None
+
+
+@bp.post("/payments/<pid:payment_id>/keep")
+@guards.own_account
+@limiter.limit("60 per hour", key_func=lambda: f"user {current_user.get_id()}")
+def keep(payment_id: str) -> Any:
+    """The box "keep this for next time" was ticked or cleared; asked by the page's script before it confirms."""
+    payment = _own(payment_id)
+    wanted = request.form.get("keep") == "1"
+    agreement = agreement_here() if wanted else None
+    db.session.commit()
+    try:
+        wish_to_keep(
+            db.session, the_gateway(), payment_id=payment.id, user_id=current_user.id, agreement=agreement
+        )
+    except PaymentIsOver:
+        db.session.rollback()
+        return Response(status=409, mimetype="text/plain")
+    except _NO_ANSWER:
+        db.session.rollback()
+        return Response(status=503, mimetype="text/plain")
+    return Response(status=204, mimetype="text/plain")
+
+
+def agreement_here() -> Agreement:
+    """What this request's sender agrees to by ticking the box or pressing the button."""
+    return Agreement(
+        text=save_method_words(the_settings().clinic_name),
+        language=str(get_locale() or "en"),
+        address=request.remote_addr or "",
+    )
 
 
 @bp.get("/payments/<pid:payment_id>/return")
@@ -216,60 +194,63 @@ def come_back(payment_id: str) -> Any:
     begin_writing()
     payment = payment_for(db.session, current_user.id, payment_id)
     db.session.commit()
+    deposits_at, failed = "", False
     if payment.state not in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
         try:
-            refresh(db.session, _gateway(), payment_id=payment.id)
+            intent = refresh(db.session, the_gateway(), payment_id=payment.id)
+            deposits_at = intent.action_url
         except PaymentIsOver:
             db.session.rollback()
-        except (StripeUnreachable, StripeRefused, IntentMismatch):
+        except _NO_ANSWER:
             db.session.rollback()
-            return render_template("payments/come_back.html", payment=payment)
+            failed = True
         payment = payment_for(db.session, current_user.id, payment_id)
-    if payment.state is PaymentState.PROCESSING:
-        return render_template("payments/come_back.html", payment=payment)
-    return _where_it_ended(payment.state, payment_id) or redirect(
-        url_for("payments.pay", payment_id=payment_id)
-    )
+    waits = payment.state is PaymentState.ACTION and payment.action == DEPOSITS
+    if failed or waits or payment.state is PaymentState.PROCESSING:
+        mine = payment.user_id == current_user.id
+        return render_template(
+            "payments/come_back.html",
+            payment=payment,
+            failed=failed,
+            # Only the one whose bank account it is can see its statement.
+            deposits_at=deposits_at if waits and mine else "",
+            waits=waits,
+        )
+    _collect(payment)
+    return _where_it_ended(payment) or redirect(url_for("payments.pay", payment_id=payment_id))
+
+
+def _collect(payment: PaymentRow) -> None:
+    """A card to keep is there when the receipt is; what can't be done now, the worker does."""
+    if payment.state is PaymentState.SUCCEEDED and payment.keep_method:
+        db.session.commit()
+        try:
+            collect(db.session, the_gateway(), payment_id=payment.id)
+        except _NO_ANSWER:
+            db.session.rollback()
 
 
 @bp.post("/payments/<pid:payment_id>/cancel")
 @guards.own_account
 def cancel(payment_id: str) -> Any:
     """Close an attempt that was not confirmed, to choose again."""
-    payment = payment_for(db.session, current_user.id, payment_id)
+    payment = _own(payment_id)
     db.session.commit()
     try:
-        state = close(db.session, _gateway(), payment_id=payment.id)
+        state = close(db.session, the_gateway(), payment_id=payment.id)
     except PaymentIsOver:
         db.session.rollback()
         return redirect(url_for("payments.pay", payment_id=payment_id))
-    except (StripeUnreachable, StripeRefused, IntentMismatch):
+    except _NO_ANSWER:
         db.session.rollback()
         flash(
             _("We can’t reach the payment service, so this payment is not closed yet. Please look again in a minute."),
             "warning",
         )
         return redirect(url_for("payments.pay", payment_id=payment_id))
-    if state is PaymentState.CANCELED:
+    if state is PaymentState.CANCELED and payment.confirmed_at is None:
         flash(_("The payment was canceled. You have not been charged."), "info")
+        if len(spread_of(db.session, payment.id)) > 1:
+            return redirect(url_for("payments.choose_for_family"))
         return redirect(url_for("payments.choose", account_id=payment.account_public_id))
-    return _where_it_ended(state, payment_id) or redirect(url_for("payments.pay", payment_id=payment_id))
-
-
-@bp.get("/payments/<pid:payment_id>/receipt")
-@guards.own_account
-def receipt(payment_id: str) -> str:
-    """Proof of a payment."""
-    found = receipt_for(db.session, current_user.id, payment_id)
-    account = account_for(db.session, current_user.id, found.account_public_id)
-    left = Money.total(
-        line.amount for line in payable_lines(db.session, account.id, user_id=current_user.id)
-    )
-    return render_template("payments/receipt.html", receipt=found, account=account, left_due=left)
-
-
-@bp.get("/payments")
-@guards.signed_in
-def history() -> str:
-    """What was paid."""
-    return render_template("payments/history.html", payments=payments_of(db.session, current_user.id))
+    return redirect(url_for("payments.pay", payment_id=payment_id))

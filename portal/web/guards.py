@@ -23,6 +23,8 @@ class Guard(StrEnum):
     SIGNED_IN = "signed-in"
     #: Signed in, and every object named in the URL is looked up through ``accounts.access``.
     OWN_ACCOUNT = "own-account"
+    #: Somebody with a pass from the code of a printed statement; being signed in is neither needed nor enough.
+    GUEST = "guest"
     STAFF = "staff"
     SUPERVISOR = "supervisor"
     #: A library's view that the portal does not offer.
@@ -34,6 +36,10 @@ ROLES: dict[Guard, frozenset[str]] = {
     Guard.STAFF: frozenset({"staff", "supervisor"}),
     Guard.SUPERVISOR: frozenset({"supervisor"}),
 }
+
+#: Where the feature that gives out passes leaves what it looks at them with: a function that returns None to let a
+#: request in, or the answer to give instead. Without one, nobody is let in.
+GUEST_DOOR = "plainbill_guest_door"
 
 #: Guards of endpoints that libraries define.
 FOREIGN: dict[str, Guard] = {
@@ -61,6 +67,7 @@ public = _declare(Guard.PUBLIC)
 signed_webhook = _declare(Guard.SIGNED_WEBHOOK)
 signed_in = _declare(Guard.SIGNED_IN)
 own_account = _declare(Guard.OWN_ACCOUNT)
+guest = _declare(Guard.GUEST)
 staff = _declare(Guard.STAFF)
 supervisor = _declare(Guard.SUPERVISOR)
 
@@ -84,6 +91,9 @@ def _enforce() -> Any:
         abort(404)
     if guard in (Guard.PUBLIC, Guard.SIGNED_WEBHOOK):
         return None
+    if guard is Guard.GUEST:
+        door: Callable[[], Any] = current_app.extensions.get(GUEST_DOOR, lambda: abort(404))
+        return door()
     if not current_user.is_authenticated:
         return current_app.login_manager.unauthorized()  # type: ignore[attr-defined]
     if guard in ROLES:

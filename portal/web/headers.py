@@ -16,7 +16,7 @@ def csp_nonce() -> str:
 
 
 def allow_stripe() -> None:
-    """Let this response load Stripe.js and its frames; only the pay page asks."""
+    """Let this response load Stripe.js and its frames; only the pages that pay or save a method ask."""
     g.allow_stripe = True
 
 
@@ -59,8 +59,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         headers["X-Frame-Options"] = "DENY"
         # Addresses carry opaque ids only, but nobody else needs even those.
         headers["Referrer-Policy"] = "no-referrer"
-        headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=(self)"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        # Stripe's frame asks the wallets (Apple Pay, Google Pay), and its bank sign-in and some 3-D Secure pages are
+        # windows that it opens and hears from: https://developer.mozilla.org/docs/Web/HTTP/Headers/Permissions-Policy
+        asked = g.get("allow_stripe")
+        who_pays = f'(self "{settings.stripe_js_origin}")' if asked else "()"
+        headers["Permissions-Policy"] = f"camera=(), microphone=(), geolocation=(), payment={who_pays}"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups" if asked else "same-origin"
         if settings.https:
             headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         if request.endpoint not in ("static", "bootstrap.static"):

@@ -1,6 +1,7 @@
 """What templates can use: money, dates as people write them, and the language."""
 
 from datetime import date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from flask import Flask, has_request_context, request, session
@@ -31,20 +32,20 @@ def day(value: date | None) -> str:
     return format_date(value, "medium") if value else ""
 
 
+def moment(value: datetime | None, *, timezone: str) -> str:
+    """A moment at the clinic, with day and time: ``Mar 4, 2026, 2:05 PM``; empty for none."""
+    if value is None:
+        return ""
+    local = value.astimezone(ZoneInfo(timezone))
+    clock = local.strftime("%I:%M %p").lstrip("0")
+    return f"{format_date(local.date(), 'medium')}, {clock}"
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Register Babel, filters and the names every page uses."""
     Babel(app, locale_selector=_choose_language, default_timezone=settings.clinic_timezone)
-    zone = ZoneInfo(settings.clinic_timezone)
-
-    def moment(value: datetime | None) -> str:
-        """A moment at the clinic, with day and time: ``Mar 4, 2026, 2:05 PM``."""
-        if value is None:
-            return ""
-        local = value.astimezone(zone)
-        clock = local.strftime("%I:%M %p").lstrip("0")
-        return f"{format_date(local.date(), 'medium')}, {clock}"
-
-    app.jinja_env.filters.update(money=money, day=day, moment=moment)
+    at_the_clinic = partial(moment, timezone=settings.clinic_timezone)
+    app.jinja_env.filters.update(money=money, day=day, moment=at_the_clinic)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
 

@@ -77,6 +77,11 @@ def test_each_of_them_is_needed(name: str) -> None:
         ("MAIL_FROM", "billing"),
         ("SMTP_URL", "http://mail.example"),
         ("STRIPE_API_BASE", "api.stripe.com"),
+        ("REFUND_APPROVAL_ABOVE", "a hundred"),
+        ("REFUND_APPROVAL_ABOVE", "99.9"),
+        ("REFUND_APPROVAL_ABOVE", "-1"),
+        ("CREDIT_REFUND_DAYS", "soon"),
+        ("CREDIT_REFUND_DAYS", "365"),
         ("CLINIC_TIMEZONE", "Mars/Olympus"),
         ("CLINIC_TIMEZONE", "../../etc/passwd"),
     ],
@@ -135,6 +140,14 @@ def test_a_restricted_live_key_is_live() -> None:
 )
 def test_pages_outside_this_machine_are_https(address: str, fine: bool) -> None:
     assert (faults_of(BASE_URL=address) == []) is fine
+
+
+def test_when_money_goes_back_is_decided_by_the_operator() -> None:
+    usual, own = Settings.from_env(GOOD), {**GOOD, "REFUND_APPROVAL_ABOVE": "250.50", "CREDIT_REFUND_DAYS": "0"}
+    assert (usual.refund_approval_cents, usual.credit_refund_days) == (10_000, 7)
+    decided = Settings.from_env(own)
+    assert (decided.refund_approval_cents, decided.credit_refund_days) == (25_050, 0)
+    assert Settings.from_env({**GOOD, "REFUND_APPROVAL_ABOVE": "40"}).refund_approval_cents == 4_000
 
 
 def test_either_queue_will_do() -> None:

@@ -28,6 +28,7 @@ from portal.payments.jobs import sweep_payments
 from portal.payments.models import Payment, StripeEvent
 from portal.payments.state import PaymentState
 from portal.sandbox.stripe import StandIn
+from portal.worker import HANDLERS
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, as_page
 from tests.web.paying import TESTA, client_of, confirm, payment_at, start
@@ -305,8 +306,8 @@ def test_the_webhook_alone_settles_once(
     session.rollback()
     assert session.query(StripeEvent).count() * 3 == len(statuses)
     with writing():
-        process_due(session, gateway)
-        process_due(session, gateway)
+        process_due(session, gateway, HANDLERS)
+        process_due(session, gateway, HANDLERS)
     assert payment_at(session, location).state is PaymentState.SUCCEEDED
     assert paid_entries(session) == -4000
     assert session.query(Posting).count() == 1
@@ -394,7 +395,7 @@ def test_stripe_is_told_ids_and_amounts_and_nothing_else(
     allowed = {"amount", "currency", "customer", "metadata", "allowed_payment_method_types", "expand"}
     for request in sent:
         assert set(request["params"]) <= allowed
-        assert set(request["params"].get("metadata", {})) <= {"attempt_id", "account_key"}
+        assert set(request["params"].get("metadata", {})) <= {"attempt_id", "payer_key"}
     text = str(sent).lower()
     for secret in ("testa", "demopatient", "jdc-", "v-26", "99213", "example.com", "health"):
         assert secret not in text

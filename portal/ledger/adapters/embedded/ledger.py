@@ -15,7 +15,8 @@ from portal.ledger.adapters.embedded.models import Book, LedgerLine, LedgerTrans
 from portal.ledger.port import Outcome, PostingAnswer, PostingRequest, Snapshot
 from portal.money import Money
 
-_PORTAL = "patient_payment"
+#: What the portal posts: its kinds all begin so.
+_PORTAL = "patient_"
 
 
 class UnbalancedPosting(ValueError):
@@ -120,7 +121,7 @@ class EmbeddedLedger:
         self._session = session
 
     def push(self, posting: PostingRequest) -> PostingAnswer:
-        """Debit card clearing, credit the patient's receivable, visit by visit."""
+        """Debit card clearing, credit the patient's receivable, visit by visit; a negative amount the other way."""
         session = self._session
         lines = [(Book.CARD_CLEARING, "", posting.amount)] + [
             (Book.PATIENT_RECEIVABLE, part.visit_ref, -part.amount) for part in posting.parts
@@ -189,7 +190,7 @@ class EmbeddedLedger:
         rows = self._session.execute(
             sa.select(LedgerTransaction.key, sa.type_coerce(sa.func.sum(LedgerLine.amount), MoneyType))
             .join(LedgerLine, LedgerLine.transaction_id == LedgerTransaction.id)
-            .where(LedgerTransaction.kind == _PORTAL, LedgerLine.book == Book.CARD_CLEARING)
+            .where(LedgerTransaction.kind.startswith(_PORTAL, autoescape=True), LedgerLine.book == Book.CARD_CLEARING)
             .group_by(LedgerTransaction.key)
         )
         return dict(rows.all())

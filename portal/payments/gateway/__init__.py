@@ -1,0 +1,30 @@
+"""The way to Stripe, and the only package that imports ``stripe``."""
+
+from portal.payments.gateway.client import MAXIMUM, METHOD_KINDS, MINIMUM, StripeGateway
+from portal.payments.gateway.values import (
+    Captured,
+    Event,
+    Intent,
+    Method,
+    Movement,
+    Setup,
+    StripeDispute,
+    StripePayout,
+    StripeRefund,
+)
+
+__all__ = [
+    "MAXIMUM",
+    "METHOD_KINDS",
+    "MINIMUM",
+    "Captured",
+    "Event",
+    "Intent",
+    "Method",
+    "Movement",
+    "Setup",
+    "StripeDispute",
+    "StripeGateway",
+    "StripePayout",
+    "StripeRefund",
+]

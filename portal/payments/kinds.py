@@ -1,0 +1,45 @@
+"""The closed lists of payments. Pure."""
+
+from enum import StrEnum
+
+
+class PaymentSource(StrEnum):
+    """Who made a payment."""
+
+    PATIENT = "patient"  # somebody signed in
+    GUEST = "guest"  # with the code of a printed statement
+    AUTOPAY = "autopay"  # the portal, as the patient agreed
+
+
+class BookingKind(StrEnum):
+    """Why money of a payment moved."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    REFUND_RETURNED = "refund_returned"  # the bank sent a refund back
+    DISPUTE = "dispute"  # the bank took the money back
+    DISPUTE_WON = "dispute_won"
+
+
+class ConsentKind(StrEnum):
+    """What a person can agree to."""
+
+    SAVE_METHOD = "save_method"
+    AUTOPAY = "autopay"
+
+
+class SetupState(StrEnum):
+    """Where an attempt to save a method stands."""
+
+    CREATED = "created"
+    OPEN = "open"
+    ACTION = "action"  # the bank wants the patient: 3-D Secure, micro-deposits
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+
+
+class EventSource(StrEnum):
+    """How an event of Stripe's came in."""
+
+    WEBHOOK = "webhook"
+    CATCH_UP = "catch_up"
