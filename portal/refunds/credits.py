@@ -1,0 +1,250 @@
+"""Credit balances: lines on which more was paid than is owed, found and given back to the payments that paid them.
+
+A credit is looked at only when insurance is finished with the line and nobody holds it. It goes back to the newest of
+the portal's payments on that line first; what no payment can take back is the desk's.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.models import Account, Patient
+from portal.billing.models import Charge, Entry, Hold, Visit
+from portal.money import Money
+from portal.payments.allocate import Part
+from portal.payments.models import Booking, BookingPart, Payment
+from portal.payments.settle import lock_accounts
+from portal.payments.state import PaymentState
+from portal.refunds.errors import TooLate
+from portal.refunds.models import Refund, RefundPart
+from portal.refunds.parts import is_disputed, money_sum, parts_of_refund, promised_parts
+from portal.refunds.service import withdraw_row, write_refund
+from portal.refunds.settle import ASKED_AGAIN, locked_refund
+from portal.refunds.state import RefundReason, RefundState
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """A line's credit that no refund is for yet: what each payment can take back, and what none can."""
+
+    charge_id: int
+    account_id: int
+    takes: tuple[tuple[int, Money], ...]
+    rest: Money
+
+
+def credits_of(
+    session: Session,
+    *,
+    account_id: int | None = None,
+    charge_ids: Collection[int] | None = None,
+    paid_here: bool = True,
+) -> dict[int, tuple[int, Money]]:
+    """Lines in credit, as charge id -> (account, the credit as a positive amount). ``paid_here`` leaves out those on
+    which the portal never booked anything.
+    """
+    patient, insurer = money_sum(Entry.patient), money_sum(Entry.insurer)
+    query = (
+        sa.select(Entry.charge_id, sa.func.min(Entry.account_id), patient)
+        .where(~sa.exists().where(Hold.charge_id == Entry.charge_id, Hold.released_at.is_(None)))
+        .group_by(Entry.charge_id)
+        .having(
+            sa.type_coerce(patient, sa.BigInteger) < 0,
+            sa.type_coerce(insurer, sa.BigInteger) == 0,
+        )
+    )
+    if account_id is not None:
+        query = query.where(Entry.account_id == account_id)
+    if charge_ids is not None:
+        query = query.where(Entry.charge_id.in_(list(charge_ids)))
+    if paid_here:
+        query = query.where(Entry.charge_id.in_(sa.select(BookingPart.charge_id)))
+    return {charge: (account, -due) for charge, account, due in session.execute(query)}
+
+
+def open_credits(session: Session, *, account_id: int | None = None, paid_here: bool = True) -> list[Credit]:
+    """Credits that no refund is for yet, by account and line: how they can be given back, newest payment first."""
+    found = credits_of(session, account_id=account_id, paid_here=paid_here)
+    promised = promised_parts(session, charge_ids=found)
+    ended = _ended_parts(session, found)
+    returned: dict[int, Money] = {}
+    for (_payment, charge, returns_a_credit), amount in ended.items():
+        if returns_a_credit:
+            returned[charge] = returned.get(charge, Money.zero()) + amount
+    blocked = {(payment, charge) for payment, charge, _credit in ended}
+    zero, result = Money.zero(), []
+    payments = _payments_on(session, found)
+    for charge_id, (account, credit) in sorted(found.items(), key=lambda one: (one[1][0], one[0])):
+        rest = credit - Money.total(amount for (_payment, charge), amount in promised.items() if charge == charge_id)
+        # A refund of this credit that came back is on the desk's list of failed refunds, or was dealt with there.
+        rest = max(zero, rest - returned.get(charge_id, zero))
+        takes = []
+        for payment_id, left in payments.get(charge_id, []):
+            free = left - promised.get((payment_id, charge_id), zero)
+            take = min(rest, free)
+            if take > zero and (payment_id, charge_id) not in blocked:
+                takes.append((payment_id, take))
+                rest = rest - take
+        if takes or rest:
+            result.append(Credit(charge_id, account, tuple(takes), rest))
+    return result
+
+
+def _payments_on(session: Session, charge_ids: Iterable[int]) -> dict[int, list[tuple[int, Money]]]:
+    """What of each payment is still with us on the lines, by charge id, newest payment first; without disputed ones."""
+    left = money_sum(BookingPart.amount)
+    rows = session.execute(
+        sa.select(BookingPart.charge_id, Booking.payment_id, left)
+        .join(Booking, Booking.id == BookingPart.booking_id)
+        .join(Payment, Payment.id == Booking.payment_id)
+        .where(
+            BookingPart.charge_id.in_(list(charge_ids)),
+            Payment.state == PaymentState.SUCCEEDED,
+            ~is_disputed(Payment.id),
+        )
+        .group_by(BookingPart.charge_id, Booking.payment_id, Payment.settled_at)
+        .having(sa.type_coerce(left, sa.BigInteger) > 0)
+        .order_by(Payment.settled_at.desc(), Booking.payment_id.desc())
+    )
+    found: dict[int, list[tuple[int, Money]]] = {}
+    for charge_id, payment_id, amount in rows:
+        found.setdefault(charge_id, []).append((payment_id, amount))
+    return found
+
+
+def _ended_parts(session: Session, charge_ids: Iterable[int]) -> dict[tuple[int, int, bool], Money]:
+    """What the portal does not propose again, by (payment, charge): its bank did not take it, or somebody decided
+    against it. The third of the key says that a credit came back to us with it.
+    """
+    came_back = Refund.state.in_([RefundState.FAILED, RefundState.CANCELED])
+    is_credit = Refund.reason.in_(sorted(ASKED_AGAIN))
+    decided = sa.or_(
+        Refund.state == RefundState.REFUSED,
+        sa.and_(Refund.state == RefundState.WITHDRAWN, Refund.handled_by.is_not(None)),
+    )
+    a_credit_came_back = sa.case((sa.and_(came_back, is_credit), 1), else_=0)
+    rows = session.execute(
+        sa.select(Refund.payment_id, RefundPart.charge_id, a_credit_came_back, money_sum(RefundPart.amount))
+        .join(Refund, Refund.id == RefundPart.refund_id)
+        .where(
+            RefundPart.charge_id.in_(list(charge_ids)),
+            sa.or_(came_back, sa.and_(decided, Refund.reason == RefundReason.CREDIT_BALANCE)),
+        )
+        .group_by(Refund.payment_id, RefundPart.charge_id, a_credit_came_back)
+    )
+    return {(payment, charge, bool(credit)): amount for payment, charge, credit, amount in rows}
+
+
+def still_stands(session: Session, refund_id: int) -> bool:
+    """Whether every line of a credit's refund still has the credit, beside what other refunds will take of it."""
+    parts = parts_of_refund(session, refund_id)
+    charge_ids = [part.charge_id for part in parts]
+    there = credits_of(session, charge_ids=charge_ids)
+    others = promised_parts(session, charge_ids=charge_ids, but=refund_id)
+    for part in parts:
+        spoken_for = Money.total(amount for (_payment, charge), amount in others.items() if charge == part.charge_id)
+        if part.charge_id not in there or there[part.charge_id][1] - spoken_for < part.amount:
+            return False
+    return True
+
+
+def find_credits(session: Session, *, timezone: str, limit: Money, days: int) -> int:
+    """Propose a refund for every credit that has none; returns how many were written. Commits.
+
+    Each is sent ``days`` after it was found, so that a correction can still overtake it; above ``limit`` a supervisor
+    has to approve. What was proposed for a credit that has changed is withdrawn first. Two workers find one credit
+    once: everything is decided again under the account's lock.
+    """
+    _withdraw_changed(session)
+    accounts = sorted({credit.account_id for credit in open_credits(session) if credit.takes})
+    session.commit()
+    send_on, written = clock.today(timezone) + timedelta(days=days), 0
+    for account_id in accounts:
+        lock_accounts(session, [account_id])
+        written += _propose(session, account_id, limit=limit, send_on=send_on)
+        session.commit()
+    return written
+
+
+def _propose(session: Session, account_id: int, *, limit: Money, send_on: date) -> int:
+    by_payment: dict[int, list[Part]] = {}
+    for credit in open_credits(session, account_id=account_id):
+        for payment_id, amount in credit.takes:
+            by_payment.setdefault(payment_id, []).append(Part(credit.charge_id, amount))
+    for payment_id, parts in by_payment.items():
+        write_refund(
+            session,
+            payment=session.get_one(Payment, payment_id),
+            parts=parts,
+            reason=RefundReason.CREDIT_BALANCE,
+            note="",
+            actor=None,
+            send_on=send_on,
+            limit=limit,
+        )
+    return len(by_payment)
+
+
+def _withdraw_changed(session: Session) -> None:
+    waiting = session.scalars(
+        sa.select(Refund.id)
+        .where(
+            Refund.reason == RefundReason.CREDIT_BALANCE,
+            Refund.state.in_([RefundState.PROPOSED, RefundState.APPROVED]),
+            Refund.requested_at.is_(None),
+        )
+        .order_by(Refund.id)
+    ).all()
+    changed = [refund_id for refund_id in waiting if not still_stands(session, refund_id)]
+    session.commit()
+    for refund_id in changed:
+        refund, payment = locked_refund(session, refund_id)
+        if refund.requested_at is None and not still_stands(session, refund_id):
+            try:
+                withdraw_row(session, refund, payment, actor=None, note="The credit is another one now")
+            except TooLate:
+                session.rollback()
+                continue
+        session.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class CreditRow:
+    """A credit that no payment can take back, for the desk."""
+
+    account_public_id: str
+    account_ref: str
+    guarantor_name: str
+    visit_public_id: str
+    description: str
+    service_on: date | None
+    patient_name: str
+    amount: Money
+
+
+def credits_without_payment(session: Session) -> list[CreditRow]:
+    """Credits that the portal can't return by itself, by account."""
+    rest = {credit.charge_id: credit.rest for credit in open_credits(session, paid_here=False) if credit.rest}
+    rows: Any = session.execute(
+        sa.select(
+            Charge.id,
+            Account.public_id,
+            Account.ref,
+            Account.guarantor_name,
+            Visit.public_id,
+            Charge.description,
+            Charge.service_on,
+            Patient.given_name + " " + Patient.family_name,
+        )
+        .join(Visit, Visit.id == Charge.visit_id)
+        .join(Account, Account.id == Visit.account_id)
+        .join(Patient, Patient.id == Visit.patient_id)
+        .where(Charge.id.in_(list(rest)))
+        .order_by(Account.guarantor_name, Account.id, Charge.id)
+    )
+    return [CreditRow(*[*row[1:], rest[row[0]]]) for row in rows]

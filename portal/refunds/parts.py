@@ -1,0 +1,139 @@
+"""What of a payment may still be given back, line by line."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import Patient
+from portal.billing.models import Charge, Entry, Visit
+from portal.db import MoneyType
+from portal.disputes.models import Dispute
+from portal.disputes.state import DisputeState
+from portal.money import Money
+from portal.payments.allocate import Part
+from portal.payments.booking import left_of_parts
+from portal.refunds.models import Refund, RefundPart
+from portal.refunds.state import RefundState
+
+#: A dispute in which the bank has the money. An inquiry has moved none, and giving the money back ends it:
+#: https://docs.stripe.com/disputes/how-disputes-work#inquiries
+_CALLED_BACK = (DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW)
+#: Promised and not booked yet; what is booked is off :func:`left_of_parts` already.
+PROMISED = (RefundState.PROPOSED, RefundState.APPROVED)
+
+
+def money_sum(column: Any) -> Any:
+    """The exact sum of a column of cents as :class:`Money`."""
+    return sa.type_coerce(sa.func.coalesce(sa.func.sum(sa.type_coerce(column, sa.BigInteger)), 0), MoneyType)
+
+
+def is_disputed(payment_id: Any) -> sa.ColumnElement[bool]:
+    """The SQL condition that the payer's bank has called a payment back and has not decided."""
+    return sa.exists().where(Dispute.payment_id == payment_id, Dispute.state.in_(_CALLED_BACK))
+
+
+def disputed(session: Session, payment_id: int) -> bool:
+    """Whether the payer's bank has called the payment back and has not decided."""
+    return bool(session.scalar(sa.select(is_disputed(payment_id))))
+
+
+def promised_parts(
+    session: Session,
+    *,
+    payment_id: int | None = None,
+    charge_ids: Iterable[int] | None = None,
+    but: int | None = None,
+) -> dict[tuple[int, int], Money]:
+    """What refunds that are not booked yet will take, by (payment, charge); ``but`` leaves one refund out."""
+    query = (
+        sa.select(Refund.payment_id, RefundPart.charge_id, money_sum(RefundPart.amount))
+        .join(Refund, Refund.id == RefundPart.refund_id)
+        .where(Refund.state.in_(PROMISED))
+        .group_by(Refund.payment_id, RefundPart.charge_id)
+    )
+    if payment_id is not None:
+        query = query.where(Refund.payment_id == payment_id)
+    if charge_ids is not None:
+        query = query.where(RefundPart.charge_id.in_(list(charge_ids)))
+    if but is not None:
+        query = query.where(Refund.id != but)
+    return {(payment, charge): amount for payment, charge, amount in session.execute(query)}
+
+
+def dues(session: Session, charge_ids: Iterable[int]) -> dict[int, Money]:
+    """What the patient owes on lines, by charge id; negative is a credit."""
+    rows = session.execute(
+        sa.select(Entry.charge_id, money_sum(Entry.patient))
+        .where(Entry.charge_id.in_(list(charge_ids)))
+        .group_by(Entry.charge_id)
+    )
+    return dict(rows.all())
+
+
+@dataclass(frozen=True, slots=True)
+class LeftLine:
+    """A line of a payment: what was paid on it, what of that may be given back, and what is due on it now."""
+
+    charge_id: int
+    public_id: str
+    account_id: int
+    visit_public_id: str
+    description: str
+    service_on: date | None
+    patient_name: str
+    amount: Money
+    due: Money
+
+
+def left_lines(session: Session, payment_id: int) -> list[LeftLine]:
+    """What of a payment may be given back, oldest line first: taken, less what went back, less what is promised.
+
+    Lines of which nothing is left are there with nothing.
+    """
+    left = left_of_parts(session, payment_id)
+    promised = promised_parts(session, payment_id=payment_id)
+    owed = dues(session, left)
+    rows: Any = session.execute(
+        sa.select(
+            Charge.id,
+            Charge.public_id,
+            Visit.account_id,
+            Visit.public_id,
+            Charge.description,
+            Charge.service_on,
+            Patient.given_name + " " + Patient.family_name,
+        )
+        .join(Visit, Visit.id == Charge.visit_id)
+        .join(Patient, Patient.id == Visit.patient_id)
+        .where(Charge.id.in_(list(left)))
+        .order_by(
+            sa.func.coalesce(Charge.service_on, Visit.started_on, date(1900, 1, 1)), Visit.id, Charge.ordinal
+        )
+    )
+    zero = Money.zero()
+    return [
+        LeftLine(
+            *[*row, max(zero, left[row[0]] - promised.get((payment_id, row[0]), zero)), owed.get(row[0], zero)]
+        )
+        for row in rows
+    ]
+
+
+def parts_of_refund(session: Session, refund_id: int) -> list[Part]:
+    """Which part of a refund is for which line, by charge id."""
+    rows = session.execute(
+        sa.select(RefundPart.charge_id, RefundPart.amount)
+        .where(RefundPart.refund_id == refund_id)
+        .order_by(RefundPart.charge_id)
+    )
+    return [Part(*row) for row in rows]
+
+
+def are_left(session: Session, payment_id: int, parts: Sequence[Part]) -> bool:
+    """Whether the portal still holds every one of ``parts`` of a payment."""
+    left = left_of_parts(session, payment_id)
+    return all(part.amount <= left.get(part.charge_id, Money.zero()) for part in parts)

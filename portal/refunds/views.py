@@ -1,0 +1,25 @@
+"""What a payer sees of refunds."""
+
+from flask import Blueprint, current_app, render_template
+from flask_login import current_user
+
+from portal import clock
+from portal.payments.queries import payment_for
+from portal.refunds.queries import refunds_of_payment
+from portal.web import guards
+from portal.web.database import db
+
+bp = Blueprint("refunds", __name__)
+
+
+@bp.get("/payments/<pid:payment_id>/refunds")
+@guards.own_account
+def of_payment(payment_id: str) -> str:
+    """What went back of a payment, where each refund stands, and when it should be there."""
+    timezone = current_app.extensions["plainbill_settings"].clinic_timezone
+    return render_template(
+        "refunds/payment.html",
+        payment=payment_for(db.session, current_user.id, payment_id),
+        refunds=refunds_of_payment(db.session, current_user.id, payment_id, timezone=timezone),
+        today=clock.today(timezone),
+    )
