@@ -1,8 +1,13 @@
-"""Proof that the books agree: mirror, back office, our captures and Stripe, account by account, to the cent."""
+"""Proof that the books agree: mirror, back office, our bookings, Stripe and its payouts, account by account, to a cent.
+
+Each book is read in a moment of its own while payments go on, so that one being settled just then shows as a
+difference. What differs is therefore read again, at Stripe too, and counts when it still differs.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,15 +18,37 @@ from portal.billing.postings import undelivered_keys
 from portal.billing.queries import mirror_balances
 from portal.ledger.port import Ledger, Snapshot
 from portal.money import Money
-from portal.payments.gateway import StripeGateway
-from portal.payments.queries import captures, customers
+from portal.payments.gateway import Captured, StripeGateway
+from portal.payments.queries import Moved, customer_ids, moved, unbooked
+from portal.payouts.queries import odd, totals
+from portal.payouts.words import ODDITIES
+
+#: What differs and what to do about it, in the order in which somebody should look.
+SUGGESTIONS = {
+    "taken, not booked": "A payment's state and its bookings contradict each other. Tell the operator; change nothing.",
+    "taken by Stripe, unknown here": "Look the payment up in Stripe's dashboard. If it was made by mistake, refund it "
+    "there; if it is a patient's, post it in the back office by hand.",
+    "booked here, not so at Stripe": "Compare the payment with Stripe's dashboard: a refund or dispute made there may "
+    "still be on its way here. If it stays for a day, tell the operator.",
+    "booked here, not in the back office": "Open Sync on the desk and try the posting again; its last error says why.",
+    "posted with another amount": "Correct the transaction in the back office to the amount that was booked here.",
+    "in the back office under our key, unknown here": "The back office has a posting that the portal did not make. "
+    "Find out who entered it, and reverse it there.",
+    "insurer's balance": "Compare the account's insurer side with the remittances loaded on the desk; one may be "
+    "quarantined, or entered by hand in the back office.",
+    "patient's balance": "Compare the account with the back office: something was entered on one side only.",
+}
+
+#: How often what differs is read again before it counts.
+_ROUNDS = 3
 
 
 @dataclass(slots=True)
 class AccountRow:
     """One account's figures, in cents. ``difference_cents`` is the sum of all disagreements, each as a size.
 
-    ``in_transit_cents`` is what we captured and the back office has not been told of yet: known, on its way, and
+    ``captures_cents`` is what the portal has taken, less what it gave back and what banks called back;
+    ``in_transit_cents`` is what of it we booked and the back office has not been told of yet: known, on its way, and
     therefore no difference. What the back office refused is one.
     """
 
@@ -35,6 +62,47 @@ class AccountRow:
     difference_cents: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    account: str
+    kind: str
+    key: str
+    size: int
+    #: Where Stripe has a part in it: the intent, or the charge that has none.
+    at_stripe: str = ""
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        return self.account, self.kind, self.key
+
+
+@dataclass(slots=True)
+class _Local:
+    """Our side and the back office's, read at one moment."""
+
+    refs: dict[int, str]
+    mirror: dict[int, tuple[Money, Money]]
+    snapshots: dict[str, Snapshot]
+    received: dict[str, Money]
+    waiting: dict[str, tuple[int, Money, PostingState]]
+    booked: list[Moved]
+    missing: list[tuple[str, int]]
+    as_of: datetime
+
+
+@dataclass(slots=True)
+class _AtStripe:
+    """What Stripe holds, in cents, by intent (or by charge, where there is none), and the charges it is of."""
+
+    held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    charges: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, charge: Captured) -> None:
+        name = charge.intent_id or charge.charge_id
+        self.held[name] += charge.net.cents
+        self.charges[name].add(charge.charge_id)
+
+
 def reconcile(
     session: Session,
     ledger: Ledger,
@@ -42,86 +110,187 @@ def reconcile(
     *,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[str, Any]:
-    """Compare the four books at zero tolerance.
+    """Compare the books at zero tolerance.
 
-    Returns ``as_of``, ``accounts`` (one :class:`AccountRow` each), ``total``, ``exceptions`` (what differs, by key)
-    and ``agrees``. Payments are matched one by one, so that two errors can't cancel out. May raise
-    :class:`LedgerUnreachable` and :class:`StripeUnreachable`.
+    Returns ``as_of``, ``accounts`` (one :class:`AccountRow` each), ``total``, ``payouts`` (all of Stripe's, with what
+    does not fit in them), ``exceptions`` (what differs, by key, with a suggestion) and ``agrees``. Bookings are
+    matched payment by payment, so that two errors can't cancel out. May raise :class:`LedgerUnreachable` and
+    :class:`StripeUnreachable`.
     """
-    refs = account_refs(session)
-    mirror = mirror_balances(session)
-    snapshots, received = ledger.snapshots(), ledger.received()
-    waiting = undelivered_keys(session)
-    taken, stripe_customers = captures(session), customers(session)
-    as_of = ledger.as_of()
-    session.commit()  # nothing is held while Stripe is asked
+    our_customers = customer_ids(session)
+    local = _read(session, ledger)
+    stripe = _listed(gateway, our_customers, progress)
+    rows, differences = _compare(local, stripe)
+    for _round in range(_ROUNDS - 1):
+        if not differences:
+            break
+        before = {one.name for one in differences}
+        _ask_again(gateway, stripe, differences, local.booked)
+        local = _read(session, ledger)
+        rows, found = _compare(local, stripe)
+        differences = [one for one in found if one.name in before]
+    payouts = _payouts(session)
 
-    rows = {ref: AccountRow(account=ref) for ref in refs.values()}
-    exceptions: list[dict[str, Any]] = []
-
-    def differ(account: str, kind: str, key: str, size: int) -> None:
-        rows.setdefault(account, AccountRow(account=account)).difference_cents += abs(size)
-        exceptions.append({"account": account, "kind": kind, "key": key, "difference_cents": size})
-
-    moving: dict[str, int] = defaultdict(int)
-    for key, (account_id, amount, state) in waiting.items():
-        if key not in received and state is not PostingState.REJECTED:
-            moving[refs[account_id]] += amount.cents
-
-    by_intent = {capture.intent_id: capture for capture in taken}
-    at_stripe: dict[str, int] = defaultdict(int)
-    for done, (account_id, customer_id) in enumerate(stripe_customers.items(), start=1):
-        for charge in gateway.captured(customer_id):
-            at_stripe[charge.intent_id] += charge.net.cents
-            rows[refs[account_id]].stripe_cents += charge.net.cents
-            if charge.intent_id not in by_intent:
-                differ(refs[account_id], "taken by Stripe, unknown here", charge.charge_id, charge.net.cents)
-        progress(done, len(stripe_customers))
-
-    for capture in taken:
-        ref, cents = refs[capture.account_id], capture.amount.cents
-        rows[ref].captures_cents += cents
-        if at_stripe[capture.intent_id] != cents:
-            differ(ref, "captured here, not so at Stripe", capture.public_id, cents - at_stripe[capture.intent_id])
-        posted = received.get(capture.public_id)
-        if posted is None and (
-            capture.public_id not in waiting or waiting[capture.public_id][2] is PostingState.REJECTED
-        ):
-            differ(ref, "captured here, not in the back office", capture.public_id, cents)
-        elif posted is not None:
-            rows[ref].posted_cents += posted.cents
-            if posted != capture.amount:
-                differ(ref, "posted with another amount", capture.public_id, cents - posted.cents)
-    for key in received.keys() - {capture.public_id for capture in taken}:
-        differ("", "in the back office under our key, unknown here", key, received[key].cents)
-
-    zero = Snapshot(Money.zero(), Money.zero())
-    known = {refs[account_id]: balance for account_id, balance in mirror.items()}
-    for ref in sorted(rows.keys() | snapshots.keys()):
-        row = rows.setdefault(ref, AccountRow(account=ref))
-        insurer, patient = known.get(ref, (Money.zero(), Money.zero()))
-        books = snapshots.get(ref, zero)
-        row.mirror_cents = (insurer + patient).cents
-        row.ledger_cents = (books.insurer + books.patient).cents
-        row.in_transit_cents = moving[ref]
-        if insurer != books.insurer:
-            differ(ref, "insurer's balance", ref, (insurer - books.insurer).cents)
-        if patient.cents + moving[ref] != books.patient.cents:
-            differ(ref, "patient's balance", ref, patient.cents + moving[ref] - books.patient.cents)
-
+    for one in differences:
+        rows.setdefault(one.account, AccountRow(account=one.account)).difference_cents += abs(one.size)
     ordered = [rows[ref] for ref in sorted(rows)]
     total = AccountRow(account="")
     for row in ordered:
         for name in _FIGURES:
             setattr(total, name, getattr(total, name) + getattr(row, name))
     return {
-        "as_of": as_of.isoformat(timespec="seconds"),
-        "agrees": total.difference_cents == 0,
+        "as_of": local.as_of.isoformat(timespec="seconds"),
+        "agrees": total.difference_cents == 0 and payouts["difference_cents"] == 0,
         "total": {name: getattr(total, name) for name in _FIGURES},
+        "payouts": payouts,
         "accounts": [asdict(row) for row in ordered],
-        "exceptions": exceptions,
+        "exceptions": [
+            {
+                "account": one.account,
+                "kind": one.kind,
+                "key": one.key,
+                "difference_cents": one.size,
+                "suggestion": SUGGESTIONS[one.kind],
+            }
+            for one in differences
+        ],
     }
 
+
+def _read(session: Session, ledger: Ledger) -> _Local:
+    local = _Local(
+        refs=account_refs(session),
+        mirror=mirror_balances(session),
+        snapshots=ledger.snapshots(),
+        received=ledger.received(),
+        waiting=undelivered_keys(session),
+        booked=moved(session),
+        missing=unbooked(session),
+        as_of=ledger.as_of(),
+    )
+    session.commit()  # nothing is held while Stripe is asked
+    return local
+
+
+def _compare(local: _Local, stripe: _AtStripe) -> tuple[dict[str, AccountRow], list[_Difference]]:
+    """Every account's figures, and everything that differs."""
+    refs, received, waiting = local.refs, local.received, local.waiting
+    rows = {ref: AccountRow(account=ref) for ref in refs.values()}
+    differences = [_Difference("", "taken, not booked", key, cents) for key, cents in local.missing]
+
+    moving: dict[str, int] = defaultdict(int)
+    for key, (account_id, amount, state) in waiting.items():
+        if key not in received and state is not PostingState.REJECTED:
+            moving[refs[account_id]] += amount.cents
+
+    ours: dict[str, list[Moved]] = defaultdict(list)
+    for one in local.booked:
+        ours[one.intent_id].append(one)
+    for name in stripe.held.keys() - ours.keys():
+        if stripe.held[name]:
+            differences.append(
+                _Difference("", "taken by Stripe, unknown here", name, stripe.held[name], at_stripe=name)
+            )
+    for intent_id, movements in ours.items():
+        for one in movements:
+            rows[refs[one.account_id]].stripe_cents += one.amount.cents
+        more = sum(one.amount.cents for one in movements) - stripe.held.get(intent_id, 0)
+        if more:
+            home = refs[movements[0].account_id]
+            rows[home].stripe_cents -= more
+            differences.append(
+                _Difference(home, "booked here, not so at Stripe", movements[0].key, more, at_stripe=intent_id)
+            )
+
+    for one in local.booked:
+        ref, cents = refs[one.account_id], one.amount.cents
+        rows[ref].captures_cents += cents
+        posted = received.get(one.key)
+        if posted is None and (one.key not in waiting or waiting[one.key][2] is PostingState.REJECTED):
+            differences.append(_Difference(ref, "booked here, not in the back office", one.key, cents))
+        elif posted is not None:
+            rows[ref].posted_cents += posted.cents
+            if posted != one.amount:
+                differences.append(_Difference(ref, "posted with another amount", one.key, cents - posted.cents))
+    for key in received.keys() - {one.key for one in local.booked}:
+        differences.append(
+            _Difference("", "in the back office under our key, unknown here", key, received[key].cents)
+        )
+
+    zero = Snapshot(Money.zero(), Money.zero())
+    known = {refs[account_id]: balance for account_id, balance in local.mirror.items()}
+    for ref in sorted(rows.keys() | local.snapshots.keys()):
+        row = rows.setdefault(ref, AccountRow(account=ref))
+        insurer, patient = known.get(ref, (Money.zero(), Money.zero()))
+        books = local.snapshots.get(ref, zero)
+        row.mirror_cents = (insurer + patient).cents
+        row.ledger_cents = (books.insurer + books.patient).cents
+        row.in_transit_cents = moving[ref]
+        if insurer != books.insurer:
+            differences.append(_Difference(ref, "insurer's balance", ref, (insurer - books.insurer).cents))
+        if patient.cents + moving[ref] != books.patient.cents:
+            size = patient.cents + moving[ref] - books.patient.cents
+            differences.append(_Difference(ref, "patient's balance", ref, size))
+    return rows, differences
+
+
+def _listed(
+    gateway: StripeGateway, our_customers: set[str], progress: Callable[[int, int], None]
+) -> _AtStripe:
+    """What Stripe holds of ours: taken, less refunds, less what banks called back."""
+    found = _AtStripe()
+    for done, charge in enumerate(gateway.captured(), start=1):
+        # A clinic may use its Stripe account for other things, too; those are none of ours.
+        if charge.attempt_id or charge.customer_id in our_customers:
+            found.add(charge)
+        progress(done, 0)
+    for dispute in gateway.disputes.every(since=_EVER):
+        name = dispute.intent_id or dispute.charge_id
+        if name in found.held:
+            found.held[name] -= (dispute.withdrawn - dispute.returned).cents
+    return found
+
+
+def _ask_again(
+    gateway: StripeGateway, stripe: _AtStripe, differences: Iterable[_Difference], booked: Iterable[Moved]
+) -> None:
+    """Bring what Stripe holds of the payments that differ up to date."""
+    names = {one.at_stripe for one in differences if one.at_stripe}
+    ours = {one.intent_id: one.charge_id for one in booked if one.intent_id in names and one.charge_id}
+    for name in names:
+        charges = stripe.charges.get(name, set()) | ({ours[name]} if name in ours else set())
+        held = 0
+        for charge_id in charges:
+            held += gateway.charge(charge_id).net.cents
+            for dispute in gateway.disputes.of_charge(charge_id):
+                held -= (dispute.withdrawn - dispute.returned).cents
+        if charges:
+            stripe.held[name], stripe.charges[name] = held, charges
+
+
+def _payouts(session: Session) -> dict[str, Any]:
+    """Stripe's payouts as they were read last, and what nobody has explained about them."""
+    sums, odds = totals(session), odd(session)
+    session.commit()
+    return {
+        "count": sums.count,
+        "gross_cents": sums.gross_cents,
+        "fee_cents": sums.fee_cents,
+        "net_cents": sums.net_cents,
+        "difference_cents": sum(abs(one.difference_cents) for one in odds),
+        "exceptions": [
+            {
+                "kind": one.kind.value,
+                "key": one.key,
+                "difference_cents": one.difference_cents,
+                "suggestion": str(ODDITIES[one.kind].suggestion),
+            }
+            for one in odds
+        ],
+    }
+
+
+_EVER = datetime(2020, 1, 1, tzinfo=UTC)
 
 _FIGURES = (
     "mirror_cents",

@@ -17,6 +17,7 @@ EVENT: dict[str, Any] = {
     "id": "evt_1",
     "type": "payment_intent.succeeded",
     "livemode": False,
+    "created": 1_795_000_000,
     "data": {"object": {"id": "pi_1", "object": "payment_intent"}},
 }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.reconcile import reconcile
 from portal.ledger.remittances import ImportReport, import_stream
-from portal.payments.gateway import Captured
+from portal.money import Money
+from portal.payments.gateway import Captured, StripeDispute
 from portal.tables import metadata
 from tests.unit.ledger.x12.builder import Segments, group, interchange, transaction
 
@@ -20,13 +23,34 @@ Facts = dict[str, Any]
 
 
 class StripeWith:
-    """As much of the gateway as reconcile asks: what was captured, by customer."""
+    """As much of the gateway as reconcile asks: what was captured, and what banks called back.
 
-    def __init__(self, captured: dict[str, list[Captured]] | None = None) -> None:
-        self._captured = captured or {}
+    ``later`` is what it says of a charge when it is asked about that one alone.
+    """
 
-    def captured(self, customer_id: str) -> list[Captured]:
-        return self._captured.get(customer_id, [])
+    def __init__(
+        self,
+        captured: Sequence[Captured] = (),
+        disputes: Sequence[StripeDispute] = (),
+        later: Mapping[str, Captured] | None = None,
+    ) -> None:
+        self._captured, self._disputes = captured, disputes
+        self._later = later or {}
+        self.disputes = self
+
+    def captured(self) -> Iterator[Captured]:
+        yield from self._captured
+
+    def charge(self, charge_id: str) -> Captured:
+        found = [one for one in self._captured if one.charge_id == charge_id]
+        nothing = Captured("", charge_id, Money(0), "", "", clock.now())
+        return self._later.get(charge_id) or (found[0] if found else nothing)
+
+    def every(self, *, since: datetime) -> Iterator[StripeDispute]:
+        return (one for one in self._disputes if one.created_at >= since)
+
+    def of_charge(self, charge_id: str) -> list[StripeDispute]:
+        return [one for one in self._disputes if one.charge_id == charge_id]
 
 
 def header(trace: str = "EFT-1", payer: str = "EXAMPLE HEALTH PLAN", payer_id: str = "1999999999") -> list[str]:

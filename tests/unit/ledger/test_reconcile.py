@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from io import StringIO
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from rich.console import Console
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -16,18 +18,45 @@ from portal.auth.models import User
 from portal.billing import postings
 from portal.billing.kinds import EntryKind
 from portal.billing.models import Charge, Entry, Posting, Visit
-from portal.billing.service import NewEntry, queue_posting, write_entries
+from portal.billing.service import NewEntry, write_entries
+from portal.ledger import reconcile as reconciling
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger, post
 from portal.ledger.adapters.embedded.models import Book
 from portal.ledger.push import deliver_due
+from portal.ledger.reconcile_report import tell
 from portal.money import Money
-from portal.payments.gateway import Captured
+from portal.payments.allocate import Part
+from portal.payments.booking import book
+from portal.payments.gateway import Captured, StripeDispute
+from portal.payments.kinds import BookingKind
 from portal.payments.models import Payment, StripeCustomer
 from portal.payments.state import PaymentState
 from tests.unit.ledger.books import StripeWith, claim, compared, load, payment, remittance
 
 CUSTOMER = "cus_sample"
 DAY = date(2026, 11, 2)
+
+
+def captured(cents: int, *, intent: str, charge: str, ours: str = "", customer: str = "") -> Captured:
+    """What Stripe took for an intent; ``ours`` is the attempt's id in its metadata."""
+    return Captured(intent, charge, Money(cents), ours, customer, clock.now())
+
+
+def dispute(payment: Payment, withdrawn: int, returned: int = 0) -> StripeDispute:
+    """A dispute of a payment as Stripe has it."""
+    return StripeDispute(
+        id="du_1",
+        status="needs_response",
+        amount=Money(withdrawn),
+        reason="general",
+        charge_id=payment.stripe_charge_id or "",
+        intent_id=payment.stripe_intent_id or "",
+        answer_by=None,
+        withdrawn=Money(withdrawn),
+        returned=Money(returned),
+        fee=Money(1500),
+        created_at=clock.now(),
+    )
 
 
 @dataclass
@@ -41,9 +70,14 @@ class Clinic:
     visit_ref: str
     user_id: int
     stripe: list[Captured] = field(default_factory=list)
+    disputes: list[StripeDispute] = field(default_factory=list)
+    later: dict[str, Captured] = field(default_factory=dict)
 
     def pay(self, cents: int, *, mirror: bool = True, stripe: int | None = None, queued: bool = True) -> str:
-        """A payment that went through; returns its public id. ``stripe`` is what Stripe took, if another amount."""
+        """A payment that went through; returns its public id. ``stripe`` is what Stripe took, if another amount.
+
+        Without ``mirror`` or ``queued`` its entry, or its posting, is missing: books that were damaged.
+        """
         session, now = self.session, clock.now()
         row = Payment(
             account_id=self.account_id,
@@ -57,24 +91,37 @@ class Clinic:
         session.add(row)
         session.flush()
         row.stripe_intent_id, row.stripe_charge_id = f"pi_{row.id}", f"ch_{row.id}"
-        if mirror:
-            self.enter(-cents, source_id=row.public_id)
-        if queued:
-            queue_posting(
-                session,
-                key=row.public_id,
-                account_id=self.account_id,
-                kind="patient_payment",
-                amount=Money(cents),
-                effective_on=DAY,
-                lines=[(self.visit_ref, Money(cents))],
-            )
+        self.move(BookingKind.PAYMENT, row, cents)
+        if not mirror:
+            self.enter(cents, source_id=f"{row.public_id}/undone")
+        if not queued:
+            session.execute(sa.delete(Posting).where(Posting.key == row.public_id))
         if stripe != 0:
-            taken = Money(cents if stripe is None else stripe)
-            self.stripe.append(Captured(intent_id=f"pi_{row.id}", charge_id=f"ch_{row.id}", net=taken))
+            self.take(row, cents if stripe is None else stripe)
         key = row.public_id
         session.commit()
         return key
+
+    def move(self, kind: BookingKind, payment: Payment, cents: int, subject: str = "") -> None:
+        """Book money of a payment."""
+        book(
+            self.session,
+            kind=kind,
+            payment_id=payment.id,
+            home_account_id=self.account_id,
+            subject=subject or payment.public_id,
+            parts=[Part(self.charge_id, Money(cents))],
+        )
+
+    def take(self, payment: Payment, cents: int) -> None:
+        """What Stripe says of a payment's charge."""
+        name = payment.stripe_charge_id or ""
+        self.stripe = [one for one in self.stripe if one.charge_id != name]
+        self.stripe.append(captured(cents, intent=payment.stripe_intent_id or "", charge=name, ours=payment.public_id))
+
+    def payment(self, key: str) -> Payment:
+        """The payment with a public id."""
+        return self.session.scalars(sa.select(Payment).where(Payment.public_id == key)).one()
 
     def enter(self, cents: int, *, source_id: str) -> None:
         """An entry in the patient's bucket of the mirror."""
@@ -109,7 +156,7 @@ class Clinic:
 
     def result(self) -> dict[str, Any]:
         """What reconcile says."""
-        return compared(self.session, StripeWith({CUSTOMER: self.stripe}))
+        return compared(self.session, StripeWith(self.stripe, self.disputes, self.later))
 
     def found(self) -> list[tuple[str, str, int]]:
         """The disagreements: (kind, key, cents)."""
@@ -188,7 +235,7 @@ def test_a_posting_that_is_missing(books: Clinic) -> None:
     """Neither in the outbox nor in the back office."""
     key = books.pay(300, queued=False)
     assert books.found() == [
-        ("captured here, not in the back office", key, 300),
+        ("booked here, not in the back office", key, 300),
         ("patient's balance", books.account_ref, -300),
     ]
 
@@ -217,12 +264,12 @@ def test_an_account_that_only_the_back_office_has(books: Clinic) -> None:
 
 
 def test_a_capture_that_is_unknown_here(books: Clinic) -> None:
-    books.stripe.append(Captured(intent_id="pi_other", charge_id="ch_other", net=Money(400)))
-    assert books.found() == [("taken by Stripe, unknown here", "ch_other", 400)]
+    books.stripe.append(captured(400, intent="pi_other", charge="ch_other", ours="c" * 32))
+    assert books.found() == [("taken by Stripe, unknown here", "pi_other", 400)]
 
 
 def test_a_capture_without_an_intent_is_unknown_here_too(books: Clinic) -> None:
-    books.stripe.append(Captured(intent_id="", charge_id="ch_other", net=Money(400)))
+    books.stripe.append(captured(400, intent="", charge="ch_other", customer=CUSTOMER))
     assert books.found() == [("taken by Stripe, unknown here", "ch_other", 400)]
 
 
@@ -230,14 +277,14 @@ def test_a_capture_without_an_intent_is_unknown_here_too(books: Clinic) -> None:
 def test_a_capture_that_stripe_knows_otherwise(books: Clinic, at_stripe: int, difference: int) -> None:
     key = books.pay(300, stripe=at_stripe)
     books.deliver()
-    assert books.found() == [("captured here, not so at Stripe", key, difference)]
+    assert books.found() == [("booked here, not so at Stripe", key, difference)]
 
 
 def test_two_opposite_errors_do_not_cancel_out(books: Clinic) -> None:
     first, second = books.pay(300, stripe=200), books.pay(300, stripe=400)
     books.deliver()
     assert sorted(books.found()) == sorted(
-        [("captured here, not so at Stripe", first, 100), ("captured here, not so at Stripe", second, -100)]
+        [("booked here, not so at Stripe", first, 100), ("booked here, not so at Stripe", second, -100)]
     )
     result = books.result()
     assert (result["total"]["captures_cents"], result["total"]["stripe_cents"]) == (600, 600)
@@ -270,7 +317,109 @@ def test_what_the_back_office_rejected_is_a_difference(books: Clinic) -> None:
     posting_id = books.session.scalars(sa.select(Posting.id)).one()
     postings.mark_rejected(books.session, posting_id, reason="closed period")
     assert books.found() == [
-        ("captured here, not in the back office", key, 300),
+        ("booked here, not in the back office", key, 300),
         ("patient's balance", books.account_ref, -300),
     ]
     assert books.result()["total"]["in_transit_cents"] == 0
+
+
+def test_what_the_stripe_account_is_used_for_besides_is_no_difference(books: Clinic) -> None:
+    books.stripe.append(captured(400, intent="pi_shop", charge="ch_shop", customer="cus_of_the_shop"))
+    books.pay(300)
+    assert books.found() == []
+    assert books.result()["total"]["stripe_cents"] == 300
+
+
+def test_refunds_and_disputes_are_compared_too(books: Clinic) -> None:
+    key = books.pay(500)
+    row = books.payment(key)
+    books.move(BookingKind.REFUND, row, 100, subject="a" * 32)
+    books.move(BookingKind.DISPUTE, row, 250, subject="b" * 32)
+    books.session.commit()
+    assert ("booked here, not so at Stripe", key, -350) in books.found()
+    books.take(row, 400)
+    books.disputes = [dispute(row, 250)]
+    assert books.found() == []
+    books.deliver()
+    assert books.found() == []
+    total = books.result()["total"]
+    assert (total["captures_cents"], total["stripe_cents"], total["posted_cents"]) == (150, 150, 150)
+    books.disputes = [dispute(row, 250, 250)]  # won, and we have not heard
+    assert books.found() == [("booked here, not so at Stripe", key, -250)]
+    books.move(BookingKind.DISPUTE_WON, row, 250, subject="b" * 32)
+    books.session.commit()
+    assert books.found() == []
+
+
+def test_a_payment_whose_booking_is_missing(books: Clinic) -> None:
+    key = books.pay(500)
+    books.session.execute(sa.update(Payment).values(amount=Money(700)))
+    books.session.commit()
+    assert ("taken, not booked", key, 200) in books.found()
+
+
+def test_what_is_settled_just_then_is_no_difference(books: Clinic) -> None:
+    """The list of charges was read a moment before; asked about the one, Stripe says what we booked."""
+    key = books.pay(300, stripe=0)
+    assert books.found() == [("booked here, not so at Stripe", key, 300)]
+    row = books.payment(key)
+    books.later = {
+        row.stripe_charge_id or "": captured(
+            300, intent=row.stripe_intent_id or "", charge=row.stripe_charge_id or "", ours=key
+        )
+    }
+    assert books.found() == []
+    assert books.result()["total"]["stripe_cents"] == 300
+
+
+def test_what_is_booked_while_reconciling_is_no_difference(
+    books: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stripe has it, and our side is read before the settling commits."""
+    books.pay(300)
+    real, reads = reconciling.moved, []
+
+    def stale(session: Session) -> list[Any]:
+        reads.append(1)
+        return [] if len(reads) == 1 else real(session)
+
+    monkeypatch.setattr(reconciling, "moved", stale)
+    assert books.result()["exceptions"] == []
+    assert len(reads) == 2
+
+
+def test_what_differs_each_time_in_another_place_is_no_difference(
+    books: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payments go on while everything is read: each time another one is on its way."""
+    keys = [books.pay(cents) for cents in (100, 200, 300)]
+    real, reads = reconciling.moved, []
+
+    def stale(session: Session) -> list[Any]:
+        hidden = keys[len(reads) % 3]
+        reads.append(1)
+        return [one for one in real(session) if one.key != hidden]
+
+    monkeypatch.setattr(reconciling, "moved", stale)
+    assert books.result()["exceptions"] == []
+
+
+def test_every_difference_says_what_to_do(books: Clinic) -> None:
+    books.pay(300, stripe=0, queued=False)
+    books.post("f" * 32, 300)
+    books.stripe.append(captured(400, intent="pi_other", charge="ch_other", ours="c" * 32))
+    found = books.result()["exceptions"]
+    assert len({one["kind"] for one in found}) >= 4
+    assert all(one["suggestion"] == reconciling.SUGGESTIONS[one["kind"]] for one in found)
+
+
+def test_a_person_can_read_it(books: Clinic) -> None:
+    books.pay(300)
+    text = StringIO()
+    tell(books.result(), Console(file=text, width=100))
+    assert "Everything agrees" in text.getvalue()
+    books.pay(200, stripe=0)
+    text = StringIO()
+    tell(books.result(), Console(file=text, width=100))
+    for words in ("booked here, not so at Stripe", "$2.00", books.account_ref, "Compare the payment", "books differ"):
+        assert words in text.getvalue()

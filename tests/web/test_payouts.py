@@ -1,0 +1,339 @@
+"""Payouts: Stripe's transfers against our books, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.audit.models import AuditEvent
+from portal.audit.tags import Tag
+from portal.db import writing
+from portal.disputes.models import Dispute
+from portal.money import Money
+from portal.payments.errors import StripeUnreachable
+from portal.payments.gateway import StripeGateway
+from portal.payments.models import Payment
+from portal.payments.state import PaymentState
+from portal.payouts.kinds import Match, Oddity, Source, source_of
+from portal.payouts.models import BalanceMovement, Payout
+from portal.payouts.queries import exceptions_open
+from portal.payouts.service import COMPLETE_WITHIN, PULLED_EVERY, pull, refresh_payout
+from portal.payouts.words import MATCHES, ODDITIES
+from portal.sandbox.stripe import StandIn
+from tests.conftest import Clinic
+from tests.pages import JudgingClient
+from tests.web.money_moves import Pay, agrees, gateway, pay
+from tests.web.paying import client_of
+
+__all__ = ["gateway", "pay"]
+
+DAY = 86_400
+
+
+@pytest.fixture
+def days(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """``days(3)``: so many days pass, for us and for Stripe."""
+    real = clock.now
+
+    def go(count: float) -> None:
+        standin.advance(int(count * DAY))
+        monkeypatch.setattr(clock, "now", lambda: real() + (standin.now() - standin._clock()))
+
+    return go
+
+
+def read(session: Session, gateway: StripeGateway) -> int:
+    with writing():
+        done = pull(session, gateway)
+    session.rollback()
+    return done
+
+
+def movements(session: Session) -> list[tuple[str, int, int, str]]:
+    """Match, gross, fee and exception of every movement, in the order in which Stripe made them."""
+    session.rollback()
+    rows = session.scalars(sa.select(BalanceMovement).order_by(BalanceMovement.created_at, BalanceMovement.id))
+    return [(one.match.value, one.gross.cents, one.fee.cents, one.exception) for one in rows]
+
+
+def charge_of_others(standin: StandIn, amount: int = 900, **more: Any) -> str:
+    intent = client_of(standin).v1.payment_intents.create(
+        {"amount": amount, "currency": "usd", "payment_method": "pm_card_visa", "confirm": True,
+         "allowed_payment_method_types": ["card"], **more}
+    )  # fmt: skip
+    return str(intent.latest_charge)
+
+
+def test_a_payout_is_the_sum_of_its_movements_each_matched(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    first, second = pay("60"), pay("40")
+    assert read(session, gateway) == 2  # nothing paid out yet: two movements
+    assert sorted(movements(session)) == [("payment", 4000, 146, ""), ("payment", 6000, 204, "")]
+    days(3)  # available after two, paid out at midnight
+    assert read(session, gateway) > 0
+    payout = session.scalars(sa.select(Payout)).one()
+    assert payout.amount == Money(10_000 - 350)
+    assert payout.complete_at is not None
+    assert {one.payout_id for one in session.query(BalanceMovement)} == {payout.id}
+    assert {one.payment_id for one in session.query(BalanceMovement)} == {first.id, second.id}
+    result = agrees(session, gateway)["payouts"]
+    assert result == {
+        "count": 1, "gross_cents": 10_000, "fee_cents": 350, "net_cents": 9_650, "difference_cents": 0,
+        "exceptions": [],
+    }  # fmt: skip
+    assert session.query(AuditEvent).filter(AuditEvent.tag == Tag.PAYOUT_COMPLETED).count() == 1
+
+
+def test_reading_twice_changes_nothing_and_its_turn_comes_round(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    pay("60")
+    days(3)
+    assert read(session, gateway) > 0
+    before = movements(session)
+    assert read(session, gateway) == 0  # a moment ago
+    asked = len(standin.requests)
+    days(PULLED_EVERY.total_seconds() / DAY * 1.1)
+    read(session, gateway)
+    assert len(standin.requests) > asked
+    assert movements(session) == before
+    assert session.query(AuditEvent).filter(AuditEvent.tag == Tag.PAYOUT_COMPLETED).count() == 1
+
+
+def test_a_turn_that_breaks_off_begins_again_at_the_same_place(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    pay("60")
+    standin.faults.add(kind="drop_before", path="/v1/balance_transactions", times=9)
+    with pytest.raises(StripeUnreachable):
+        read(session, gateway)
+    standin.faults.clear()
+    session.rollback()
+    days(20)
+    read(session, gateway)
+    assert [one[0] for one in movements(session)] == ["payment"]
+
+
+def test_disputes_and_their_fees_are_matched(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    payment = pay("60")
+    made = standin.open_dispute(payment.stripe_charge_id or "")
+    standin.close_dispute(made["id"], won=True)
+    read(session, gateway)  # no webhook came: what is unknown is looked up, and settled
+    assert session.scalars(sa.select(Dispute.payment_id)).one() == payment.id
+    assert sorted(movements(session)) == [
+        ("dispute", -6000, 1500, ""), ("dispute_returned", 6000, 0, ""), ("payment", 6000, 204, ""),
+    ]  # fmt: skip
+    assert exceptions_open(session) == 0
+    agrees(session, gateway)
+
+
+def test_a_payment_that_nobody_told_of_is_settled_on_the_way(
+    session: Session, gateway: StripeGateway, pay: Pay
+) -> None:
+    payment = pay("60", settled=False)
+    read(session, gateway)
+    assert movements(session) == [("payment", 6000, 204, "")]
+    assert session.get_one(Payment, payment.id).state is PaymentState.SUCCEEDED
+    agrees(session, gateway)
+
+
+def test_what_the_account_is_used_for_besides_is_none_of_ours(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    pay("60")
+    other = charge_of_others(standin)
+    client_of(standin).v1.refunds.create({"charge": other, "amount": 100})
+    standin.open_dispute(other, amount=200)
+    read(session, gateway)
+    assert [one[0] for one in movements(session)].count("foreign") == 3
+    assert exceptions_open(session) == 0
+    days(3)
+    read(session, gateway)
+    assert session.scalars(sa.select(Payout.complete_at)).one() is not None
+    agrees(session, gateway)
+
+
+def test_money_with_our_marks_and_no_payment_is_an_exception_until_somebody_says_why(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay
+) -> None:
+    pay("60")
+    charge_of_others(standin, metadata={"attempt_id": "e" * 32})
+    read(session, gateway)
+    assert ("none", 900, 56, "payment_unknown") in movements(session)
+    assert exceptions_open(session) == 1
+
+
+def test_a_refund_made_in_the_dashboard_is_an_exception(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay
+) -> None:
+    payment = pay("60")
+    client_of(standin).v1.refunds.create({"charge": payment.stripe_charge_id or "", "amount": 1000})
+    read(session, gateway)
+    odd = session.scalars(sa.select(BalanceMovement).where(BalanceMovement.exception != "")).one()
+    assert (odd.exception, odd.payment_id, odd.gross) == (Oddity.REFUND_UNKNOWN, payment.id, Money(-1000))
+
+
+def test_another_amount_is_an_exception_of_that_size(
+    session: Session, gateway: StripeGateway, pay: Pay, days: Callable[[float], None]
+) -> None:
+    payment = pay("60")
+    session.execute(sa.update(Payment).where(Payment.id == payment.id).values(amount=Money(5999)))
+    session.commit()
+    read(session, gateway)
+    assert [one[3] for one in movements(session)] == ["amount_differs"]
+    session.execute(sa.update(Payment).where(Payment.id == payment.id).values(amount=Money(6000)))
+    session.commit()
+    days(1)
+    read(session, gateway)  # looked at again
+    assert [one[3] for one in movements(session)] == [""]
+
+
+def test_a_payout_that_comes_back_is_told_and_goes_out_again_with_the_next(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    pay("60")
+    days(3)
+    read(session, gateway)
+    first = session.scalars(sa.select(Payout)).one()
+    standin.fail_payout(first.stripe_payout_id)
+    with writing():
+        refresh_payout(session, gateway, stripe_payout_id=first.stripe_payout_id)
+    session.rollback()
+    assert session.scalars(sa.select(Payout.exception)).one() == Oddity.PAYOUT_FAILED
+    assert agrees(session, gateway)["payouts"]["difference_cents"] == 0
+    pay("40")
+    days(3)
+    read(session, gateway)
+    done = session.scalars(sa.select(Payout).order_by(Payout.id)).all()
+    assert len(done) == 3  # the first, its money once more, and the new payment
+    assert sum(one.amount.cents for one in done) == 2 * (6000 - 204) + 4000 - 146
+    assert all(one.complete_at for one in done)
+    assert ("payout_returned", 5796, 0, "") in movements(session)
+
+
+def test_a_payout_that_does_not_add_up_is_an_exception_after_a_day(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    pay("60")
+    days(3)
+    made = standin.every("payout")[0]
+    standin.store.save({**made, "amount": made["amount"] + 7})
+    read(session, gateway)
+    assert session.scalars(sa.select(Payout)).one().complete_at is None
+    days(COMPLETE_WITHIN / timedelta(days=1) + 0.1)
+    read(session, gateway)
+    assert session.scalars(sa.select(Payout.exception)).one() == Oddity.PAYOUT_INCOMPLETE
+    from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
+    from portal.ledger.reconcile import reconcile
+
+    result = reconcile(session, EmbeddedLedger(session), gateway)
+    assert (result["agrees"], result["payouts"]["difference_cents"]) == (False, 7)
+    (told,) = result["payouts"]["exceptions"]
+    assert (told["kind"], told["key"], told["difference_cents"]) == ("payout_incomplete", made["id"], 7)
+    assert "automatic" in told["suggestion"]
+
+
+def test_a_payment_that_stripes_balance_never_had_is_an_exception(
+    session: Session, gateway: StripeGateway, pay: Pay, days: Callable[[float], None]
+) -> None:
+    from portal.payouts.queries import odd
+
+    payment = pay("60")
+    days(4)
+    session.rollback()
+    assert odd(session) == []  # never read: nothing can be said
+    read(session, gateway)
+    assert odd(session) == []
+    session.execute(sa.delete(BalanceMovement))
+    assert [(one.kind, one.key, one.difference_cents) for one in odd(session)] == [
+        (Oddity.NO_MOVEMENT, payment.public_id, 6000)
+    ]
+
+
+def test_every_kind_of_movement_has_its_words() -> None:
+    assert set(ODDITIES) == set(Oddity)
+    assert set(MATCHES) == set(Match)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "of"),
+    [
+        ("charge", "ch_1", Source.CHARGE),
+        ("payment", "py_1", Source.CHARGE),
+        ("payment_refund", "pyr_1", Source.REFUND),
+        ("adjustment", "du_1", Source.DISPUTE),
+        ("adjustment", "dp_1", Source.DISPUTE),
+        ("adjustment", "", None),
+        ("stripe_fee", "", Source.STRIPE),
+        ("payout_failure", "po_1", Source.PAYOUT),
+        ("topup", "tu_1", Source.ELSEWHERE),
+    ],
+)
+def test_what_a_movement_is_of(kind: str, source: str, of: Source | None) -> None:
+    assert source_of(kind, source) is of
+
+
+# The desk
+
+
+@pytest.fixture
+def desk(client: JudgingClient, clinic: Clinic, sign_in: Callable[..., Any]) -> JudgingClient:
+    sign_in(client, "staff@example.com")
+    return client
+
+
+def test_staff_see_payouts_and_deal_with_what_does_not_fit(
+    desk: JudgingClient,
+    session: Session,
+    gateway: StripeGateway,
+    standin: StandIn,
+    pay: Pay,
+    days: Callable[[float], None],
+) -> None:
+    assert "No payouts yet" in desk.page("/desk/payouts").text("main")
+    payment = pay("60")
+    client_of(standin).v1.refunds.create({"charge": payment.stripe_charge_id or "", "amount": 1000})
+    read(session, gateway)
+    assert "$60.00" in desk.page("/desk/payouts/not-paid-out").text("main")
+    days(1)
+    # The refund goes out with the payment's money.
+    standin.advance(2 * DAY)
+    days(0.1)
+    read(session, gateway)
+    listed = desk.page("/desk/payouts").text("main")
+    for words in ("$47.96", "$2.04", "1 exception"):
+        assert words in listed
+    payout = session.scalars(sa.select(Payout.public_id)).one()
+    session.commit()
+    text = desk.page(f"/desk/payouts/{payout}").text("main")
+    for words in ("$50.00", "−$10.00", "A refund that was not made here", "Post it in the back office"):
+        assert words in text
+    assert "Exceptions in payouts: 1" in desk.page("/desk/").text("main")
+    assert "1 to look at" in desk.page("/desk/payouts/exceptions").text("main")
+    odd = session.scalars(sa.select(BalanceMovement.public_id).where(BalanceMovement.exception != "")).one()
+    session.commit()
+    page = desk.page(f"/desk/payouts/exceptions/{odd}")
+    answer = desk.submit(page, {"note": "   "}, field="note")
+    assert answer.status_code == 200
+    page = desk.page(f"/desk/payouts/exceptions/{odd}")
+    for _ in range(2):
+        assert desk.submit(page, {"note": "Made by phone, posted by hand."}, field="note").status_code == 302
+    assert "Everything fits" in desk.page("/desk/payouts/exceptions").text("main")
+    assert "Made by phone" in desk.page(f"/desk/payouts/{payout}").text("main")
+    assert "Made by phone" in desk.page(f"/desk/payouts/exceptions/{odd}").text("main")
+    assert "Exceptions" not in desk.page("/desk/").text("main")
+    session.rollback()
+    told = session.query(AuditEvent).filter(AuditEvent.tag == Tag.PAYOUT_EXCEPTION_HANDLED).all()
+    assert [(one.subject, one.facts["kind"]) for one in told] == [(odd, "refund_unknown")]
+    days(1)
+    read(session, gateway)  # what was dealt with stays so
+    assert exceptions_open(session) == 0
