@@ -1,0 +1,128 @@
+"""What a guest sees: an amount due, and their own payments. Nothing in here holds a name."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.db import RecordNotFound
+from portal.guests.models import GuestPass, GuestPayment
+from portal.money import Money
+from portal.payments.models import Payment
+from portal.payments.queries import reference
+from portal.payments.service import payable_lines
+from portal.payments.state import DEPOSITS, PaymentState
+from portal.statements.models import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A pass that is good now."""
+
+    id: int
+    account_id: int
+    statement_id: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a guest may pay, and what the paper asked for."""
+
+    now: Money
+    printed: Money
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the paper says another amount."""
+        return self.now != self.printed
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPayment:
+    """A payment made with the pass that asks."""
+
+    id: int
+    public_id: str
+    amount: Money
+    state: PaymentState
+    method: str
+    created_at: datetime
+    settled_at: datetime | None
+    known_to_stripe: bool
+    receipt_email: str
+    method_kind: str
+    action: str
+
+    @property
+    def waits_for_deposits(self) -> bool:
+        """Whether the bank account has to be confirmed by two small deposits, days from now."""
+        return self.state is PaymentState.ACTION and self.action == DEPOSITS
+
+    @property
+    def reference(self) -> str:
+        """What people quote on the telephone."""
+        return reference(self.public_id)
+
+
+_OWN = (
+    Payment.id,
+    Payment.public_id,
+    Payment.amount,
+    Payment.state,
+    Payment.method,
+    Payment.created_at,
+    Payment.settled_at,
+    Payment.stripe_intent_id.is_not(None),
+    Payment.receipt_email,
+    Payment.method_kind,
+    Payment.action,
+)
+
+
+def pass_of(session: Session, token: str) -> Pass | None:
+    """The pass that a browser's token stands for; None when it has ended, is over, or never was."""
+    row = session.execute(
+        sa.select(GuestPass.id, GuestPass.account_id, GuestPass.statement_id, GuestPass.expires_at).where(
+            GuestPass.token_hash == hashlib.sha256(token.encode()).hexdigest(),
+            GuestPass.ended_at.is_(None),
+            GuestPass.expires_at > clock.now(),
+        )
+    ).first()
+    return Pass(*row) if row else None
+
+
+def due_of(session: Session, guest: Pass) -> Due:
+    """What is payable on the pass's account now, and what its statement asked for."""
+    printed = session.execute(sa.select(Statement.amount_due).where(Statement.id == guest.statement_id)).scalar_one()
+    lines = payable_lines(session, guest.account_id, user_id=None)
+    return Due(Money.total(line.amount for line in lines), printed)
+
+
+def own_payment(session: Session, guest: Pass, public_id: str) -> OwnPayment:
+    """A payment that was made with this pass. Raises :class:`RecordNotFound` for any other."""
+    row = session.execute(
+        sa.select(*_OWN)
+        .join(GuestPayment, GuestPayment.payment_id == Payment.id)
+        .where(Payment.public_id == public_id, GuestPayment.guest_pass_id == guest.id)
+    ).first()
+    if row is None:
+        raise RecordNotFound("payment")
+    return OwnPayment(*row)
+
+
+def own_payments(session: Session, guest: Pass) -> list[OwnPayment]:
+    """What was paid with this pass and came to something, newest first."""
+    rows = session.execute(
+        sa.select(*_OWN)
+        .join(GuestPayment, GuestPayment.payment_id == Payment.id)
+        .where(
+            GuestPayment.guest_pass_id == guest.id,
+            Payment.state.in_([PaymentState.SUCCEEDED, PaymentState.PROCESSING]),
+        )
+        .order_by(Payment.id.desc())
+    )
+    return [OwnPayment(*row) for row in rows]

@@ -1,0 +1,334 @@
+"""A guest's pages: the code, the amount due, paying it, the receipt. No name, line or visit is on any of them."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, url_for
+from flask_babel import gettext as _
+
+from portal import clock
+from portal.guests import door
+from portal.guests.alarm import shut_until
+from portal.guests.forms import CodeForm, GuestPayForm
+from portal.guests.queries import OwnPayment, due_of, own_payment, own_payments
+from portal.guests.service import admit, end_pass, start_guest_payment
+from portal.money import Money
+from portal.payments.blueprint import the_gateway, the_settings
+from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
+from portal.payments.errors import (
+    AmountAboveBalance,
+    AmountBelowMinimum,
+    AmountNotPositive,
+    AnotherPaymentRuns,
+    IntentMismatch,
+    NothingToPay,
+    PaymentIsOver,
+    StripeRefused,
+    StripeUnreachable,
+)
+from portal.payments.gateway import MINIMUM, Intent
+from portal.payments.service import close, is_still_owed, prepare, refresh
+from portal.payments.state import PaymentState
+from portal.payments.tries import must_wait
+from portal.web import guards
+from portal.web.database import begin_writing, db
+from portal.web.headers import allow_stripe
+from portal.web.limits import limiter
+
+bp = Blueprint("guests", __name__)
+bp.record_once(lambda setup: setup.app.extensions.__setitem__(guards.GUEST_DOOR, door.check))
+
+#: Refusals, from one address: somebody who misreads a letter gets ten tries in a minute.
+REFUSALS_HERE = "10 per minute; 40 per hour"
+#: Refusals, from everywhere: a code can't be guessed (statements/codes.py), so this only stops whoever tries anyway. It
+#: is far above what a clinic's patients mistype in an hour.
+REFUSALS_ANYWHERE = "1000 per hour"
+#: Attempts to pay, from one address (a clinic's waiting room is one) and on one statement.
+ATTEMPTS_HERE = "10 per minute; 60 per hour"
+ATTEMPTS_ON_STATEMENT = "5 per minute; 15 per hour"
+
+#: Refused like what it is, so that limits can count it; a form that is not filled in right is 422.
+REFUSED = 403
+
+#: Whatever keeps Stripe from telling us how things stand.
+_NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)
+
+
+def _was_refused(response: Response) -> bool:
+    return response.status_code == REFUSED
+
+
+def _pause_page() -> Response | None:
+    """The answer while cards are being tested; None while guest payment is open."""
+    until = shut_until(db.session)
+    if until is None:
+        return None
+    response = make_response(render_template("guests/paused.html"), 503)
+    response.headers["Retry-After"] = str(max(1, int((until - clock.now()) / timedelta(seconds=1))))
+    return response
+
+
+@bp.route("/guest", methods=["GET", "POST"])
+@guards.public
+@limiter.limit(REFUSALS_HERE, methods=["POST"], deduct_when=_was_refused)
+@limiter.limit(lambda: REFUSALS_ANYWHERE, methods=["POST"], key_func=lambda: "everybody", deduct_when=_was_refused)
+def start() -> Any:
+    """Who has a code and knows a date of birth gets a pass. Every refusal is the same page."""
+    paused = _pause_page()
+    if paused is not None:
+        return paused
+    form = CodeForm()
+    if not form.validate_on_submit():
+        return render_template("guests/start.html", form=form), 422 if form.is_submitted() else 200
+    db.session.commit()
+    token = admit(
+        db.session,
+        code=form.code.data or "",
+        born_on=form.day,
+        secret=the_settings().secret_key,
+        instead_of=door.token(),
+    )
+    if token is None:
+        form.form_errors.append(
+            _(
+                "This code and date of birth don’t open a bill. Check both against your newest statement and try "
+                "again. Codes stop working after a while. We can also help you by phone at %(phone)s.",
+                phone=the_settings().clinic_phone,
+            )
+        )
+        return render_template("guests/start.html", form=form), REFUSED
+    door.admit(token)
+    return redirect(url_for("guests.bill"))
+
+
+@bp.post("/guest/done")
+@guards.guest
+def done() -> Any:
+    """End the pass, here and wherever its cookie was copied to."""
+    end_pass(db.session, door.leave())
+    flash(_("You are done. Nobody can see this bill on this device without the code."), "success")
+    return redirect(url_for("guests.start"))
+
+
+@bp.get("/guest/bill")
+@guards.guest
+def bill() -> Any:
+    """The amount due, and no more."""
+    return _pause_page() or _bill_page(GuestPayForm(formdata=None))
+
+
+def _bill_page(form: GuestPayForm) -> str:
+    guest = door.the_pass()
+    due = due_of(db.session, guest)
+    form.seen.data = str(due.now.cents)
+    return render_template("guests/bill.html", form=form, due=due, payments=own_payments(db.session, guest))
+
+
+@bp.post("/guest/bill")
+@guards.guest
+@limiter.limit(ATTEMPTS_HERE)
+@limiter.limit(ATTEMPTS_ON_STATEMENT, key_func=door.per_statement)
+def choose() -> Any:
+    """Write the attempt down and go on to the card."""
+    paused = _pause_page()
+    if paused is not None:
+        return paused
+    guest, form = door.the_pass(), GuestPayForm()
+    if not form.validate_on_submit():
+        return _bill_page(form), 422
+    if must_wait(db.session, account_ids=[guest.account_id], user_id=None):
+        form.form_errors.append(words_for_too_many(the_settings().clinic_phone))
+        return _bill_page(form), 422
+    amount = form.amount.amount if form.choice.data == "amount" else None
+    rest = form.seen_due - (amount or form.seen_due)
+    if Money.zero() < rest < MINIMUM:
+        form.amount.errors = [
+            _(
+                "That would leave %(rest)s, and an online payment has to be at least %(least)s. "
+                "Pay the full amount, or a little less.",
+                rest=str(rest),
+                least=str(MINIMUM),
+            )
+        ]
+        return _bill_page(form), 422
+    db.session.commit()
+    try:
+        public_id = start_guest_payment(
+            db.session,
+            the_gateway(),
+            pass_id=guest.id,
+            account_id=guest.account_id,
+            seen_due=form.seen_due,
+            amount=amount,
+            receipt_email=form.email.data or "",
+        )
+    except NothingToPay:
+        form.form_errors.append(_("There is nothing to pay right now."))
+    except AmountNotPositive:
+        form.amount.errors = [_("Write an amount above $0.00.")]
+    except AmountAboveBalance as above:
+        form.amount.errors = [_("That is more than you can pay now. The most is %(most)s.", most=str(above.most))]
+    except AmountBelowMinimum as below:
+        form.amount.errors = [
+            _(
+                "A card payment has to be at least %(least)s. Please call us about smaller amounts.",
+                least=str(below.least),
+            )
+        ]
+    except PaymentIsOver:
+        form.form_errors.append(
+            _("The amount due has changed since you opened this page. You have not been charged. Please look again.")
+        )
+    except (AnotherPaymentRuns, *_NO_ANSWER):
+        db.session.rollback()
+        form.form_errors.append(
+            _(
+                "An earlier payment of this bill is still being checked. You have not been charged again. "
+                "Please try again in a few minutes."
+            )
+        )
+    else:
+        return redirect(url_for("guests.pay", payment_id=public_id))
+    db.session.rollback()
+    return _bill_page(form), 422
+
+
+@bp.get("/guest/payments/<pid:payment_id>")
+@guards.guest
+def pay(payment_id: str) -> Any:
+    """The card form of one attempt; an attempt that is over leads to where it ended."""
+    begin_writing()  # asking Stripe may settle the attempt
+    guest = door.the_pass()
+    payment = own_payment(db.session, guest, payment_id)
+    elsewhere = _where_it_ended(payment)
+    if elsewhere is not None:
+        return elsewhere
+    paused = _pause_page()
+    if paused is not None:
+        # It may have been confirmed just now: only a look at Stripe's answer tells.
+        return redirect(url_for("guests.come_back", payment_id=payment_id)) if payment.known_to_stripe else paused
+    intent: Intent | None = None
+    failed: Exception | None = None
+    db.session.commit()
+    try:
+        if not is_still_owed(db.session, payment_id=payment.id):
+            close(db.session, the_gateway(), payment_id=payment.id)
+            g.bill_changed = True
+        else:
+            intent = prepare(db.session, the_gateway(), payment_id=payment.id)
+    except PaymentIsOver:
+        db.session.rollback()
+    except _NO_ANSWER as error:
+        db.session.rollback()
+        failed = error
+    payment = own_payment(db.session, guest, payment_id)
+    # A refused attempt is closed; the page says why before anything leads away from it.
+    elsewhere = _where_it_ended(payment) if failed is None else None
+    if elsewhere is not None:
+        return elsewhere
+    if failed is not None or intent is None:
+        return _no_answer(payment, failed or StripeUnreachable("nothing"))
+    allow_stripe()
+    settings = the_settings()
+    return render_template(
+        "guests/pay.html",
+        payment=payment,
+        client_secret=intent.client_secret,
+        publishable_key=settings.stripe_publishable_key,
+        stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
+        return_url=settings.base_url + url_for("guests.come_back", payment_id=payment_id),
+        decline=words_for(intent.failure_code, payment.method_kind) if intent.failure_code else "",
+        words=words_by_code(),
+    )
+
+
+def _no_answer(payment: OwnPayment, error: Exception) -> str:
+    """Stripe could not be asked. Once it has the intent, it may have been confirmed, and we must not say we know."""
+    closed = payment.state is PaymentState.CANCELED
+    maybe = payment.known_to_stripe and not closed
+    title, text = when_stripe_fails(error, maybe_charged=maybe, phone=the_settings().clinic_phone)
+    return render_template(
+        "guests/no_answer.html", payment=payment, title=title, text=text, maybe_charged=maybe, closed=closed
+    )
+
+
+def _where_it_ended(payment: OwnPayment) -> Any:
+    if payment.state is PaymentState.SUCCEEDED:
+        return redirect(url_for("guests.receipt", payment_id=payment.public_id))
+    if payment.state is PaymentState.PROCESSING or payment.waits_for_deposits:
+        return redirect(url_for("guests.come_back", payment_id=payment.public_id))
+    if payment.state is PaymentState.CANCELED:
+        if must_wait(db.session, account_ids=[door.the_pass().account_id], user_id=None):
+            flash(words_for_too_many(the_settings().clinic_phone), "warning")
+        elif g.get("bill_changed"):
+            flash(
+                _("Your bill has changed, so this payment was closed. You have not been charged. Please choose again."),
+                "info",
+            )
+        else:
+            flash(_("That payment was closed. You have not been charged for it."), "info")
+        return redirect(url_for("guests.bill"))
+    return None
+
+
+@bp.get("/guest/payments/<pid:payment_id>/return")
+@guards.guest
+def come_back(payment_id: str) -> Any:
+    """Where Stripe sends the browser back to. It never marks anything paid: it asks Stripe."""
+    begin_writing()
+    guest = door.the_pass()
+    payment = own_payment(db.session, guest, payment_id)
+    db.session.commit()
+    deposits_at, failed = "", False
+    if payment.state not in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
+        try:
+            deposits_at = refresh(db.session, the_gateway(), payment_id=payment.id).action_url
+        except PaymentIsOver:
+            db.session.rollback()
+        except _NO_ANSWER:
+            db.session.rollback()
+            failed = True
+        payment = own_payment(db.session, guest, payment_id)
+    if failed or payment.waits_for_deposits or payment.state is PaymentState.PROCESSING:
+        return render_template(
+            "guests/come_back.html",
+            payment=payment,
+            failed=failed,
+            deposits_at=deposits_at if payment.waits_for_deposits else "",
+        )
+    return _where_it_ended(payment) or _pause_page() or redirect(url_for("guests.pay", payment_id=payment_id))
+
+
+@bp.post("/guest/payments/<pid:payment_id>/cancel")
+@guards.guest
+def cancel(payment_id: str) -> Any:
+    """Close an attempt that was not confirmed, to choose again."""
+    guest = door.the_pass()
+    payment = own_payment(db.session, guest, payment_id)
+    db.session.commit()
+    try:
+        close(db.session, the_gateway(), payment_id=payment.id)
+    except PaymentIsOver:
+        db.session.rollback()
+    except _NO_ANSWER:
+        db.session.rollback()
+        flash(
+            _("We can’t reach the payment service, so this payment is not closed yet. Please look again in a minute."),
+            "warning",
+        )
+        return redirect(url_for("guests.pay", payment_id=payment_id))
+    return _where_it_ended(own_payment(db.session, guest, payment_id)) or redirect(
+        url_for("guests.pay", payment_id=payment_id)
+    )
+
+
+@bp.get("/guest/payments/<pid:payment_id>/receipt")
+@guards.guest
+def receipt(payment_id: str) -> Any:
+    """Proof of a payment: amount, date, method and reference, and no more."""
+    guest = door.the_pass()
+    payment = own_payment(db.session, guest, payment_id)
+    if payment.state is not PaymentState.SUCCEEDED:
+        return redirect(url_for("guests.come_back", payment_id=payment_id))
+    left: Money = due_of(db.session, guest).now
+    return render_template("guests/receipt.html", payment=payment, left_due=left)

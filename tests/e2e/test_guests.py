@@ -1,0 +1,247 @@
+"""Paying with the code of a printed statement, end to end; and somebody who tries stolen cards with one."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Page, expect
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import Account
+from portal.db import writing
+from portal.payments.queries import reserved
+from portal.statements.service import issue_statement
+from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.e2e.test_story import (
+    DECLINED,
+    GOOD_AFTER_3DS,
+    dollars,
+    fill_card,
+    judge,
+    mails_to,
+    read,
+    reconciled,
+    screenshots,
+    sign_in,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+__all__ = ["screenshots"]
+
+#: Who is on the accounts that guests pay in this story.
+PEOPLE = ("Testa", "Demopatient", "Sam", "Sampleman", "Paula", "Pretendparent", "Kit", "JDC-100")
+
+
+def issue(demo: LiveDemo, ref: str, code: str) -> None:
+    """A statement with a code that the test knows."""
+    engine = sa.create_engine(demo.database_url)
+    with Session(engine) as session, writing():
+        issue_statement(
+            session,
+            account_id=session.scalars(sa.select(Account.id).where(Account.ref == ref)).one(),
+            issued_by=None,
+            secret=demo.environment["SECRET_KEY"],
+            timezone="America/Chicago",
+            on_its_way=reserved,
+            to_pdf=lambda draft: f"%PDF-1.7 {draft.number}".encode(),
+            code=code,
+        )
+        session.commit()
+    engine.dispose()
+
+
+def come_in(page: Page, demo: LiveDemo, code: str, born_on: str) -> None:
+    page.goto(f"{demo.url}/guest#{code}")
+    page.get_by_label("Date of birth").fill(born_on)
+    page.get_by_role("button", name="See the amount due").click()
+
+
+def says_nothing_of_anybody(page: Page) -> None:
+    html = page.content()
+    assert [name for name in PEOPLE if re.search(rf"\b{name}", html)] == []
+
+
+@pytest.mark.parametrize(
+    ("size", "ref", "code", "born_on", "amount"),
+    [
+        (PHONE, "JDC-1002", "PH0NE00000001", "11/2/1951", "7.77"),
+        (DESKTOP, "JDC-1003", "DESKT0P000001", "2024-05-09", "8.88"),
+    ],
+    ids=["phone", "desktop"],
+)
+def test_a_guest_pays_with_the_code_of_a_statement(
+    live_demo: LiveDemo,
+    open_page: Callable[..., Page],
+    screenshots: Callable[[Page, str], None],
+    size: tuple[int, int],
+    ref: str,
+    code: str,
+    born_on: str,
+    amount: str,
+) -> None:
+    issue(live_demo, ref, code)
+    page = open_page(size)
+    page.goto(f"{live_demo.url}/sign-in")
+    page.get_by_role("link", name="Pay a bill without signing in").click()
+    judge(page)
+    screenshots(page, "guest-start")
+
+    # The QR code's link fills in the code, and leaves it neither in the address bar nor in the history.
+    page.goto(f"{live_demo.url}/guest#{code}")
+    expect(page.get_by_label("Code from your statement")).to_have_value(f"{code[:4]}-{code[4:9]}-{code[9:]}")
+    assert code not in page.url
+    expect(page.get_by_text("We filled in the code")).to_be_visible()
+    expect(page.get_by_label("Date of birth")).to_be_focused()
+    judge(page)
+
+    # A typing error is told; a wrong date is not told from a wrong code.
+    page.keyboard.type("4/31/1980")
+    page.keyboard.press("Enter")
+    expect(page.locator("#error-summary")).to_contain_text("month, day and year")
+    judge(page)
+    screenshots(page, "guest-malformed")
+    page.get_by_label("Date of birth").fill("4/30/1980")
+    page.get_by_role("button", name="See the amount due").click()
+    expect(page.locator("#error-summary")).to_contain_text("This code and date of birth don’t open a bill")
+    judge(page)
+    screenshots(page, "guest-refused")
+    page.get_by_label("Date of birth").fill(born_on)
+    page.get_by_role("button", name="See the amount due").click()
+
+    # The amount due, and nothing else.
+    expect(page.get_by_text("Amount due now")).to_be_visible()
+    judge(page)
+    screenshots(page, "guest-bill")
+    says_nothing_of_anybody(page)
+    due = dollars(page.locator("main").inner_text())
+    page.get_by_label("Another amount").check()
+    page.get_by_label("Amount", exact=True).fill(amount)
+    page.get_by_label("Email for your receipt").fill(f"{size[0]}@guest.example.org")
+    page.get_by_role("button", name="Go on to payment").click()
+
+    # A card with 3-D Secure: the pass is still good after the way through the bank.
+    expect(page.locator("#pay-form")).to_be_visible()
+    says_nothing_of_anybody(page)
+    fill_card(page, GOOD_AFTER_3DS)
+    judge(page)
+    screenshots(page, "guest-pay")
+    pay_url = page.url
+    page.locator("#pay-button").dblclick()
+    page.frame_locator("iframe[src*='3d-secure']").get_by_role("button", name="Complete authentication").click()
+    expect(page).to_have_url(re.compile("/guest/payments/.*/receipt"))
+    expect(page.locator("main")).to_contain_text(f"You paid ${amount}")
+    judge(page)
+    screenshots(page, "guest-receipt")
+    says_nothing_of_anybody(page)
+    page.reload()
+    page.goto(pay_url)  # the back button
+    expect(page).to_have_url(re.compile("/receipt"))
+    page.goto(f"{live_demo.url}/guest/bill")
+    screenshots(page, "guest-bill-after")
+    judge(page)
+    cents = round(float(amount) * 100)
+    assert str(due - cents)[-2:] in page.locator(".big-amount-value").inner_text()
+    assert dollars(page.locator(".big-amount-value").inner_text()) == due - cents
+
+    # The mail is about an amount; the books have it once.
+    (text,) = mails_to(open_page(DESKTOP), live_demo, f"{size[0]}@guest.example.org", count=1)
+    assert f"${amount}" in text
+    assert [name for name in PEOPLE if name in text] == []
+    result = reconciled(live_demo)
+    assert result["total"]["difference_cents"] == 0
+    payment_id = pay_url.rstrip("/").split("/")[-1]
+    assert read(live_demo, f"SELECT amount_cents FROM booking WHERE subject = '{payment_id}'") == [(cents,)]
+
+    # Done is done, on this device and with every copy of the cookie.
+    page.get_by_role("button", name="Done, close this bill").click()
+    expect(page.get_by_text("You are done")).to_be_visible()
+    screenshots(page, "guest-done")
+    page.goto(pay_url)
+    expect(page).to_have_url(re.compile("/guest$"))
+
+
+def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    """Fifteen declined cards over three statements, the last of them as a script would, without the page."""
+    codes = (("JDC-1001", "ATTACK0000001", "3/14/1984"), ("JDC-1002", "ATTACK0000002", "11/2/1951"),
+             ("JDC-1003", "ATTACK0000003", "7/21/1990"))  # fmt: skip
+    pages = []
+    for ref, code, born_on in codes:
+        issue(live_demo, ref, code)
+        page = open_page(PHONE)
+        come_in(page, live_demo, code, born_on)
+        page.get_by_label("Another amount").check()
+        page.get_by_label("Amount", exact=True).fill("1.00")
+        page.get_by_role("button", name="Go on to payment").click()
+        expect(page.locator("#pay-form")).to_be_visible()
+        pages.append(page)
+
+    # A person sees the decline; a script does not look.
+    fill_card(pages[0], DECLINED)
+    pages[0].locator("#pay-button").click()
+    expect(pages[0].locator("#pay-error")).to_contain_text("You have not been charged")
+    judge(pages[0])
+    screenshots(pages[0], "guest-declined")
+    tries = [1 + sum(try_a_card(pages[0], live_demo) for _ in range(4))]
+    # After a while a payment takes no card any more; how soon depends on how fast Stripe's events are dealt with.
+    tries += [sum(try_a_card(page, live_demo) for _ in range(5)) for page in pages[1:]]
+    assert 12 <= sum(tries) <= 15
+
+    # Guest payment is paused for everybody, and no card can be tried on what was open.
+    other = open_page(DESKTOP)
+    until = time.monotonic() + 60
+    while other.goto(f"{live_demo.url}/guest").status != 503:  # type: ignore[union-attr]
+        assert time.monotonic() < until, "guest payment was not paused"
+    expect(other.get_by_role("heading", name="Guest payment is paused")).to_be_visible()
+    judge(other)
+    screenshots(other, "guest-paused")
+    while read(live_demo, "SELECT 1 FROM payment WHERE source = 'guest' AND state IN ('created', 'open', 'action')"):
+        assert time.monotonic() < until, "an attempt is still open"
+    assert [try_a_card(page, live_demo) for page in pages] == [0, 0, 0]
+    pages[0].reload()
+    expect(pages[0].locator("main")).to_contain_text(re.compile("paused|closed"))
+    judge(pages[0])
+    screenshots(pages[0], "guest-paused")
+
+    # The desk sees it, and a supervisor opens it again.
+    desk = open_page(DESKTOP)
+    sign_in(desk, live_demo, "supervisor@example.com")
+    desk.get_by_role("link", name="Guest payment").click()
+    expect(desk.get_by_text("Guest payment is paused until")).to_be_visible()
+    judge(desk)
+    screenshots(desk, "desk-guest-payment")
+    desk.get_by_role("button", name="Open guest payment again").click()
+    expect(desk.get_by_text("Guest payment is open again")).to_be_visible()
+    judge(desk)
+    screenshots(desk, "desk-guest-payment-open")
+    assert other.goto(f"{live_demo.url}/guest").status == 200  # type: ignore[union-attr]
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
+
+
+def try_a_card(page: Page, demo: LiveDemo) -> int:
+    """Confirm the page's intent with a stolen card, straight at Stripe; 1 when it was declined, 0 when it can't be."""
+    form = page.locator("#pay-form")
+    if page not in _SECRETS:
+        _SECRETS[page] = form.get_attribute("data-client-secret") or ""
+    secret = _SECRETS[page]
+    key = {"Authorization": f"Bearer {demo.environment['STRIPE_PUBLISHABLE_KEY']}"}
+    number = {"number": DECLINED, "exp_month": "12", "exp_year": "2034", "cvc": "123"}
+    card: dict[str, str | float | bool] = {"type": "card", **{f"card[{name}]": value for name, value in number.items()}}
+    made = page.request.post(f"{demo.standin_url}/v1/payment_methods", headers=key, form=card).json()
+    answer = page.request.post(
+        f"{demo.standin_url}/v1/payment_intents/{secret.split('_secret_')[0]}/confirm",
+        headers=key,
+        form={"client_secret": secret, "return_url": demo.url, "payment_method": made["id"]},
+    ).json()
+    assert "error" in answer, answer
+    return 1 if answer["error"].get("code") == "card_declined" else 0
+
+
+#: What a script has noted of a page, and keeps using after the page has moved on.
+_SECRETS: dict[Page, str] = {}

@@ -1,0 +1,42 @@
+"""When declines look like somebody trying cards."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from portal.guests.breaker import WINDOW, Tries, counted_from, is_card_testing
+from portal.payments.tries import MOST_DECLINES
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("declined", "succeeded", "met"),
+    [
+        (0, 0, False),
+        (11, 0, False),
+        (12, 0, True),
+        (12, 8, True),  # 60 %
+        (12, 9, False),
+        (13, 9, False),  # 59.1 %
+        (15, 10, True),
+        (0, 500, False),
+        (40, 200, False),  # a busy Monday
+        (300, 200, True),
+        (10_000, 6_667, False),  # 59.999 %: no rounding up
+    ],
+)
+def test_both_signs_are_needed(declined: int, succeeded: int, met: bool) -> None:
+    assert is_card_testing(Tries(declined, succeeded)) is met
+
+
+def test_one_payment_alone_never_shuts_it() -> None:
+    assert not is_card_testing(Tries(MOST_DECLINES, 0))
+
+
+@pytest.mark.parametrize(
+    ("ended_ago", "begins_ago"),
+    [(None, WINDOW), (timedelta(hours=3), WINDOW), (timedelta(minutes=4), timedelta(minutes=4))],
+)
+def test_what_shut_it_is_not_counted_again(ended_ago: timedelta | None, begins_ago: timedelta) -> None:
+    assert counted_from(NOW, None if ended_ago is None else NOW - ended_ago) == NOW - begins_ago
