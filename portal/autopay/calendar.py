@@ -1,0 +1,26 @@
+"""The days of autopay. Pure."""
+
+from datetime import date, timedelta
+
+#: A charge whose amount varies is announced at least ten days ahead: Regulation E, 12 CFR 1005.10(d)(2). The rule is
+#: made for bank debits; we keep it for cards, too.
+NOTICE_DAYS = 10
+#: Nacha allows a debit that bounced for lack of funds to be presented twice more; this long is left in between.
+RETRY_DAYS = 5
+#: How often such a debit is tried again.
+RETRIES = 2
+
+
+def _weekday(day: date) -> date:
+    """The day itself, or the Monday after a weekend: banks don't debit on weekends, so nobody is told they will."""
+    return day + timedelta(days=max(0, 7 - day.weekday())) if day.weekday() >= 5 else day
+
+
+def charge_day(noticed_on: date) -> date:
+    """The day on which a charge announced on ``noticed_on`` may be made: at least :data:`NOTICE_DAYS` later."""
+    return _weekday(noticed_on + timedelta(days=NOTICE_DAYS))
+
+
+def retry_day(failed_on: date) -> date:
+    """The day on which a debit that bounced on ``failed_on`` is tried again."""
+    return _weekday(failed_on + timedelta(days=RETRY_DAYS))

@@ -1,0 +1,101 @@
+"""What autopay writes to people: amounts, days, and how to stop it. Nothing else."""
+
+from datetime import date
+
+from flask_babel import format_date
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from portal.auth.queries import email_of
+from portal.money import Money
+from portal.notifications.service import queue_email
+
+
+def _day(day: date) -> str:
+    return str(format_date(day, "MMMM d, y"))
+
+
+def queue_copy(session: Session, *, user_id: int, autopay: str, text: str) -> None:
+    """The copy of the authorization that Regulation E asks for."""
+    queue_email(
+        session,
+        key=f"autopay/{autopay}/copy",
+        to=email_of(session, user_id),
+        subject=_("Your autopay agreement"),
+        body=_("You turned autopay on. This is what you agreed to:") + "\n\n" + text,
+    )
+
+
+def queue_notice(
+    session: Session, *, user_id: int, charge: str, amount: Money, on: date, stop_url: str, retry: bool = False
+) -> None:
+    """A charge is coming: how much, when, and how to stop it."""
+    first = (
+        _("Your bank could not take %(amount)s, so we will try once more.", amount=str(amount))
+        if retry
+        else _("Your next autopay charge is %(amount)s.", amount=str(amount))
+    )
+    queue_email(
+        session,
+        key=f"autopay/{charge}/notice/{on.isoformat()}",
+        to=email_of(session, user_id),
+        subject=_("Autopay: %(amount)s on %(day)s", amount=str(amount), day=_day(on)),
+        body=first
+        + "\n\n"
+        + _(
+            "It will be charged on %(day)s, and never be more than this. If less is owed by then, less is charged.\n\n"
+            "To stop it, open this link and press the button. You don’t need to sign in:\n%(url)s\n\n"
+            "You can also sign in to see what it is for, or call us.",
+            day=_day(on),
+            url=stop_url,
+        ),
+    )
+
+
+def queue_above_cap(session: Session, *, user_id: int, charge: str, amount: Money, cap: Money) -> None:
+    """A bill is larger than the patient's cap: nothing is charged."""
+    queue_email(
+        session,
+        key=f"autopay/{charge}/above-cap",
+        to=email_of(session, user_id),
+        subject=_("A bill is above your autopay limit"),
+        body=_(
+            "You can pay %(amount)s now. That is above the limit of %(cap)s that you set, so autopay has not charged "
+            "anything.\n\nSign in to look at the bill and to pay it, or to change your limit.",
+            amount=str(amount),
+            cap=str(cap),
+        ),
+    )
+
+
+def queue_failed(session: Session, *, user_id: int, charge: str, amount: Money, ended: bool) -> None:
+    """A charge did not go through: what to do now."""
+    body = _(
+        "We could not charge %(amount)s to your saved payment method. You have not been charged.\n\n"
+        "Sign in to pay with another card or bank account.",
+        amount=str(amount),
+    )
+    if ended:
+        body += "\n\n" + _("Because this was the second time in a row, autopay is now off. You can turn it on again.")
+    queue_email(
+        session,
+        key=f"autopay/{charge}/failed",
+        to=email_of(session, user_id),
+        subject=_("Your autopay charge did not go through"),
+        body=body,
+    )
+
+
+def queue_stopped(session: Session, *, user_id: int, autopay: str) -> None:
+    """Autopay is off."""
+    queue_email(
+        session,
+        key=f"autopay/{autopay}/stopped",
+        to=email_of(session, user_id),
+        subject=_("Autopay is off"),
+        body=_(
+            "Autopay is off. We will not charge your saved payment method by ourselves any more.\n\n"
+            "A payment that was already sent to your bank can’t be called back by us. Bills that are open stay open: "
+            "sign in to pay them when you like."
+        ),
+    )

@@ -1,0 +1,413 @@
+"""Autopay: announce, wait, charge once, never more than announced.
+
+1. :func:`announce` finds an account with something to pay, writes the charge down and queues the notice.
+2. Ten days later :func:`charge` turns it into a payment: the payment's row and the charge's link to it are one commit,
+   made under the account's lock, so that any number of workers make one payment of it.
+3. :func:`follow` notes what became of the payment.
+
+The patient can stop at any time until the payment's row is written.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.service import account_row
+from portal.audit.service import record
+from portal.audit.tags import Tag
+from portal.autopay import emails
+from portal.autopay.calendar import RETRIES, charge_day, retry_day
+from portal.autopay.errors import AutopayRuns, CapTooLow, MethodExpired
+from portal.autopay.kinds import AutopayState, ChargeState
+from portal.autopay.models import Autopay, AutopayCharge
+from portal.autopay.words import VERSION
+from portal.money import Money
+from portal.payments.consents import keep_consent
+from portal.payments.errors import (
+    AmountBelowMinimum,
+    AnotherPaymentRuns,
+    IntentMismatch,
+    NothingToPay,
+    PaymentIsOver,
+    StripeRefused,
+    StripeUnreachable,
+)
+from portal.payments.gateway import MINIMUM, StripeGateway
+from portal.payments.kinds import ConsentKind, PaymentSource
+from portal.payments.method_queries import MethodRow, method_by_id, method_for
+from portal.payments.queries import PaymentRow, payment_by_id
+from portal.payments.service import Payer, close, payable_lines, prepare, start_payment
+from portal.payments.state import OPEN, PaymentState
+
+log = structlog.get_logger(__name__)
+
+#: How often an account with autopay is looked at for something new to announce, and how many at a time.
+CHECK_EVERY = timedelta(hours=1)
+_AT_A_TIME = 500
+#: The address of the page that stops an autopay, by the charge's public id.
+StopUrl = Callable[[str], str]
+
+
+def start(
+    session: Session,
+    *,
+    account_id: int,
+    user_id: int,
+    method_public_id: str,
+    cap: Money,
+    agreement: Callable[[MethodRow], str],
+    language: str,
+    address: str,
+    today: date,
+) -> str:
+    """Turn autopay on for an account; commits, and returns its public id.
+
+    ``agreement`` gives the exact text that was shown for a method. Raises :class:`RecordNotFound` (no such method of
+    this person), :class:`MethodExpired`, :class:`CapTooLow` and :class:`AutopayRuns`.
+    """
+    method = method_for(session, user_id, method_public_id)
+    if method.has_expired(today):
+        raise MethodExpired
+    if cap < MINIMUM:
+        raise CapTooLow
+    account_row(session, account_id, lock=True)
+    text, now = agreement(method), clock.now()
+    consent_id = keep_consent(
+        session,
+        user_id=user_id,
+        kind=ConsentKind.AUTOPAY,
+        version=VERSION,
+        language=language,
+        text=text,
+        address=address,
+    )
+    autopay = Autopay(
+        account_id=account_id,
+        user_id=user_id,
+        method_id=method.id,
+        cap=cap,
+        consent_id=consent_id,
+        started_at=now,
+        checked_at=now - CHECK_EVERY,
+    )
+    session.add(autopay)
+    try:
+        session.flush()
+    except IntegrityError:
+        session.rollback()
+        raise AutopayRuns from None
+    emails.queue_copy(session, user_id=user_id, autopay=autopay.public_id, text=text)
+    record(
+        session,
+        Tag.AUTOPAY_STARTED,
+        actor_user_id=user_id,
+        account_id=account_id,
+        subject=autopay.public_id,
+        cap_cents=cap.cents,
+    )
+    public_id = autopay.public_id
+    session.commit()
+    return public_id
+
+
+def stop(session: Session, *, autopay_id: int, actor_user_id: int | None, reason: str = "patient") -> bool:
+    """Turn an autopay off, with the charge that is announced; commits. False when it is off already.
+
+    A charge whose payment exists goes on: it may be with the bank.
+    """
+    account_id = session.execute(sa.select(Autopay.account_id).where(Autopay.id == autopay_id)).scalar_one()
+    account_row(session, account_id, lock=True)
+    stopped = _end(session, autopay_id, actor_user_id=actor_user_id, reason=reason)
+    session.commit()
+    return stopped
+
+
+def _end(session: Session, autopay_id: int, *, actor_user_id: int | None, reason: str) -> bool:
+    """The same under a lock that is held already, without the commit."""
+    autopay = session.get_one(Autopay, autopay_id, populate_existing=True)
+    if autopay.state is AutopayState.STOPPED:
+        return False
+    now = clock.now()
+    autopay.state, autopay.stopped_at, autopay.stop_reason = AutopayState.STOPPED, now, reason
+    session.execute(
+        sa.update(AutopayCharge)
+        .where(AutopayCharge.autopay_id == autopay_id, AutopayCharge.state == ChargeState.NOTICED)
+        .values(state=ChargeState.STOPPED, ended_at=now)
+    )
+    emails.queue_stopped(session, user_id=autopay.user_id, autopay=autopay.public_id)
+    record(
+        session,
+        Tag.AUTOPAY_STOPPED,
+        actor_user_id=actor_user_id,
+        account_id=autopay.account_id,
+        subject=autopay.public_id,
+        reason=reason,
+    )
+    return True
+
+
+def announce(session: Session, *, autopay_id: int, today: date, stop_url: StopUrl) -> bool:
+    """Write down and announce what an account may be charged, once; commits. True when something was announced."""
+    account_id = session.execute(sa.select(Autopay.account_id).where(Autopay.id == autopay_id)).scalar_one()
+    account_row(session, account_id, lock=True)
+    autopay = session.get_one(Autopay, autopay_id, populate_existing=True)
+    autopay.checked_at = clock.now()
+    last = session.scalar(
+        sa.select(AutopayCharge)
+        .where(AutopayCharge.autopay_id == autopay_id)
+        .order_by(AutopayCharge.id.desc())
+        .limit(1)
+    )
+    amount = Money.total(
+        line.amount for line in payable_lines(session, account_id, user_id=autopay.user_id)
+    )
+    if (
+        autopay.state is not AutopayState.ACTIVE
+        or amount < MINIMUM
+        or (last is not None and last.state in (ChargeState.NOTICED, ChargeState.CHARGING))
+    ):
+        session.commit()
+        return False
+    above = amount > autopay.cap
+    if above and last is not None and last.state is ChargeState.ABOVE_CAP and last.amount == amount:
+        session.commit()  # told already
+        return False
+    now = clock.now()
+    charge = AutopayCharge(
+        autopay_id=autopay_id,
+        amount=amount,
+        state=ChargeState.ABOVE_CAP if above else ChargeState.NOTICED,
+        noticed_at=now,
+        charge_on=charge_day(today),
+        ended_at=now if above else None,
+    )
+    session.add(charge)
+    session.flush()
+    if above:
+        emails.queue_above_cap(
+            session, user_id=autopay.user_id, charge=charge.public_id, amount=amount, cap=autopay.cap
+        )
+    else:
+        emails.queue_notice(
+            session,
+            user_id=autopay.user_id,
+            charge=charge.public_id,
+            amount=amount,
+            on=charge.charge_on,
+            stop_url=stop_url(charge.public_id),
+        )
+    record(
+        session,
+        Tag.AUTOPAY_NOTICED,
+        account_id=account_id,
+        subject=charge.public_id,
+        cents=amount.cents,
+        above_cap=int(above),
+    )
+    session.commit()
+    return True
+
+
+def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
+    """Make the payment of an announced charge, once; commits. What Stripe's answer means is for :func:`follow`.
+
+    Raises :class:`StripeUnreachable` and :class:`AnotherPaymentRuns`: then it is tried again later.
+    """
+    row, autopay = session.execute(
+        sa.select(AutopayCharge, Autopay)
+        .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
+        .where(AutopayCharge.id == charge_id)
+        .execution_options(populate_existing=True)
+    ).one()
+    method = method_by_id(session, autopay.method_id)
+    account_id, user_id, autopay_id, noticed = autopay.account_id, autopay.user_id, autopay.id, row.amount
+    if method.removed_at is not None:
+        stop(session, autopay_id=autopay_id, actor_user_id=None, reason="method_removed")
+        return
+
+    def gone() -> bool:
+        return session.scalar(
+            sa.select(AutopayCharge.state)
+            .where(AutopayCharge.id == charge_id)
+            .with_for_update()
+        ) is not ChargeState.NOTICED  # fmt: skip
+
+    def link(payment_id: int) -> None:
+        session.execute(
+            sa.update(AutopayCharge)
+            .where(AutopayCharge.id == charge_id)
+            .values(state=ChargeState.CHARGING, payment_id=payment_id)
+        )
+
+    owed = Money.total(line.amount for line in payable_lines(session, account_id, user_id=user_id))
+    session.commit()
+    try:
+        payment = start_payment(
+            session,
+            gateway,
+            account_ids=[account_id],
+            payer=Payer(user_id, PaymentSource.AUTOPAY, method.stripe_method_id),
+            amount=min(noticed, owed),
+            unless=gone,
+            along=link,
+        )
+    except PaymentIsOver:
+        session.rollback()  # stopped, or another worker's
+        return
+    except (NothingToPay, AmountBelowMinimum):
+        session.rollback()
+        _close_charge(session, charge_id, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
+        return
+    payment_id = payment.id
+    try:
+        prepare(session, gateway, payment_id=payment_id)
+    except (PaymentIsOver, StripeRefused, IntentMismatch) as error:
+        session.rollback()
+        log.error("autopay.not_charged", payment=payment_id, error=type(error).__name__)
+
+
+def _close_charge(session: Session, charge_id: int, state: ChargeState, tag: Tag) -> None:
+    row, account_id = session.execute(
+        sa.select(AutopayCharge, Autopay.account_id)
+        .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
+        .where(AutopayCharge.id == charge_id, AutopayCharge.state.in_([ChargeState.NOTICED, ChargeState.CHARGING]))
+        .with_for_update(of=AutopayCharge)
+    ).one_or_none() or (None, None)
+    if row is not None:
+        row.state, row.ended_at = state, clock.now()
+        record(session, tag, account_id=account_id, subject=row.public_id)
+    session.commit()
+
+
+def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: date, stop_url: StopUrl) -> None:
+    """Note what became of a charge's payment; commits.
+
+    A decline ends the attempt, since nobody is there to enter another card; a bank debit that bounced for lack of
+    funds is announced again, at most twice. Two failed charges in a row end the autopay. A request whose answer was
+    lost is made good here, since no browser comes back to ask.
+    """
+    payment_id = session.execute(
+        sa.select(AutopayCharge.payment_id).where(AutopayCharge.id == charge_id)
+    ).scalar_one()
+    if payment_id is None:
+        return
+    payment = payment_by_id(session, payment_id)
+    session.commit()
+    if payment.state is PaymentState.SUCCEEDED:
+        _close_charge(session, charge_id, ChargeState.PAID, Tag.AUTOPAY_CHARGED)
+        return
+    if payment.state in OPEN:
+        try:
+            if payment.state is PaymentState.CREATED:
+                prepare(session, gateway, payment_id=payment.id)
+            else:
+                close(session, gateway, payment_id=payment.id)
+        except PaymentIsOver:
+            session.rollback()
+        except (StripeUnreachable, StripeRefused, IntentMismatch) as error:
+            session.rollback()
+            log.warning("autopay.follow_waits", charge=charge_id, error=type(error).__name__)
+            return
+        payment = payment_by_id(session, payment.id)
+        session.commit()
+    if payment.state is PaymentState.CANCELED:
+        _fail(session, charge_id, payment, today=today, stop_url=stop_url)
+
+
+def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date, stop_url: StopUrl) -> None:
+    account_row(session, payment.account_id, lock=True)
+    row, autopay = session.execute(
+        sa.select(AutopayCharge, Autopay)
+        .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
+        .where(AutopayCharge.id == charge_id)
+        .execution_options(populate_existing=True)
+    ).one()
+    if row.state is not ChargeState.CHARGING:
+        session.commit()
+        return
+    if not payment.failure_code:
+        # Closed before any bank was asked: it never reached Stripe, or less is owed now. Its day has come already.
+        row.state, row.payment_id = ChargeState.NOTICED, None
+        session.commit()
+        return
+    row.failure_code = payment.failure_code
+    again = (
+        payment.method_kind == "us_bank_account"
+        and payment.failure_code == "insufficient_funds"
+        and row.tries < RETRIES
+        and autopay.state is AutopayState.ACTIVE
+    )
+    if again:
+        row.state, row.payment_id, row.tries = ChargeState.NOTICED, None, row.tries + 1
+        row.charge_on = retry_day(today)
+        emails.queue_notice(
+            session,
+            user_id=autopay.user_id,
+            charge=row.public_id,
+            amount=row.amount,
+            on=row.charge_on,
+            stop_url=stop_url(row.public_id),
+            retry=True,
+        )
+    else:
+        before = session.scalar(
+            sa.select(AutopayCharge.state)
+            .where(
+                AutopayCharge.autopay_id == autopay.id,
+                AutopayCharge.id < row.id,
+                AutopayCharge.state.in_([ChargeState.PAID, ChargeState.FAILED]),
+            )
+            .order_by(AutopayCharge.id.desc())
+            .limit(1)
+        )
+        row.state, row.ended_at = ChargeState.FAILED, clock.now()
+        session.flush()
+        ended = before is ChargeState.FAILED and autopay.state is AutopayState.ACTIVE
+        emails.queue_failed(
+            session, user_id=autopay.user_id, charge=row.public_id, amount=payment.amount, ended=ended
+        )
+        if ended:
+            _end(session, autopay.id, actor_user_id=None, reason="failed_twice")
+    record(
+        session,
+        Tag.AUTOPAY_FAILED,
+        account_id=autopay.account_id,
+        subject=row.public_id,
+        code=payment.failure_code,
+        again=int(again),
+    )
+    session.commit()
+
+
+def run_due(session: Session, gateway: StripeGateway, *, today: date, stop_url: StopUrl) -> None:
+    """What the worker does each minute: announce, charge what is due, and follow what is under way."""
+    to_check = (
+        sa.select(Autopay.id)
+        .where(Autopay.state == AutopayState.ACTIVE, Autopay.checked_at <= clock.now() - CHECK_EVERY)
+        .limit(_AT_A_TIME)
+    )
+    for autopay_id in _ids(session, to_check):
+        announce(session, autopay_id=autopay_id, today=today, stop_url=stop_url)
+    due = sa.select(AutopayCharge.id).where(
+        AutopayCharge.state == ChargeState.NOTICED, AutopayCharge.charge_on <= today
+    )
+    for charge_id in _ids(session, due):
+        try:
+            charge(session, gateway, charge_id=charge_id)
+        except (AnotherPaymentRuns, StripeUnreachable, StripeRefused, IntentMismatch) as error:
+            session.rollback()
+            log.warning("autopay.charge_waits", charge=charge_id, error=type(error).__name__)
+    under_way = sa.select(AutopayCharge.id).where(AutopayCharge.state == ChargeState.CHARGING)
+    for charge_id in _ids(session, under_way):
+        follow(session, gateway, charge_id=charge_id, today=today, stop_url=stop_url)
+
+
+def _ids(session: Session, query: sa.Select[int]) -> list[int]:
+    ids = [int(one) for (one,) in session.execute(query.order_by(sa.text("1")))]
+    session.commit()
+    return ids

@@ -1,0 +1,161 @@
+"""The patient's pages for autopay."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from portal import clock
+from portal.accounts.access import VisibleAccount, account_for
+from portal.autopay.errors import AutopayRuns, CapTooLow, MethodExpired
+from portal.autopay.forms import AutopayForm, StopForm
+from portal.autopay.kinds import AutopayState, ChargeState
+from portal.autopay.queries import active_of_account, charges_of_account, of_notice
+from portal.autopay.service import start as start_autopay
+from portal.autopay.service import stop as stop_autopay
+from portal.autopay.words import agreement
+from portal.config import Settings
+from portal.db import RecordNotFound
+from portal.money import Money
+from portal.payments.gateway import MINIMUM
+from portal.payments.method_queries import MethodRow, method_by_id, methods_of
+from portal.queue import wake
+from portal.web import guards
+from portal.web.database import db
+from portal.web.limits import limiter
+
+bp = Blueprint("autopay", __name__)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["plainbill_settings"]
+    return settings
+
+
+@bp.get("/accounts/<pid:account_id>/autopay")
+@guards.own_account
+def show(account_id: str) -> str:
+    """Autopay of an account: on or off, what comes next, what was."""
+    return _page(account_for(db.session, current_user.id, account_id), AutopayForm(formdata=None))
+
+
+def _page(account: VisibleAccount, form: AutopayForm) -> str:
+    autopay = active_of_account(db.session, account.id)
+    mine = autopay is not None and autopay.user_id == current_user.id
+    methods = methods_of(db.session, current_user.id)
+    today = clock.today(_settings().clinic_timezone)
+    usable = [method for method in methods if not method.has_expired(today)]
+    form.method.choices = [(method.public_id, method.name) for method in usable]
+    if not form.method.data and usable:
+        form.method.data = usable[0].public_id
+    charges = charges_of_account(db.session, account.id, user_id=current_user.id)
+    return render_template(
+        "autopay/show.html",
+        account=account,
+        autopay=autopay,
+        mine=mine,
+        method=method_by_id(db.session, autopay.method_id) if autopay is not None and mine else None,
+        form=form,
+        stop_form=StopForm(formdata=None),
+        methods=usable,
+        coming=next((one for one in charges if one.state in (ChargeState.NOTICED, ChargeState.CHARGING)), None),
+        charges=[one for one in charges if one.state not in (ChargeState.NOTICED, ChargeState.CHARGING)],
+        terms=_terms(_("saved card or bank account"), form.cap.amount),
+    )
+
+
+def _terms(method: str, cap: Money | None) -> list[str]:
+    """The agreement as it is shown; before a limit was written, with the words for it in its place."""
+    settings = _settings()
+    shown = str(cap) if cap is not None else _("the limit above")
+    return agreement(clinic=settings.clinic_name, phone=settings.clinic_phone, method=method, cap=shown).split("\n\n")
+
+
+@bp.post("/accounts/<pid:account_id>/autopay")
+@guards.own_account
+@limiter.limit("30 per hour", key_func=lambda: f"user {current_user.get_id()}")
+def turn_on(account_id: str) -> Any:
+    """Turn it on, as agreed."""
+    account = account_for(db.session, current_user.id, account_id)
+    form = AutopayForm()
+    settings = _settings()
+    if not form.validate_on_submit() or form.cap.amount is None:
+        return _page(account, form), 422
+    cap = form.cap.amount
+
+    def text(method: MethodRow) -> str:
+        return agreement(
+            clinic=settings.clinic_name, phone=settings.clinic_phone, method=method.name, cap=str(cap)
+        )
+
+    try:
+        start_autopay(
+            db.session,
+            account_id=account.id,
+            user_id=current_user.id,
+            method_public_id=form.method.data,
+            cap=cap,
+            agreement=text,
+            language=str(get_locale() or "en"),
+            address=request.remote_addr or "",
+            today=clock.today(settings.clinic_timezone),
+        )
+    except RecordNotFound:
+        form.method.errors = [_("Choose one of your saved cards or bank accounts.")]
+    except MethodExpired:
+        form.method.errors = [_("This card has expired. Choose another one.")]
+    except CapTooLow:
+        form.cap.errors = [_("The limit has to be at least %(least)s.", least=str(MINIMUM))]
+    except AutopayRuns:
+        flash(_("Autopay is on for this account already."), "info")
+        return redirect(url_for("autopay.show", account_id=account_id))
+    else:
+        wake("autopay.run_due")
+        flash(_("Autopay is on. We have sent a copy of the agreement to your e-mail address."), "success")
+        return redirect(url_for("autopay.show", account_id=account_id))
+    db.session.rollback()
+    return _page(account, form), 422
+
+
+@bp.post("/accounts/<pid:account_id>/autopay/stop")
+@guards.own_account
+def turn_off(account_id: str) -> Any:
+    """One press, no questions."""
+    account = account_for(db.session, current_user.id, account_id)
+    autopay = active_of_account(db.session, account.id)
+    if autopay is not None:
+        if autopay.user_id != current_user.id:
+            raise RecordNotFound("autopay")
+        stop_autopay(db.session, autopay_id=autopay.id, actor_user_id=current_user.id)
+        wake("notifications.send")
+    flash(_("Autopay is off. Nothing more is charged by itself."), "success")
+    return redirect(url_for("autopay.show", account_id=account_id))
+
+
+@bp.get("/autopay/stop/<pid:notice_id>")
+@guards.public
+@limiter.limit("60 per hour")
+def stop_notice(notice_id: str) -> str:
+    """The page behind a notice's link. Opening it changes nothing: mail programs open links, too."""
+    autopay, charge = of_notice(db.session, notice_id)
+    return render_template(
+        "autopay/stop.html",
+        notice_id=notice_id,
+        form=StopForm(formdata=None),
+        off=autopay.state is AutopayState.STOPPED,
+        charge=charge if charge.state is ChargeState.NOTICED else None,
+        under_way=charge.state is ChargeState.CHARGING,
+    )
+
+
+@bp.post("/autopay/stop/<pid:notice_id>")
+@guards.public
+@limiter.limit("60 per hour")
+def stop_from_notice(notice_id: str) -> Any:
+    """Stop it. The link's id is known to whoever got the mail, and can do no more than this."""
+    autopay, _charge = of_notice(db.session, notice_id)
+    stop_autopay(db.session, autopay_id=autopay.id, actor_user_id=None, reason="notice_link")
+    wake("notifications.send")
+    return redirect(url_for("autopay.stop_notice", notice_id=notice_id))

@@ -1,0 +1,128 @@
+"""Autopay in a browser: turned on, announced by mail, charged on its day, stopped with one press or from the mail."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser import DESKTOP, PHONE, LiveDemo, start_demo
+from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
+from tests.e2e.test_ways_to_pay import DAY, let_pass, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+__all__ = ["screenshots"]
+
+ROOT = str(Path(__file__).parents[2])
+
+
+@pytest.fixture(scope="module")
+def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
+    """A demo of these tests' own: they let weeks pass, and pay whole accounts."""
+    demo = start_demo(tmp_path_factory.mktemp("autopay"))
+    yield demo
+    assert demo.stop() == 0, "".join(demo.output)
+
+
+def work(demo: LiveDemo) -> None:
+    """Ask the worker to look after autopay now rather than within the minute."""
+    code = (
+        "import os; from portal.queue import open_queue, wake; "
+        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); wake('autopay.run_due')"
+    )
+    subprocess.run(
+        [*demo.command()[:1], "-c", code], env={**demo.environment, "PYTHONPATH": ROOT}, check=True, timeout=60
+    )
+
+
+def account(demo: LiveDemo, ref: str) -> str:
+    ((public_id,),) = read(demo, f"SELECT public_id FROM account WHERE ref = '{ref}'")
+    return str(public_id)
+
+
+def states(demo: LiveDemo, ref: str) -> list[str]:
+    rows = read(
+        demo,
+        "SELECT autopay_charge.state FROM autopay_charge JOIN autopay ON autopay.id = autopay_id "
+        f"JOIN account ON account.id = account_id WHERE ref = '{ref}' ORDER BY autopay_charge.id",
+    )
+    return [row[0] for row in rows]
+
+
+def turn_on(page: Page, demo: LiveDemo, email: str, ref: str, take: Callable[[Page, str], None]) -> None:
+    """From nothing saved to autopay that is on."""
+    sign_in(page, demo, email)
+    page.get_by_role("link", name="Have new bills paid by themselves (autopay)").first.click()
+    expect(page.get_by_text("Save a card or bank account first")).to_be_visible()
+    judge(page)
+    take(page, "autopay-nothing-saved")
+    page.get_by_role("link", name="Add a card or bank account").click()
+    page.get_by_role("button", name="Agree and go on").click()
+    fill_card(page, GOOD)
+    page.locator("#pay-button").click()
+    expect(page.get_by_text("Visa ending 4242").first).to_be_visible()
+    page.goto(f"{demo.url}/accounts/{account(demo, ref)}/autopay")
+    judge(page)
+    take(page, "autopay-form")
+    page.get_by_label("The most we may charge at a time").fill("900")
+    page.get_by_role("button", name="Turn autopay on").click()
+    expect(page.get_by_text("Tick the box if you agree").first).to_be_visible()
+    judge(page)
+    page.get_by_label("I agree to this").check()
+    page.get_by_role("button", name="Turn autopay on").click()
+    expect(page.get_by_text("Autopay is on.", exact=False).first).to_be_visible()
+    assert until(lambda: states(demo, ref) == ["noticed"])
+    page.reload()
+    judge(page)
+    take(page, "autopay-on")
+
+
+def test_announced_and_charged_ten_days_later(
+    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    page = open_page(PHONE)
+    turn_on(page, own_demo, "testa@example.com", "JDC-1001", screenshots)
+    ((cents,),) = read(own_demo, "SELECT amount_cents FROM autopay_charge ORDER BY id DESC LIMIT 1")
+    told = page.get_by_text(re.compile(r"\$[\d,.]+ on ")).first.inner_text()
+    assert f"${cents / 100:,.2f}" in told
+    page.goto(own_demo.url)
+    expect(page.get_by_text(f"Autopay will charge up to ${cents / 100:,.2f}")).to_be_visible()
+    judge(page)
+    screenshots(page, "autopay-start-page")
+    let_pass(own_demo, 12 * DAY)
+    work(own_demo)
+    assert until(lambda: states(own_demo, "JDC-1001")[:1] == ["paid"])
+    (captured,) = read(own_demo, "SELECT sum(amount_cents) FROM booking")
+    assert captured[0] == cents
+    page.goto(f"{own_demo.url}/accounts/{account(own_demo, 'JDC-1001')}/autopay")
+    expect(page.get_by_text("Paid", exact=True)).to_be_visible()
+    judge(page)
+    screenshots(page, "autopay-paid")
+    page.get_by_role("button", name="Stop autopay").click()
+    expect(page.get_by_text("Autopay is off.", exact=False).first).to_be_visible()
+    assert reconciled(own_demo)["total"]["difference_cents"] == 0
+
+
+def test_the_link_in_the_mail_stops_it(
+    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    turn_on(open_page(DESKTOP), own_demo, "paula@example.com", "JDC-1003", screenshots)
+    rows = read(own_demo, "SELECT body FROM notification WHERE key LIKE '%/notice/%' ORDER BY id DESC LIMIT 1")
+    link = re.search(r"http://\S+/autopay/stop/[0-9a-f]{32}", rows[0][0])
+    assert link
+    stranger = open_page(PHONE)
+    stranger.goto(link[0])
+    judge(stranger)
+    screenshots(stranger, "autopay-stop-question")
+    stranger.get_by_role("button", name="Stop autopay").click()
+    expect(stranger.get_by_role("heading", name="Autopay is off")).to_be_visible()
+    judge(stranger)
+    screenshots(stranger, "autopay-stopped")
+    let_pass(own_demo, 12 * DAY)
+    work(own_demo)
+    assert until(lambda: states(own_demo, "JDC-1003") == ["stopped"])

@@ -1,0 +1,223 @@
+"""The patient's pages for autopay: turning it on and off, and the link in a notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.models import Account
+from portal.autopay.kinds import AutopayState, ChargeState
+from portal.autopay.models import Autopay, AutopayCharge
+from portal.autopay.service import announce
+from portal.money import Money
+from portal.notifications.models import Notification
+from portal.payments.kinds import ConsentKind
+from portal.payments.models import Consent, SavedMethod
+from tests.conftest import Clinic
+from tests.pages import JudgingClient, Page
+from tests.web.paying import TESTA
+
+ACCOUNT = "JDC-1001"
+SAM = "sam@example.com"
+
+
+@pytest.fixture
+def saved(clinic: Clinic, session: Session) -> SavedMethod:
+    """A card that Testa keeps."""
+    return _save(session, clinic.user_id(TESTA), "pm_one")
+
+
+def _save(session: Session, user_id: int, stripe_id: str, expires_on: date | None = None) -> SavedMethod:
+    agreed = Consent(
+        user_id=user_id,
+        kind=ConsentKind.SAVE_METHOD,
+        version="1",
+        language="en",
+        text="Keep it.",
+        given_at=clock.now(),
+    )
+    session.add(agreed)
+    session.flush()
+    method = SavedMethod(
+        user_id=user_id,
+        stripe_method_id=stripe_id,
+        kind="card",
+        issuer="Visa",
+        last4="4242",
+        expires_on=expires_on or date(2099, 12, 31),
+        consent_id=agreed.id,
+        saved_at=clock.now(),
+    )
+    session.add(method)
+    session.commit()
+    return method
+
+
+@pytest.fixture
+def patient(client: JudgingClient, clinic: Clinic, sign_in: Callable[..., Page]) -> JudgingClient:
+    sign_in(client, TESTA)
+    return client
+
+
+def _where(clinic: Clinic) -> str:
+    return f"/accounts/{clinic.account(ACCOUNT)}/autopay"
+
+
+def _on(patient: JudgingClient, clinic: Clinic, **fields: str) -> object:
+    page = patient.page(_where(clinic))
+    return patient.submit(page, {"cap": "500", "agree": "y", **fields}, field="cap")
+
+
+def _autopays(session: Session) -> list[Autopay]:
+    session.rollback()
+    return list(session.scalars(sa.select(Autopay).order_by(Autopay.id)))
+
+
+def test_without_a_method_it_says_where_to_add_one(patient: JudgingClient, clinic: Clinic) -> None:
+    page = patient.page(_where(clinic))
+    assert "Save a card or bank account first" in page.text()
+    assert page.all("form", action=f"{_where(clinic)}") == []
+
+
+def test_on_and_off(patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod) -> None:
+    assert _on(patient, clinic).status_code == 302  # type: ignore[attr-defined]
+    (autopay,) = _autopays(session)
+    assert (autopay.cap, autopay.method_id, autopay.state) == (Money(50_000), saved.id, AutopayState.ACTIVE)
+    text = session.get_one(Consent, autopay.consent_id).text
+    assert "Visa ending 4242" in text
+    assert "$500.00" in text
+    assert "Juniper Demo Clinic" in text
+    page = patient.page(_where(clinic))
+    assert "Autopay is on" in page.text()
+    answer = patient.submit(page, action="/stop")
+    assert answer.status_code == 302
+    assert [one.state for one in _autopays(session)] == [AutopayState.STOPPED]
+    assert "Turn autopay on" in patient.page(_where(clinic)).text()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"agree": ""}, "autopay stays off"),
+        ({"cap": ""}, "Write the most we may charge"),
+        ({"cap": "0.10"}, "at least $0.50"),
+        ({"cap": "lots"}, "in dollars and cents"),
+        ({"method": "0" * 32}, "Choose one of your saved"),
+    ],
+)
+def test_what_is_missing_is_said(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod, fields: dict[str, str], words: str
+) -> None:
+    page = patient.page(_where(clinic))
+    given = {"cap": "500", "agree": "y", "method": saved.public_id, **fields}
+    token = page.all("input", name="csrf_token")[0].get("value")
+    answer = patient.post(
+        _where(clinic), data={"csrf_token": token, **{name: value for name, value in given.items() if value}}
+    )
+    assert answer.status_code == 422
+    assert words in answer.get_data(as_text=True).replace("&#39;", "'")
+    assert _autopays(session) == []
+
+
+def test_another_persons_method_is_not_there(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
+) -> None:
+    foreign = _save(session, clinic.user_id(SAM), "pm_two")
+    page = patient.page(_where(clinic))
+    assert foreign.public_id not in str(page.text())
+    token = page.all("input", name="csrf_token")[0].get("value")
+    answer = patient.post(
+        _where(clinic), data={"csrf_token": token, "cap": "5", "agree": "y", "method": foreign.public_id}
+    )
+    assert answer.status_code == 422
+    assert _autopays(session) == []
+
+
+def test_an_expired_card_is_not_offered(patient: JudgingClient, clinic: Clinic, session: Session) -> None:
+    _save(session, clinic.user_id(TESTA), "pm_old", date(2020, 1, 31))
+    assert "Save a card or bank account first" in patient.page(_where(clinic)).text()
+
+
+def _announced(app: Flask, session: Session, autopay: Autopay) -> AutopayCharge:
+    with app.app_context():
+        announce(
+            session,
+            autopay_id=autopay.id,
+            today=clock.today("America/Chicago"),
+            stop_url=lambda one: f"http://localhost/autopay/stop/{one}",
+        )
+    return session.scalars(sa.select(AutopayCharge)).one()
+
+
+def test_the_notices_link_stops_it_without_signing_in(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod, app: Flask
+) -> None:
+    _on(patient, clinic)
+    charge = _announced(app, session, _autopays(session)[0])
+    mail = session.scalars(sa.select(Notification).where(Notification.key.contains("/notice/"))).one()
+    link = next(word for word in mail.body.split() if "/autopay/stop/" in word).removeprefix("http://localhost")
+    assert charge.public_id in link
+    stranger = app.test_client()
+    assert isinstance(stranger, JudgingClient)
+    page = stranger.page(link)
+    assert str(charge.amount) in page.text()
+    for secret in ("Testa", "Demopatient", "JDC", "4242"):
+        assert secret not in page.text()
+    session.expire_all()
+    assert _autopays(session)[0].state is AutopayState.ACTIVE, "opening the link changes nothing"
+    assert stranger.submit(page, action=link).status_code == 302
+    assert _autopays(session)[0].state is AutopayState.STOPPED
+    assert session.get_one(AutopayCharge, charge.id, populate_existing=True).state is ChargeState.STOPPED
+    assert "Autopay is off" in stranger.page(link).text()
+
+
+def test_an_unknown_notice_is_not_there(client: JudgingClient, clinic: Clinic) -> None:
+    assert client.get(f"/autopay/stop/{'0' * 32}").status_code == 404
+
+
+def test_the_start_page_tells_of_the_next_charge(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod, app: Flask
+) -> None:
+    assert "autopay" in patient.page("/").text().lower()
+    _on(patient, clinic)
+    charge = _announced(app, session, _autopays(session)[0])
+    assert f"Autopay will charge up to {charge.amount}" in patient.page("/").text()
+
+
+def test_one_account_one_autopay(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
+) -> None:
+    """Two tabs: the second form finds it on already."""
+    page = patient.page(_where(clinic))
+    for _tab in range(2):
+        assert patient.submit(page, {"cap": "500", "agree": "y"}, field="cap").status_code == 302
+    assert len(_autopays(session)) == 1
+
+
+def test_somebody_elses_autopay_is_told_and_not_stopped(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
+) -> None:
+    foreign = _save(session, clinic.user_id(SAM), "pm_three")
+    session.add(
+        Autopay(
+            account_id=session.scalars(sa.select(Account.id).where(Account.ref == ACCOUNT)).one(),
+            user_id=clinic.user_id(SAM),
+            method_id=foreign.id,
+            cap=Money(100),
+            consent_id=foreign.consent_id,
+            started_at=clock.now(),
+            checked_at=clock.now(),
+        )
+    )
+    session.commit()
+    page = patient.page(_where(clinic))
+    assert "Somebody else" in page.text()
+    token = patient.page("/").all("input", name="csrf_token")[0].get("value")
+    assert patient.post(_where(clinic) + "/stop", data={"csrf_token": token}).status_code == 404
+    assert [one.state for one in _autopays(session)] == [AutopayState.ACTIVE]
