@@ -108,7 +108,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         SECURITY_EMAIL_VALIDATOR_ARGS={"check_deliverability": False},
         SECURITY_EMAIL_SENDER=settings.mail_from,
         SECURITY_EMAIL_HTML=False,
-        SECURITY_DATETIME_FACTORY=clock.now,
+        SECURITY_DATETIME_FACTORY=clock.wall,
         SECURITY_AUTO_LOGIN_AFTER_RESET=False,
         SECURITY_FLASH_MESSAGES=True,
     )

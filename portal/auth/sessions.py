@@ -32,7 +32,7 @@ _RESOLUTION = timedelta(minutes=2)
 
 
 def _open(_app: Flask, user: User, **_facts: Any) -> None:
-    now = clock.now()
+    now = clock.wall()
     token = secrets.token_urlsafe(32)
     db.session.add(SignInSession(token=token, user_id=user.id, opened_at=now, seen_at=now))
     record(db.session, Tag.SIGNED_IN, actor_user_id=user.id)
@@ -45,7 +45,7 @@ def close() -> None:
     token = session.pop(TOKEN, None)
     if token is None:
         return
-    now = clock.now()
+    now = clock.wall()
     db.session.commit()
     with writing():
         _end(token, now)
@@ -72,14 +72,14 @@ def end_all(user_id: int, *, but: str | None = None) -> None:
     db.session.execute(
         sa.update(SignInSession)
         .where(SignInSession.user_id == user_id, SignInSession.ended_at.is_(None), SignInSession.token != (but or ""))
-        .values(ended_at=clock.now())
+        .values(ended_at=clock.wall())
     )
 
 
 def _check() -> None:
     if not current_user.is_authenticated:
         return
-    now = clock.now()
+    now = clock.wall()
     row = db.session.execute(
         sa.select(SignInSession.id, SignInSession.opened_at, SignInSession.seen_at).where(
             SignInSession.token == session.get(TOKEN, ""),

@@ -10,9 +10,11 @@ import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
+from flask import current_app
 from flask_security.utils import hash_password
 from sqlalchemy.orm import Session
 
@@ -26,12 +28,20 @@ from portal.ledger.adapters.embedded.ledger import load_service_items
 from portal.ledger.remittances import import_stream
 from portal.messages.emails import Email
 from portal.messages.service import answer_thread, open_thread
+from portal.payments.queries import reserved
+from portal.statements.codes import normal
+from portal.statements.documents import statement_document
+from portal.statements.queries import statements_of_account
+from portal.statements.service import issue_statement
 
 HERE = Path(__file__).parent
 REMITTANCES = HERE / "remittances"
 
 CLINIC_NAME = "Juniper Demo Clinic"
 CLINIC_PHONE = "(555) 010-0199"
+#: The code on each account's printed statement. A real one is drawn and nobody but its reader knows it.
+STATEMENT_CODES = {"JDC-1001": "DEM0-1001A-B2C3", "JDC-1002": "DEM0-1002D-E4F5", "JDC-1003": "DEM0-1003G-H6J7"}
+
 # (who asks, account, visit, code of the line or none, subject, question, answer or none)
 THREADS = (
     (
@@ -76,7 +86,7 @@ class DemoAccount:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Somebody who can sign in; ``account`` is the account they see, ``role`` is for staff."""
+    """Somebody who can sign in; ``account`` and ``also`` are the accounts they see, ``role`` is for staff."""
 
     email: str
     name: str
@@ -84,6 +94,7 @@ class SignIn:
     account: str = ""
     relationship: Relationship = Relationship.SELF
     role: str = ""
+    also: tuple[str, ...] = ()
 
 
 ACCOUNTS = (
@@ -110,6 +121,14 @@ SIGN_INS = (
         "a guarantor with a child",
         "JDC-1003",
         Relationship.GUARANTOR,
+    ),
+    SignIn(
+        "gail@example.com",
+        "Gail Grandparentsample",
+        "somebody who helps two people with their bills",
+        "JDC-1001",
+        Relationship.PROXY,
+        also=("JDC-1003",),
     ),
     SignIn("staff@example.com", "Stella Staffexample", "billing staff", role="staff"),
     SignIn("supervisor@example.com", "Sid Supervisorexample", "a billing supervisor", role="supervisor"),
@@ -149,6 +168,9 @@ def load_clinic(session: Session, *, told: Callable[[str], None] = lambda _what:
         session.commit()
     told("Sign-ins")
     _open_sign_ins(session, SIGN_INS[:-1])
+    session.commit()
+    told("Statements")
+    _print_statements(session)
     session.commit()
     told("Messages")
     _write_messages(session)
@@ -198,9 +220,43 @@ def _open_sign_ins(session: Session, sign_ins: Iterable[SignIn]) -> None:
             if sign_in.role:
                 users.add_role_to_user(user, users.find_or_create_role(sign_in.role))
             session.flush()
-        if sign_in.account:
-            account_id = session.scalars(sa.select(Account.id).where(Account.ref == sign_in.account)).one()
+        for ref in filter(None, (sign_in.account, *sign_in.also)):
+            account_id = session.scalars(sa.select(Account.id).where(Account.ref == ref)).one()
             grant(session, user_id=user.id, account_id=account_id, relationship=sign_in.relationship)
+
+
+def _print_statements(session: Session) -> None:
+    """One statement an account, as the desk would issue it, with a code that the README can name."""
+    settings = current_app.extensions["plainbill_settings"]
+    staff = _user_id("staff@example.com")
+    for ref, code in STATEMENT_CODES.items():
+        account_id = session.scalars(sa.select(Account.id).where(Account.ref == ref)).one()
+        if statements_of_account(session, account_id):
+            continue
+        issue_statement(
+            session,
+            account_id=account_id,
+            issued_by=staff,
+            secret=settings.secret_key,
+            timezone=settings.clinic_timezone,
+            on_its_way=reserved,
+            to_pdf=partial(
+                statement_document,
+                clinic_name=settings.clinic_name,
+                clinic_phone=settings.clinic_phone,
+                base_url=settings.base_url,
+            ),
+            code=normal(code),
+        )
+
+
+def paper_bills() -> list[tuple[str, date, str]]:
+    """Who may pay as a guest: the code on the paper, a date of birth that goes with it, and whose bill it is."""
+    return [
+        (STATEMENT_CODES[account.ref], account.patients[0].born_on, account.guarantor_name)
+        for account in ACCOUNTS
+        if account.ref in STATEMENT_CODES
+    ]
 
 
 def _write_messages(session: Session) -> None:

@@ -58,6 +58,7 @@ def demo_reset(data_dir: Path) -> None:
 @_data_dir
 def sandbox_serve(port: int, smtp_port: int, webhook_url: str, data_dir: Path) -> None:
     """Serve the Stripe stand-in and the mail page, and take the portal's mail."""
+    from portal.sandbox import clock
     from portal.sandbox.mail import Mailbox, mail_page, start_smtp
     from portal.sandbox.stripe import StandIn
     from portal.sandbox.stripe.server import serve
@@ -67,6 +68,9 @@ def sandbox_serve(port: int, smtp_port: int, webhook_url: str, data_dir: Path) -
         webhook_url=webhook_url,
         webhook_secret=os.environ["STRIPE_WEBHOOK_SECRET"],
         base_url=f"http://127.0.0.1:{port}",
+        # The portal follows this clock, so the signatures must carry its time.
+        signature_clock=lambda: standin.now().timestamp(),
+        on_advance=lambda ahead: clock.write(data_dir / "clock", ahead),
     )
     mailbox = Mailbox(data_dir / "mail.sqlite")
     stop_smtp = start_smtp(mailbox, smtp_port)

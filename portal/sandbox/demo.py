@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from portal.config import Settings
-from portal.sandbox.clinic import CLINIC_NAME, CLINIC_PHONE, PASSWORD, SIGN_INS
+from portal.sandbox.clinic import CLINIC_NAME, CLINIC_PHONE, PASSWORD, SIGN_INS, paper_bills
 from portal.sandbox.processes import Service, Services
 
 LOOPBACK = "127.0.0.1"
@@ -101,6 +101,7 @@ def demo_environment(addresses: Addresses, data_dir: Path) -> dict[str, str]:
         "SMTP_URL": addresses.smtp,
         "LOG_FORMAT": "text",
         "PLAINBILL_SANDBOX": "1",
+        "PLAINBILL_SANDBOX_CLOCK": str(data_dir / "clock"),
     }
 
 
@@ -231,7 +232,7 @@ class _Supervisor:
         self.services.start(
             "portal",
             [
-                *(sys.executable, "-m", "gunicorn", "wsgi:app", f"--chdir={ROOT}"),
+                *(sys.executable, "-m", "gunicorn", "portal.sandbox.wsgi:app", f"--chdir={ROOT}"),
                 f"--bind={LOOPBACK}:{self.addresses.port}",
                 *("--workers=1", "--worker-class=gthread", "--threads=8"),
                 *("--graceful-timeout=3", "--no-control-socket", "--access-logfile=-"),
@@ -346,7 +347,12 @@ def _welcome(addresses: Addresses, data_dir: Path) -> Panel:
     for number, what in TEST_CARDS:
         cards.add_row(number, what)
     cards.add_row("", "any later month, any CVC, any ZIP")
-    body = Group(places, Text("\nSign in as", style="bold"), people, Text("\nTest cards", style="bold"), cards)
+    papers = _grid()
+    for code, born_on, name in paper_bills():
+        papers.add_row(code, f"born {born_on:%m/%d/%Y}", name)
+    statements = (Text("\nCodes on printed statements", style="bold"), papers)
+    cards_and_papers = (Text("\nTest cards", style="bold"), cards, *statements)
+    body = Group(places, Text("\nSign in as", style="bold"), people, *cards_and_papers)
     return Panel(body, title=f"Plainbill at the {CLINIC_NAME}", title_align="left", expand=False, padding=(1, 2))
 
 

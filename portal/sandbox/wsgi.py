@@ -1,0 +1,11 @@
+"""What the demo serves: the portal as ``wsgi.py`` has it, in a world where days can be made to pass."""
+
+import os
+from pathlib import Path
+
+from portal.app import create_app
+from portal.config import Settings
+from portal.sandbox import clock
+
+clock.follow(Path(os.environ["PLAINBILL_SANDBOX_CLOCK"]))
+app = create_app(Settings.from_env(os.environ))
