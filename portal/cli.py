@@ -41,10 +41,16 @@ def _environment() -> Mapping[str, str]:
 def _settings() -> Settings:
     from portal.config import BadSettings, Settings
 
+    env = _environment()
     try:
-        return Settings.from_env(_environment())
+        settings = Settings.from_env(env)
     except BadSettings as error:
         raise click.ClickException(str(error)) from None
+    if settings.sandbox and env.get("PLAINBILL_SANDBOX_CLOCK"):
+        from portal.sandbox import clock
+
+        clock.follow(Path(env["PLAINBILL_SANDBOX_CLOCK"]))
+    return settings
 
 
 def _database_url() -> str:
@@ -246,7 +252,7 @@ def reconcile(as_json: bool) -> None:
     from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
     from portal.ledger.port import LedgerUnreachable
     from portal.ledger.reconcile import reconcile as compare
-    from portal.money import Money
+    from portal.ledger.reconcile_report import tell
     from portal.payments.errors import StripeRefused, StripeUnreachable
     from portal.web.database import db
 
@@ -260,10 +266,7 @@ def reconcile(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
-        for name, cents in result["total"].items():
-            click.echo(f"{name.removesuffix('_cents').replace('_', ' '):>12}  {Money(cents)!s:>16}")
-        for exception in result["exceptions"]:
-            click.echo(f"  {exception['account']}: {exception['kind']} ({exception['key']})")
+        tell(result, Console())
     sys.exit(0 if result["agrees"] else 1)
 
 

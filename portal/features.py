@@ -2,17 +2,29 @@
 
 from flask import Flask
 
+from portal.autopay.views import bp as autopay
 from portal.billing.views import bp as billing
+from portal.guests.views import bp as guests
 from portal.home.views import bp as home
 from portal.messages.views import bp as messages
+from portal.payments.method_views import bp as methods
+from portal.payments.receipt_views import bp as receipts
 from portal.payments.views import bp as payments
 from portal.payments.webhook import bp as webhook
+from portal.refunds.views import bp as refunds
 from portal.staff.views import bp as staff
+from portal.statements.views import bp as statements
 
 BLUEPRINTS = (
     (home, "/"),
     (billing, "/"),
+    (statements, "/"),
     (payments, "/"),
+    (refunds, "/"),
+    (methods, "/"),
+    (receipts, "/"),
+    (autopay, "/"),
+    (guests, "/"),
     (messages, "/messages"),
     (staff, "/desk"),
     (webhook, "/stripe"),

@@ -9,19 +9,41 @@ import structlog
 from flask import Flask
 from huey import Huey, crontab
 
+from portal.autopay.jobs import run_autopay
 from portal.config import Settings
 from portal.db import writing
+from portal.disputes.jobs import dispute_changed, sweep_disputes
+from portal.guests.jobs import MEET, decline_came, meet_card_testing
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.push import deliver_due
+from portal.money import Money
 from portal.notifications.service import send_due
 from portal.notifications.transport import smtp
-from portal.payments.jobs import process_events, sweep_payments
+from portal.payments.inbox import Handler, refresh_payment
+from portal.payments.jobs import catch_up, process_events, sweep_payments
+from portal.payments.method_jobs import look_after_methods, method_event, setup_event
+from portal.payouts.jobs import payout_changed, pull_payouts
 from portal.queue import open_queue
+from portal.refunds.credits import find_credits
+from portal.refunds.sending import refresh_refund, sweep_refunds
+from portal.refunds.sending import send_due as send_refunds
 from portal.web.database import db
 
 log = structlog.get_logger(__name__)
 
 Job = Callable[[], object]
+
+#: Who deals with which of Stripe's events, by the beginning of their type.
+HANDLERS: dict[str, Handler] = {
+    "charge.dispute.": dispute_changed,
+    "payment_intent.": refresh_payment,
+    "refund.": refresh_refund,
+    "charge.refund.": refresh_refund,
+    "payment_intent.payment_failed": decline_came,
+    "payment_method.": method_event,
+    "setup_intent.": setup_event,
+    "payout.": payout_changed,
+}
 
 
 def timetable(app: Flask, settings: Settings) -> dict[str, Job]:
@@ -29,8 +51,22 @@ def timetable(app: Flask, settings: Settings) -> dict[str, Job]:
     gateway = app.extensions["plainbill_gateway"]
     transport = smtp(settings.smtp_url, settings.mail_from)
     return {
-        "payments.process_events": lambda: process_events(db.session, gateway),
+        "payments.process_events": lambda: process_events(db.session, gateway, HANDLERS),
         "payments.sweep_payments": lambda: sweep_payments(db.session, gateway),
+        "refunds.find_credits": lambda: find_credits(
+            db.session,
+            timezone=settings.clinic_timezone,
+            limit=Money(settings.refund_approval_cents),
+            days=settings.credit_refund_days,
+        ),
+        "refunds.send_due": lambda: send_refunds(db.session, gateway, timezone=settings.clinic_timezone),
+        "refunds.sweep": lambda: sweep_refunds(db.session, gateway),
+        "payments.catch_up": lambda: catch_up(db.session, gateway),
+        "disputes.sweep": lambda: sweep_disputes(db.session, gateway),
+        "payouts.pull": lambda: pull_payouts(db.session, gateway),
+        "payments.look_after_methods": lambda: look_after_methods(db.session, gateway),
+        "autopay.run_due": lambda: run_autopay(db.session, gateway, settings),
+        MEET: lambda: meet_card_testing(db.session, gateway),
         "ledger.deliver_postings": lambda: deliver_due(db.session, EmbeddedLedger(db.session)),
         "notifications.send": lambda: send_due(db.session, transport),
     }

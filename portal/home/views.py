@@ -1,6 +1,6 @@
 """The page after sign-in: what is due, and where to go. Composition only."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from portal import clock
 from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.autopay.queries import ChargeRow, running
 from portal.billing.queries import (
     VisitSummary,
     entries_of_visit,
@@ -25,8 +26,11 @@ from portal.billing.queries import (
 from portal.billing.telling import visit_lines
 from portal.messages.queries import threads_about_visit, unread_answers
 from portal.money import Money
+from portal.payments.progress import waiting_for
 from portal.payments.queries import reserved
 from portal.payments.service import left_to_pay
+from portal.refunds.queries import PatientRefund, refunds_on_account
+from portal.statements.queries import accounts_with_statements
 from portal.web import guards
 from portal.web.database import begin_writing, db
 
@@ -44,6 +48,16 @@ class HomeAccount:
     with_insurer: Money
     on_hold: Money
     processing: Money
+    has_statements: bool
+    autopay_on: bool
+    autopay_charge: ChargeRow | None
+    refunds: Sequence[PatientRefund]
+
+    @property
+    def credit(self) -> Money:
+        """What is owed to the patient beside what is planned to go back."""
+        planned = Money.total(one.amount for one in self.refunds if one.is_credit and (one.planned or one.returned))
+        return max(Money.zero(), -self.due - planned)
 
 
 @bp.get("/")
@@ -53,15 +67,22 @@ def start() -> Any:
     if guards.is_staff():
         return redirect(url_for("staff.inbox"))
     settings = current_app.extensions["plainbill_settings"]
+    printed = accounts_with_statements(db.session, current_user.id)
+    autopays = running(db.session, current_user.id)
+    accounts = [_home_account(account, printed, autopays) for account in accounts_of(db.session, current_user.id)]
     return render_template(
         "home/start.html",
-        accounts=[_home_account(account) for account in accounts_of(db.session, current_user.id)],
+        accounts=accounts,
+        several_payable=sum(1 for one in accounts if one.payable) > 1,
+        waiting=waiting_for(db.session, current_user.id),
         unread=unread_answers(db.session, current_user.id),
         today=clock.today(settings.clinic_timezone),
     )
 
 
-def _home_account(account: VisibleAccount) -> HomeAccount:
+def _home_account(
+    account: VisibleAccount, printed: Container[int], autopays: Mapping[int, ChargeRow | None]
+) -> HomeAccount:
     visible = lines_of_account(db.session, account.id, user_id=current_user.id)
     visits = visits_of_account(db.session, account.id, user_id=current_user.id, lines_at_hand=visible)
     held = reserved(db.session, account.id)
@@ -73,7 +94,15 @@ def _home_account(account: VisibleAccount) -> HomeAccount:
         with_insurer=Money.total(visit.with_insurer for visit in visits),
         on_hold=Money.total(visit.on_hold for visit in visits),
         processing=Money.total(held[line.charge_id] for line in visible if line.charge_id in held),
+        has_statements=account.id in printed,
+        autopay_on=account.id in autopays,
+        autopay_charge=autopays.get(account.id),
+        refunds=refunds_on_account(db.session, account.id, current_user.id, timezone=_timezone()),
     )
+
+
+def _timezone() -> str:
+    return str(current_app.extensions["plainbill_settings"].clinic_timezone)
 
 
 @bp.get("/visits/<pid:visit_id>")
@@ -87,6 +116,13 @@ def visit(visit_id: str) -> str:
     entries = entries_of_visit(db.session, found.id)
     held = reserved(db.session, account.id)
     processing = {line.charge_id: held[line.charge_id] for line in lines if line.charge_id in held}
+    refunds = refunds_on_account(
+        db.session,
+        account.id,
+        current_user.id,
+        timezone=_timezone(),
+        charge_ids=[line.charge_id for line in lines],
+    )
     threads = threads_about_visit(db.session, found.id, user_id=current_user.id)
     record(db.session, Tag.VISIT_SEEN, actor_user_id=current_user.id, account_id=account.id, subject=visit_id)
     db.session.commit()
@@ -100,6 +136,8 @@ def visit(visit_id: str) -> str:
         processing=processing,
         lines=visit_lines(lines, entries, language=str(get_locale() or "en")),
         threads=threads,
+        refunds=refunds,
+        today=clock.today(_timezone()),
         as_of=account.mirrored_at,
     )
 

@@ -9,6 +9,7 @@ from portal.accounts.queries import account_by_public_id, search_accounts
 from portal.audit.tags import Tag
 from portal.billing.queries import entries_of_visit, lines_of_visit, summary, visit_for, visits_of_account
 from portal.billing.telling import visit_lines
+from portal.disputes.queries import open_of_account
 from portal.messages.queries import threads_about_visit, threads_of_account
 from portal.money import Money
 from portal.payments.queries import payments_of_account
@@ -16,6 +17,7 @@ from portal.staff.blueprint import bp
 from portal.staff.forms import HOLD_REASONS, SearchForm
 from portal.staff.queries import open_holds
 from portal.staff.seen import note_seen
+from portal.statements.queries import statements_of_account
 from portal.web import guards
 from portal.web.database import db
 
@@ -50,8 +52,10 @@ def account(account_id: str) -> Any:
     page = {
         "account": account,
         "visits": visits,
+        "statements": statements_of_account(db.session, account.id),
         "payments": payments_of_account(db.session, account.id),
         "threads": threads_of_account(db.session, account.id),
+        "disputes": open_of_account(db.session, account.id),
         "totals": {
             name: Money.total(getattr(visit, name) for visit in visits)
             for name in ("billed", "due", "payable", "with_insurer", "on_hold")

@@ -17,6 +17,8 @@ LONGEST_NOTE = 300
 HOLD_REASONS = {
     HoldReason.STAFF: _l("We need to look into this charge"),
     HoldReason.SHARE_ABOVE_REMITTANCE: _l("The patient’s share is above what the insurer’s remittance says"),
+    HoldReason.CHARGEBACK: _l("The patient’s bank called a payment of this charge back"),
+    HoldReason.REFUNDED: _l("A payment of this charge was refunded: is it still owed?"),
     HoldReason.NEXT_PAYER: _l("Another insurer has yet to decide"),
     HoldReason.DECISION_UNMATCHED: _l("A later decision could not be matched with the charges of this visit"),
 }
@@ -84,3 +86,22 @@ class UploadForm(Form):
 
 class RetryForm(Form):
     """Nothing but the act."""
+
+
+class HandledForm(Form):
+    """Something that did not fit was looked into; the note stays with it."""
+
+    note = TextAreaField(
+        _l("What you found, and what was done"),
+        validators=[
+            DataRequired(message=_l("Write what you found. It stays with this.")),
+            Length(max=LONGEST_NOTE, message=_l("Use at most %(max)d characters.")),
+        ],
+        render_kw={"maxlength": LONGEST_NOTE, "rows": 3},
+    )
+
+
+class EventForm(Form):
+    """Which of Stripe's events is meant."""
+
+    event_id = HiddenField(validators=[DataRequired(), Length(max=64)])

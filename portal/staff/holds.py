@@ -11,6 +11,7 @@ from portal.billing.kinds import HoldReason
 from portal.billing.queries import line_for
 from portal.billing.service import place_hold, release_holds
 from portal.db import RecordNotFound
+from portal.disputes.queries import open_on_charge
 from portal.staff.blueprint import bp
 from portal.staff.forms import HOLD_REASONS, HoldForm, ReleaseForm
 from portal.staff.queries import open_holds
@@ -51,6 +52,9 @@ def release(charge_id: str) -> Any:
     form = ReleaseForm()
     if form.validate_on_submit():
         account_row(db.session, line.account_id, lock=True)
+        if open_on_charge(db.session, line.charge_id):
+            flash(_("The patient’s bank is still deciding about this charge. It stays on hold until then."), "warning")
+            return redirect(url_for("staff.visit", visit_id=line.visit_public_id))
         try:
             release_holds(
                 db.session,

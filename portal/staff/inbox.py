@@ -16,6 +16,7 @@ from portal.messages.emails import answer_waiting
 from portal.messages.errors import NewerMessage, TokenSpent
 from portal.messages.models import ThreadState
 from portal.notifications.service import wake_sender
+from portal.staff.attention import waiting
 from portal.staff.blueprint import bp
 from portal.staff.forms import AnswerForm, CloseForm
 from portal.staff.paging import PER_PAGE, Page, asked_page, offset
@@ -49,6 +50,7 @@ def inbox() -> Any:
         counts={name: sum(counts[state] for state in states) for name, states in FILTERS.items()},
         page=Page(number, total),
         age=age,
+        attention=waiting(db.session),
     )
 
 

@@ -1,5 +1,6 @@
 """What the desk shows that no single feature shows: holds, remittances, and what waits to be sent somewhere."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -254,3 +255,11 @@ def mail_backlog(session: Session) -> MailBacklog:
         .limit(1)
     )
     return MailBacklog(count, oldest, last_error or "")
+
+
+def accounts_by_id(session: Session, account_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Accounts' public ids and numbers, by id."""
+    rows = session.execute(
+        sa.select(Account.id, Account.public_id, Account.ref).where(Account.id.in_(list(account_ids)))
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}

@@ -1,6 +1,33 @@
 """The desk, page by page, in the order of its navigation."""
 
-from portal.staff import accounts, checks, holds, inbox, remittances, sync
+from portal.staff import (
+    accounts,
+    checks,
+    disputes,
+    guests,
+    holds,
+    inbox,
+    payouts,
+    refunds,
+    remittances,
+    statements,
+    sync,
+    webhooks,
+)
 from portal.staff.blueprint import bp
 
-__all__ = ["accounts", "bp", "checks", "holds", "inbox", "remittances", "sync"]
+__all__ = [
+    "accounts",
+    "bp",
+    "checks",
+    "disputes",
+    "guests",
+    "holds",
+    "inbox",
+    "payouts",
+    "refunds",
+    "remittances",
+    "statements",
+    "sync",
+    "webhooks",
+]

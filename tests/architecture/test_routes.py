@@ -24,15 +24,24 @@ import portal.app
 from portal import clock
 from portal.accounts.access import grant
 from portal.accounts.models import Account, Patient, Relationship
+from portal.autopay.models import Autopay, AutopayCharge
 from portal.billing.models import Charge, Posting, Visit
 from portal.billing.service import queue_posting
 from portal.cli import main
 from portal.config import Settings
+from portal.disputes.models import Dispute
+from portal.disputes.state import DisputeState
 from portal.ledger.models import RemittanceTransaction
 from portal.messages.models import Thread
 from portal.money import Money
-from portal.payments.models import Allocation, Payment
+from portal.payments.kinds import ConsentKind
+from portal.payments.models import Allocation, Consent, MethodSetup, Payment, PaymentShare, SavedMethod
 from portal.payments.state import PaymentState
+from portal.payouts.kinds import Match, Oddity
+from portal.payouts.models import BalanceMovement, Payout
+from portal.refunds.models import Refund
+from portal.refunds.state import RefundReason, RefundState
+from portal.statements.models import Statement
 from portal.web import guards
 from portal.web.guards import FOREIGN, Guard, guard_of
 from tests.conftest import Clinic
@@ -82,6 +91,9 @@ def _visit_id(session: Session) -> int:
 def _payment(clinic: Clinic) -> str:
     """A payment of Sam's that went through."""
     session, now = clinic.session, clock.now()
+    known = session.scalar(sa.select(Payment.public_id).where(Payment.stripe_intent_id == "pi_sample"))
+    if known is not None:
+        return known
     charge_id = session.scalars(sa.select(Charge.id).where(Charge.visit_id == _visit_id(session)).limit(1)).one()
     payment = Payment(
         account_id=_account_id(session),
@@ -96,9 +108,95 @@ def _payment(clinic: Clinic) -> str:
     )
     session.add(payment)
     session.flush()
+    session.add(
+        PaymentShare(payment_id=payment.id, account_id=payment.account_id, amount=Money(500), is_open=False)
+    )
     session.add(Allocation(payment_id=payment.id, charge_id=charge_id, amount=Money(500)))
     session.commit()
     return payment.public_id
+
+
+def _method_row(clinic: Clinic) -> SavedMethod:
+    """A card that Sam keeps."""
+    session, now = clinic.session, clock.now()
+    known = session.scalar(sa.select(SavedMethod).where(SavedMethod.stripe_method_id == "pm_sample"))
+    if known is not None:
+        return known
+    agreed = Consent(
+        user_id=clinic.user_id(SAM),
+        kind=ConsentKind.SAVE_METHOD,
+        version="1",
+        language="en",
+        text="Keep it.",
+        given_at=now,
+    )
+    session.add(agreed)
+    session.flush()
+    method = SavedMethod(
+        user_id=clinic.user_id(SAM),
+        stripe_method_id="pm_sample",
+        kind="card",
+        issuer="Visa",
+        last4="4242",
+        consent_id=agreed.id,
+        saved_at=now,
+    )
+    session.add(method)
+    session.commit()
+    return method
+
+
+def _setup(clinic: Clinic) -> str:
+    """An attempt of Sam's to save a method."""
+    session, now = clinic.session, clock.now()
+    setup = MethodSetup(
+        user_id=clinic.user_id(SAM), consent_id=_method_row(clinic).consent_id, created_at=now, checked_at=now
+    )
+    session.add(setup)
+    session.commit()
+    return setup.public_id
+
+
+def _notice(clinic: Clinic) -> str:
+    """A charge that was announced to Sam."""
+    session, now = clinic.session, clock.now()
+    method = _method_row(clinic)
+    autopay = Autopay(
+        account_id=_account_id(session),
+        user_id=method.user_id,
+        method_id=method.id,
+        cap=Money(10_000),
+        consent_id=method.consent_id,
+        started_at=now,
+        checked_at=now,
+    )
+    session.add(autopay)
+    session.flush()
+    charge = AutopayCharge(
+        autopay_id=autopay.id, amount=Money(500), noticed_at=now, charge_on=clock.today("America/Chicago")
+    )
+    session.add(charge)
+    session.commit()
+    return charge.public_id
+
+
+def _refund(clinic: Clinic) -> str:
+    """A refund that waits for a supervisor."""
+    session, now = clinic.session, clock.now()
+    refund = Refund(
+        payment_id=session.scalars(sa.select(Payment.id).where(Payment.public_id == _payment(clinic))).one(),
+        amount=Money(500),
+        reason=RefundReason.REQUESTED,
+        state=RefundState.PROPOSED,
+        needs_approval=True,
+        requested_by=clinic.user_id(STAFF),
+        send_on=clock.today("America/Chicago"),
+        created_at=now,
+        checked_at=now,
+    )
+    session.add(refund)
+    session.commit()
+    return refund.public_id
 
 
 def _posting(clinic: Clinic) -> str:
@@ -116,6 +214,23 @@ def _posting(clinic: Clinic) -> str:
     return key
 
 
+def _year(clinic: Clinic) -> int:
+    """A year in which Sam paid."""
+    paid = sa.select(Payment.id).where(Payment.account_id == _account_id(clinic.session))
+    if clinic.session.scalar(paid) is None:
+        _payment(clinic)
+    return clock.today("America/Chicago").year
+
+
+def _put(clinic: Clinic, record: Dispute | Payout | BalanceMovement) -> str:
+    clinic.session.rollback()  # a read that is still open would write on an old view of the database
+    clinic.session.add(record)
+    clinic.session.flush()
+    public_id = record.public_id
+    clinic.session.commit()
+    return public_id
+
+
 #: The id of a real record of Sam's, by the variable's name in the address.
 SAMPLES: dict[str, Callable[[Clinic], Any]] = {
     "account_id": lambda clinic: clinic.account(SAMS),
@@ -128,6 +243,52 @@ SAMPLES: dict[str, Callable[[Clinic], Any]] = {
     "thread_id": _thread,
     "payment_id": _payment,
     "key": _posting,
+    "refund_id": _refund,
+    "dispute_id": lambda clinic: _put(
+        clinic,
+        Dispute(
+            stripe_dispute_id="du_sample",
+            payment_id=_latest(clinic.session, Payment.id, Payment.public_id == _payment(clinic)),
+            amount=Money(500),
+            reason="fraudulent",
+            state=DisputeState.NEEDS_RESPONSE,
+            answer_by=clock.now(),
+            opened_at=clock.now(),
+            checked_at=clock.now(),
+        ),
+    ),
+    "payout_id": lambda clinic: _put(
+        clinic,
+        Payout(
+            stripe_payout_id="po_sample",
+            amount=Money(500),
+            status="paid",
+            arrives_on=date(2026, 11, 2),
+            created_at=clock.now(),
+            checked_at=clock.now(),
+        ),
+    ),
+    "exception_id": lambda clinic: _put(
+        clinic,
+        BalanceMovement(
+            stripe_id="txn_sample",
+            kind="charge",
+            gross=Money(500),
+            fee=Money(45),
+            net=Money(455),
+            created_at=clock.now(),
+            available_on=date(2026, 11, 2),
+            match=Match.NONE,
+            exception=Oddity.PAYMENT_UNKNOWN,
+        ),
+    ),
+    "statement_id": lambda clinic: _latest(
+        clinic.session, Statement.public_id, Statement.account_id == _account_id(clinic.session)
+    ),
+    "year": _year,
+    "method_id": lambda clinic: _method_row(clinic).public_id,
+    "notice_id": _notice,
+    "setup_id": _setup,
     "transaction_id": lambda clinic: _latest(clinic.session, RemittanceTransaction.id, sa.true()),
     "filename": lambda _clinic: "no-such-file.css",
     "token": lambda _clinic: "no-such-token",
@@ -199,7 +360,12 @@ def test_every_foreign_guard_is_for_a_view_that_is_there(app: Flask) -> None:
 def test_what_needs_nobody_is_a_short_list(app: Flask) -> None:
     """A route that answers everybody is added here on purpose."""
     assert {rule.endpoint for rule in rules_of(app, Guard.PUBLIC, Guard.SIGNED_WEBHOOK)} == {
+        # Behind the link of an autopay notice: it stops that autopay and can do no more.
+        "autopay.stop_notice",
+        "autopay.stop_from_notice",
         "bootstrap.static",
+        # The code of a printed statement, and a date of birth.
+        "guests.start",
         "home.healthz",
         "security.forgot_password",
         "security.login",
@@ -213,7 +379,7 @@ def test_what_needs_nobody_is_a_short_list(app: Flask) -> None:
 def test_addresses_are_kebab_case_and_their_variables_typed(app: Flask) -> None:
     wrong = []
     for rule in rules_of(app):
-        for part in rule.rule.strip("/").split("/"):
+        for part in rule.rule.strip("/").removesuffix(".pdf").split("/"):
             if part.startswith("<"):
                 if not TYPED.fullmatch(part) and EXCEPTIONS.get(rule.endpoint) != part:
                     wrong.append(f"{rule.rule}: {part} is not typed")
@@ -253,7 +419,7 @@ def test_the_command_lists_every_route_with_its_guard(
         for rule in app.url_map.iter_rules()
     }
     assert {row["guard"] for row in rows} <= {guard.value for guard in Guard}
-    assert {row["guard"] for row in rows if row["rule"].startswith("/desk")} == {"staff"}
+    assert {row["guard"] for row in rows if row["rule"].startswith("/desk")} == {"staff", "supervisor"}
 
 
 def _readable(app: Flask, *allowed: Guard) -> Iterator[Rule]:

@@ -15,7 +15,7 @@ import portal
 PORTAL = Path(portal.__file__).parent
 #: The sandbox has templates of its own; they are a developer's tool in English.
 FOLDER = PORTAL / "templates"
-TEMPLATES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*"))
+TEMPLATES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*") if path.suffix != ".typ")
 #: Blocks that fill a class attribute.
 CLASS_BLOCKS = frozenset({"body_class", "main_class"})
 #: Attributes whose value people see or hear.
