@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UNATTENDED := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-reset test lint lock chromium clean
+.PHONY: faults help install demo demo-reset test types-js lint lock chromium clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,14 @@ demo: $(INSTALLED) ## start the portal with a demo clinic on http://127.0.0.1:80
 demo-reset: $(INSTALLED) ## forget everything the demo has stored
 	@$(BIN)/portal demo-reset
 
-test: $(INSTALLED) chromium ## run every test: SQLite, PostgreSQL where there is one, Chromium
+test: $(INSTALLED) chromium script-types ## run every test: SQLite, PostgreSQL where there is one, Chromium
 	$(BIN)/python -m pytest
+
+types-js: node_modules ## check our scripts against Stripe's types (needs npm)
+	node_modules/.bin/tsc --project tsconfig.json
+
+faults: $(INSTALLED) ## kill, delay, crowd and break payments on purpose, and count the cents (docs/faults.md)
+	@$(BIN)/python -m tests.faults
 
 lint: $(INSTALLED) ## linters, type checks and import rules
 	$(BIN)/ruff check .
@@ -37,7 +43,7 @@ lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml
 		--output-file requirements.lock
 
 clean: ## remove .venv and what tools have cached (the demo's data stays)
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -57,6 +63,16 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 	@echo "Installed."
+
+node_modules: package.json package-lock.json
+	npm ci --no-audit --no-fund --silent --fetch-retries=1
+	@touch $@
+
+# Where npm is, the types come with the tests; where they can't be had, the test that needs them is skipped and says so.
+.PHONY: script-types
+script-types:
+	@if command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory node_modules || echo "The types of the scripts could not be installed."; fi
 
 # The end-to-end tests drive a real browser; where none can be had they are skipped and say so.
 chromium:

@@ -24,7 +24,7 @@ from portal.payments.errors import (
     StripeUnreachable,
 )
 from portal.payments.models import Payment
-from portal.payments.service import payable_lines, prepare, refresh, start_payment
+from portal.payments.service import Payer, payable_lines, prepare, refresh, start_payment
 from portal.sandbox.stripe import StandIn
 from portal.web.database import db
 from tests.conftest import Clinic
@@ -60,7 +60,9 @@ def test_many_pay_the_same_balance_at_once(
         with app.app_context(), writing():
             gate.wait(30)
             try:
-                payment = start_payment(db.session, gateway, account_id=account_id, user_id=user_id, amount=amount)
+                payment = start_payment(
+                    db.session, gateway, account_ids=[account_id], payer=Payer(user_id), amount=amount
+                )
                 payment_id = payment.id
                 intent = prepare(db.session, gateway, payment_id=payment_id)
                 client_of(standin).v1.payment_intents.confirm(

@@ -1,0 +1,266 @@
+"""Kill: the paying process dies by SIGKILL at a numbered place, and the next one finds what it left.
+
+A process is forked for every act, so that each dies for itself while the interpreter stays warm. It begins with what
+a restart brings (webhooks that waited, one turn of the worker, the last patient looking again or paying again), does
+its act, and dies at the n-th commit or request to Stripe, before or after it. The database and the stand-in's store
+are files or a server, and outlive it. After a round of patients a last process lets days pass and judges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import random
+import select
+import signal
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.databases import Backend
+from tests.faults.acts import PAYING, REFUNDING, Act, come_back, confirm, pay_for, start
+from tests.faults.places import a_copy, a_world
+from tests.faults.verdict import Figures
+from tests.faults.verdict import judge as judge_world
+from tests.faults.world import PATIENTS, Patient, Points, Time, World, patients, told_by
+
+#: No forked process takes longer; one that hangs is a failure, not a wait.
+DEADLINE_SECONDS = 120
+#: How long the portal stays down after a death.
+_DOWN_FOR = ({"seconds": 2}, {"minutes": 2}, {"minutes": 7}, {"minutes": 20}, {"hours": 3}, {"hours": 26}, {"days": 3})
+#: How often the process dies soon after its start, in the middle of picking up what the last one left.
+_DIES_EARLY = 0.2
+_EARLY = 25
+
+ACTS: dict[str, Act] = PAYING | REFUNDING
+
+
+class HarnessFailed(RuntimeError):
+    """A process ended otherwise than it should: the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One forked process: who does what, and when it dies. ``again`` is what the last patient does meanwhile."""
+
+    act: str
+    patient: int
+    seed: int
+    die_at: int
+    early: bool = False
+    last_patient: int | None = None
+    again: str = ""
+
+
+#: What a patient does whose payment died under their hands.
+_REACTIONS: dict[str, Callable[[World, Patient], None]] = {
+    "goes away": lambda _world, _who: None,
+    "reloads the page": come_back,
+    "pays again": lambda world, who: _pay_again(world, who),
+}
+
+
+def _pay_again(world: World, who: Patient) -> None:
+    confirm(world, start(world, who))
+    come_back(world, who)
+
+
+def run(
+    backend: Backend,
+    directory: Path,
+    *,
+    seed: int,
+    kills: int,
+    told: Callable[[int], None] = lambda _killed: None,
+    sabotage: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+    acts: dict[str, Act] = ACTS,
+) -> tuple[Figures, Counter[str]]:
+    """Kill as many processes and judge what they left; also where they died, by place.
+
+    ``sabotage`` is in force in every process (a twin). ``told`` hears how many died so far.
+    """
+    began, dice, found, places = time.monotonic(), random.Random(seed), Figures(), Counter[str]()
+    with sabotage():
+        routes = _places(backend, acts)
+        gc.freeze()  # so that forked processes share what is warm
+        number = 0
+        while found.kills < kills:
+            number += 1
+            store = directory / f"stripe-{backend.name}-{os.getpid()}-{seed}-{number}.sqlite"
+            found += _round(backend, store, dice, routes, acts, places, left=kills - found.kills, told=told,
+                            so_far=found.kills)  # fmt: skip
+    found.seconds = time.monotonic() - began
+    return found, places
+
+
+def _places(backend: Backend, acts: dict[str, Act]) -> dict[str, list[str]]:
+    """The places each act passes when nothing goes wrong, in order.
+
+    Done in this process, which all others are forked from: what is compiled or read here is there for them.
+    """
+    routes = {}
+    with a_world(backend) as world:
+        with world.at_work() as session:
+            everybody = patients(session)
+        # Every second one, so that no two families meet.
+        for who, name in zip(everybody[::2], sorted(acts), strict=False):
+            dice = random.Random(name)
+            _before(world, who, name)
+            world.points = points = Points()
+            _do(world, who, acts[name], dice)
+            routes[name] = points.passed
+        world.come_to_rest()
+        found = judge_world(world)
+        if found.wrong:
+            raise HarnessFailed(f"wrong before anybody died: {found.notes}")
+    return routes
+
+
+def _somewhere(route: list[str], dice: random.Random) -> int:
+    """The number of a place: its kind first, since there are many more commits than requests."""
+    kind = dice.choice(sorted(set(route)))
+    return dice.choice([number for number, place in enumerate(route, 1) if place == kind])
+
+
+def _round(
+    backend: Backend,
+    store: Path,
+    dice: random.Random,
+    routes: dict[str, list[str]],
+    acts: dict[str, Act],
+    places: Counter[str],
+    *,
+    left: int,
+    told: Callable[[int], None],
+    so_far: int,
+) -> Figures:
+    killed_here, last = 0, None
+    with a_copy(backend) as url, told_by(Time()) as clock:
+        world = World(url, clock, store=store)
+        for number in range(PATIENTS):
+            if killed_here == left:
+                break
+            act = dice.choice(sorted(acts))
+            early = dice.random() < _DIES_EARLY
+            death = Death(
+                act=act,
+                patient=number,
+                seed=dice.getrandbits(32),
+                die_at=dice.randint(1, _EARLY) if early else _somewhere(routes[act], dice),
+                early=early,
+                last_patient=last,
+                again=dice.choice(sorted(_REACTIONS)),
+            )
+            last = number
+            died, said = in_child(lambda say, death=death: _live(world, acts, death, say))  # type: ignore[misc]
+            if died:
+                killed_here += 1
+                places[said] += 1
+                told(so_far + killed_here)
+            clock.advance(**dice.choice(_DOWN_FOR))
+        died, said = in_child(lambda say: _judge_in_child(world, say))
+        if died:
+            raise HarnessFailed("killed where nobody kills")
+        figures = Figures(**json.loads(said))
+        figures.kills = killed_here
+    for end in ("", "-wal", "-shm"):
+        Path(f"{store}{end}").unlink(missing_ok=True)
+    return figures
+
+
+def _live(world: World, acts: dict[str, Act], death: Death, say: Callable[[str], None]) -> None:
+    world.open()
+    with world.at_work() as session:
+        everybody = patients(session)
+    who, dice = everybody[death.patient], random.Random(death.seed)
+    if death.early:
+        world.points = Points(death.die_at, say)
+    if dice.random() < 0.5:
+        world.deliver()
+        world.tick()
+    if death.last_patient is not None:
+        _REACTIONS[death.again](world, everybody[death.last_patient])
+    if dice.random() < 0.5:
+        world.tick()
+    if not death.early:
+        _before(world, who, death.act)
+        world.points = Points(death.die_at, say)
+    _do(world, who, acts[death.act], dice)
+    if world.troubles:
+        raise HarnessFailed(f"{death}: {world.troubles}")
+
+
+def _before(world: World, who: Patient, act: str) -> None:
+    """What has to be there for the act: a refund needs a payment."""
+    if act in REFUNDING:
+        pay_for(world, who, act)
+
+
+def _do(world: World, who: Patient, act: Act, dice: random.Random) -> None:
+    act(world, who, dice)
+    world.deliver()
+    world.tick()
+
+
+def _judge_in_child(world: World, say: Callable[[str], None]) -> None:
+    world.open()
+    world.come_to_rest()
+    say(json.dumps(asdict(judge_world(world))))
+
+
+def in_child(work: Callable[[Callable[[str], None]], None]) -> tuple[bool, str]:
+    """Do ``work(say)`` in a forked process; returns whether SIGKILL ended it, and what it said.
+
+    Raises :class:`HarnessFailed` when it raised, ended otherwise, or took too long; it is gone in any case.
+    """
+    read, write = os.pipe()
+    process = os.fork()
+    if process == 0:
+        code = 70
+        try:
+            os.close(read)
+            work(lambda words: _write_all(write, words.encode()))
+            code = 0
+        except BaseException:
+            _write_all(write, traceback.format_exc().encode())
+        finally:
+            os._exit(code)
+    os.close(write)
+    ended = False
+    try:
+        said = _read_all(read, DEADLINE_SECONDS)
+        _pid, status = os.waitpid(process, 0)
+        ended = True
+    finally:
+        os.close(read)
+        if not ended:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return True, said
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+        return False, said
+    raise HarnessFailed(said or f"ended with status {status}")
+
+
+def _write_all(pipe: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def _read_all(pipe: int, seconds: float) -> str:
+    """All that comes until the other end is closed. Raises :class:`HarnessFailed` when that takes too long."""
+    parts, until = [], time.monotonic() + seconds
+    while True:
+        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
+        if not ready:
+            raise HarnessFailed(f"a process took more than {seconds} seconds")
+        part = os.read(pipe, 65536)
+        if not part:
+            return b"".join(parts).decode()
+        parts.append(part)

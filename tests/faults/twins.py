@@ -1,0 +1,302 @@
+"""Twins: the portal with one guard taken out. The run that the guard is for must say so, or it proves nothing.
+
+Each twin replaces something of the portal's by name, and fails by itself when that name is gone or would be replaced
+by the same thing: a twin that changes nothing would always be "caught" by luck or never.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import sqlalchemy as sa
+import stripe
+from sqlalchemy.orm import Session
+
+import portal.payments.service
+import portal.payments.settle
+import portal.refunds.sending
+import portal.refunds.service
+import portal.worker
+from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
+from portal.ledger.port import PostingAnswer, PostingRequest
+from portal.payments.gateway import Intent, StripeGateway
+from portal.payments.gateway.reading import read_intent
+from portal.payments.inbox import KeptEvent
+from portal.payments.kinds import PaymentSource
+from portal.payments.models import Payment, PaymentShare
+from portal.payments.state import PaymentState
+from tests.databases import Backend
+from tests.faults import crowd, kill, outage, webhooks
+from tests.faults.acts import BANK, PAYING, REFUNDING, come_back, confirm, start
+from tests.faults.verdict import Figures
+from tests.faults.world import Patient, World
+
+Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
+
+
+class TwinIsBroken(AssertionError):
+    """The twin changes nothing: what it patches is gone, or is what it would put there."""
+
+
+@contextlib.contextmanager
+def replaced(owner: object, name: str, by: object) -> Iterator[None]:
+    """Put ``by`` in the place of ``owner.name``. Raises :class:`TwinIsBroken`."""
+    if not hasattr(owner, name):
+        raise TwinIsBroken(f"{owner!r} has no {name} any more")
+    if getattr(owner, name) is by or getattr(owner, name) == by:
+        raise TwinIsBroken(f"{name} is that already")
+    with patch.object(owner, name, by):
+        yield
+
+
+def _key_of_the_moment() -> contextlib.AbstractContextManager[None]:
+    """Every request for an intent has a key of its own."""
+    create = stripe.PaymentIntentService.create
+
+    def forgetful(self: Any, params: Any = None, options: Any = None) -> Any:
+        return create(self, params, {**(options or {}), "idempotency_key": uuid.uuid4().hex})
+
+    return replaced(stripe.PaymentIntentService, "create", forgetful)
+
+
+def _network_first() -> contextlib.AbstractContextManager[None]:
+    """Stripe is asked before the row says so."""
+
+    def asked(session: Session, gateway: StripeGateway, *, payment_id: int, customer_id: str) -> Intent:
+        payment = session.get_one(Payment, payment_id)
+        facts: dict[str, Any] = {
+            "attempt_id": payment.public_id,
+            "amount": payment.amount,
+            "customer_id": customer_id,
+            "method_id": payment.method_id or "",
+            "off_session": payment.source is PaymentSource.AUTOPAY,
+        }
+        session.commit()
+        intent = gateway.create_intent(**facts)
+        payment.requested_at, payment.customer_id = payment.created_at, customer_id
+        session.commit()
+        return intent
+
+    return replaced(portal.payments.service, "_create_or_find", asked)
+
+
+def _settled_again() -> contextlib.AbstractContextManager[None]:
+    """A settle does not see that another was there before it."""
+    settle = portal.payments.service.settle
+
+    def forgetful(session: Session, *, payment_id: int, intent: Intent) -> PaymentState:
+        session.execute(sa.update(Payment).where(Payment.id == payment_id).values(state=PaymentState.OPEN))
+        return settle(session, payment_id=payment_id, intent=intent)
+
+    return replaced(portal.payments.service, "settle", forgetful)
+
+
+class _NeverOpen:
+    """``PaymentShare``, whose rows are never open: the unique index then guards nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(PaymentShare, name)
+
+    def __clause_element__(self) -> Any:
+        return sa.inspect(PaymentShare).selectable
+
+    def __call__(self, **columns: Any) -> PaymentShare:
+        return PaymentShare(**{**columns, "is_open": False})
+
+
+@contextlib.contextmanager
+def _nobody_waits() -> Iterator[None]:
+    """Neither the accounts' lock nor the index of open attempts."""
+    with (
+        replaced(portal.payments.service, "PaymentShare", _NeverOpen()),
+        replaced(portal.payments.service, "lock_accounts", lambda _session, _ids: None),
+    ):
+        yield
+
+
+def _sent_again_blindly() -> contextlib.AbstractContextManager[None]:
+    """An attempt whose answer was lost is asked for again however old its key is."""
+    return replaced(portal.payments.service, "RESEND_WITHIN", timedelta(days=400))
+
+
+@contextlib.contextmanager
+def _refunded_without_limit() -> Iterator[None]:
+    """What other refunds are for already is not taken off what is left of a payment."""
+    left_lines = portal.refunds.service.left_lines
+
+    def generous(session: Session, payment_id: int) -> Any:
+        amount = session.get_one(Payment, payment_id).amount
+        with patch("portal.refunds.parts.promised_parts", lambda *_a, **_n: {}):
+            return [replace(line, amount=amount) for line in left_lines(session, payment_id)]
+
+    with replaced(portal.refunds.service, "left_lines", generous):
+        yield
+
+
+def _told_by_the_event() -> contextlib.AbstractContextManager[object]:
+    """A webhook's own words are believed instead of fetching the object."""
+
+    def believed(session: Session, gateway: StripeGateway, event: KeptEvent) -> bool:
+        said = gateway._client.v1.events.retrieve(event.id)
+        payment_id = session.scalar(sa.select(Payment.id).where(Payment.stripe_intent_id == event.intent_id))
+        session.commit()
+        if payment_id is None or event.object_id != event.intent_id:
+            return False
+        portal.payments.settle.settle(session, payment_id=payment_id, intent=read_intent(said.data.object))
+        return True
+
+    ours = {start: believed for start in portal.worker.HANDLERS if start.startswith("payment_intent.")}
+    if not ours:
+        raise TwinIsBroken("nobody handles intents any more")
+    return patch.dict(portal.worker.HANDLERS, ours)
+
+
+def _booked_twice() -> contextlib.AbstractContextManager[None]:
+    """What a success brings about is written twice."""
+    book = portal.payments.settle.book
+
+    def eager(session: Session, *, subject: str, **named: Any) -> None:
+        book(session, subject=subject, **named)
+        book(session, subject=subject[::-1], **named)
+
+    return replaced(portal.payments.settle, "book", eager)
+
+
+def _never_swept() -> contextlib.AbstractContextManager[None]:
+    """Nobody looks after attempts that nobody came back to."""
+    return replaced(portal.worker, "sweep_payments", lambda _session, _gateway: None)
+
+
+def _posted_under_another_key() -> contextlib.AbstractContextManager[None]:
+    """Each try to post has a key of its own."""
+    push = EmbeddedLedger.push
+
+    def forgetful(self: EmbeddedLedger, posting: PostingRequest) -> PostingAnswer:
+        return push(self, replace(posting, key=uuid.uuid4().hex))
+
+    return replaced(EmbeddedLedger, "push", forgetful)
+
+
+def _refund_key_of_the_moment() -> contextlib.AbstractContextManager[None]:
+    """Every request for a refund has a key of its own."""
+    create = stripe.RefundService.create
+
+    def forgetful(self: Any, params: Any = None, options: Any = None) -> Any:
+        return create(self, params, {**(options or {}), "idempotency_key": uuid.uuid4().hex})
+
+    return replaced(stripe.RefundService, "create", forgetful)
+
+
+def _families_hold_forgotten() -> contextlib.AbstractContextManager[None]:
+    """What is on its way is not taken off what may be asked for."""
+    return replaced(portal.payments.service, "held_on", lambda _session, _ids: {})
+
+
+Run = Callable[[Backend, Path, int, Sabotage], Figures]
+
+
+def _killing(acts: dict[str, kill.Act], kills: int = 12) -> Run:
+    def run(backend: Backend, directory: Path, seed: int, sabotage: Sabotage) -> Figures:
+        return kill.run(backend, directory, seed=seed, kills=kills, sabotage=sabotage, acts=acts)[0]
+
+    return run
+
+
+def _crowding(only: str, clients: int = 16) -> Run:
+    def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
+        return crowd.run(backend, seed=seed, clients=clients, sabotage=sabotage, only=[only])
+
+    return run
+
+
+def _sitting_out(only: str) -> Run:
+    def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
+        return outage.run(backend, seed=seed, sabotage=sabotage, only=[only])
+
+    return run
+
+
+def _weathering(only: str) -> Run:
+    def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
+        return webhooks.run(backend, seed=seed, sabotage=sabotage, only=[only])
+
+    return run
+
+
+def _only(*names: str) -> dict[str, kill.Act]:
+    return {name: (PAYING | REFUNDING)[name] for name in names}
+
+
+def _bank_twice(world: World, who: Patient, dice: random.Random) -> None:
+    for _ in range(2):
+        confirm(world, start(world, who), BANK)
+        come_back(world, who)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A guard's absence, and the run that has to notice it."""
+
+    sabotage: Sabotage
+    run: Run
+    runs_in: str
+
+
+TWINS: dict[str, Twin] = {
+    "an intent's key is random": Twin(_key_of_the_moment, _sitting_out("no word of intents and refunds"), "outage"),
+    "a refund's key is random": Twin(
+        _refund_key_of_the_moment, _sitting_out("no word of intents and refunds"), "outage"
+    ),
+    "the network before the row": Twin(_network_first, _killing(_only("unattended"), kills=30), "kill"),
+    "settled without looking": Twin(_settled_again, _killing(_only("all of it")), "kill"),
+    "neither lock nor index": Twin(_nobody_waits, _crowding("each pays another amount"), "crowd"),
+    "asked again blindly": Twin(
+        _sent_again_blindly, _sitting_out("no word of them for two days"), "outage"
+    ),
+    "refunds without a limit": Twin(_refunded_without_limit, _crowding("all refund one payment"), "crowd"),
+    "the event is believed": Twin(_told_by_the_event, _weathering("in any order"), "webhooks"),
+    "booked twice": Twin(_booked_twice, _killing(_only("all of it")), "kill"),
+    "never swept": Twin(_never_swept, _killing(_only("all of it", "in two tabs")), "kill"),
+    "posted under another key": Twin(_posted_under_another_key, _killing(_only("all of it")), "kill"),
+    "what is on its way is asked for": Twin(
+        _families_hold_forgotten, _killing({"from a bank account, twice": _bank_twice}, kills=6), "kill"
+    ),
+}
+
+
+def run(
+    backend: Backend,
+    directory: Path,
+    *,
+    seed: int,
+    told: Callable[[str], None] = lambda _twin: None,
+    only: str = "",
+) -> tuple[Figures, dict[str, str]]:
+    """Every twin (or one); a note for each that was not caught, and what each was caught by."""
+    found, caught = Figures(), dict[str, str]()
+    for name, twin in TWINS.items():
+        if only and name != only:
+            continue
+        told(name)
+        try:
+            figures = twin.run(backend, directory, seed, twin.sabotage)
+        except TwinIsBroken:
+            raise
+        except (kill.HarnessFailed, AssertionError) as error:
+            caught[name] = str(error).strip().splitlines()[-1][:120]
+        else:
+            if figures.wrong:
+                first = figures.notes[0] if figures.notes else f"{figures.doubled} cents doubled"
+                caught[name] = first.splitlines()[0][:120]
+            else:
+                found.notes.append(f"the twin “{name}” was not caught")
+        found.runs += 1
+    return found, caught
