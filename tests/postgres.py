@@ -94,7 +94,7 @@ def start_cluster() -> Cluster:
             "full_page_writes": "off",
             "synchronous_commit": "off",
             "autovacuum": "off",
-            "max_connections": "60",
+            "max_connections": "200",
             "shared_buffers": "64MB",
             "logging_collector": "off",
         }

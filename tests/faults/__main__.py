@@ -21,7 +21,12 @@ from tests.postgres import NoPostgres
 
 RUNS = ("kill", "webhooks", "crowd", "outage", "stories", "twins")
 
+#: The closing table is wide; in a log it must not be cut.
+WIDTH = 150
+
 console = Console(highlight=False)
+if not console.is_terminal:
+    console = Console(highlight=False, width=WIDTH)
 
 
 def main(words: Sequence[str] | None = None) -> int:
