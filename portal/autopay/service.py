@@ -8,7 +8,8 @@
 The patient can stop at any time until the payment's row is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -29,8 +30,8 @@ from portal.autopay.words import VERSION
 from portal.money import Money
 from portal.payments.consents import keep_consent
 from portal.payments.errors import (
+    AmountAboveBalance,
     AmountBelowMinimum,
-    AnotherPaymentRuns,
     IntentMismatch,
     NothingToPay,
     PaymentIsOver,
@@ -41,7 +42,7 @@ from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
 from portal.payments.method_queries import MethodRow, method_by_id, method_for
 from portal.payments.queries import PaymentRow, payment_by_id
-from portal.payments.service import Payer, close, payable_lines, prepare, start_payment
+from portal.payments.service import Payer, close, is_still_owed, payable_lines, prepare, start_payment
 from portal.payments.state import OPEN, PaymentState
 
 log = structlog.get_logger(__name__)
@@ -231,11 +232,13 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
         return
 
     def gone() -> bool:
-        return session.scalar(
-            sa.select(AutopayCharge.state)
+        state = session.execute(
+            sa.select(AutopayCharge.state, Autopay.state)
+            .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
             .where(AutopayCharge.id == charge_id)
-            .with_for_update()
-        ) is not ChargeState.NOTICED  # fmt: skip
+            .with_for_update(of=AutopayCharge)
+        ).one()
+        return tuple(state) != (ChargeState.NOTICED, AutopayState.ACTIVE)
 
     def link(payment_id: int) -> None:
         session.execute(
@@ -261,7 +264,10 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
         return
     except (NothingToPay, AmountBelowMinimum):
         session.rollback()
-        _close_charge(session, charge_id, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
+        _close_charge(session, charge_id, ChargeState.NOTICED, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
+        return
+    except AmountAboveBalance:
+        session.rollback()  # something was paid in between: the next run looks again
         return
     payment_id = payment.id
     try:
@@ -271,11 +277,11 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
         log.error("autopay.not_charged", payment=payment_id, error=type(error).__name__)
 
 
-def _close_charge(session: Session, charge_id: int, state: ChargeState, tag: Tag) -> None:
+def _close_charge(session: Session, charge_id: int, before: ChargeState, state: ChargeState, tag: Tag) -> None:
     row, account_id = session.execute(
         sa.select(AutopayCharge, Autopay.account_id)
         .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
-        .where(AutopayCharge.id == charge_id, AutopayCharge.state.in_([ChargeState.NOTICED, ChargeState.CHARGING]))
+        .where(AutopayCharge.id == charge_id, AutopayCharge.state == before)
         .with_for_update(of=AutopayCharge)
     ).one_or_none() or (None, None)
     if row is not None:
@@ -291,19 +297,23 @@ def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: d
     funds is announced again, at most twice. Two failed charges in a row end the autopay. A request whose answer was
     lost is made good here, since no browser comes back to ask.
     """
-    payment_id = session.execute(
-        sa.select(AutopayCharge.payment_id).where(AutopayCharge.id == charge_id)
-    ).scalar_one()
+    payment_id, running = session.execute(
+        sa.select(AutopayCharge.payment_id, Autopay.state)
+        .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
+        .where(AutopayCharge.id == charge_id)
+    ).one()
     if payment_id is None:
         return
     payment = payment_by_id(session, payment_id)
     session.commit()
     if payment.state is PaymentState.SUCCEEDED:
-        _close_charge(session, charge_id, ChargeState.PAID, Tag.AUTOPAY_CHARGED)
+        _close_charge(session, charge_id, ChargeState.CHARGING, ChargeState.PAID, Tag.AUTOPAY_CHARGED)
         return
     if payment.state in OPEN:
         try:
-            if payment.state is PaymentState.CREATED:
+            go_on = running is AutopayState.ACTIVE and is_still_owed(session, payment_id=payment.id)
+            session.commit()
+            if payment.state is PaymentState.CREATED and go_on:
                 prepare(session, gateway, payment_id=payment.id)
             else:
                 close(session, gateway, payment_id=payment.id)
@@ -327,12 +337,15 @@ def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date,
         .where(AutopayCharge.id == charge_id)
         .execution_options(populate_existing=True)
     ).one()
-    if row.state is not ChargeState.CHARGING:
+    if row.state is not ChargeState.CHARGING or row.payment_id != payment.id:
         session.commit()
         return
     if not payment.failure_code:
         # Closed before any bank was asked: it never reached Stripe, or less is owed now. Its day has come already.
-        row.state, row.payment_id = ChargeState.NOTICED, None
+        if autopay.state is AutopayState.ACTIVE:
+            row.state, row.payment_id = ChargeState.NOTICED, None
+        else:
+            row.state, row.ended_at = ChargeState.STOPPED, clock.now()
         session.commit()
         return
     row.failure_code = payment.failure_code
@@ -392,19 +405,28 @@ def run_due(session: Session, gateway: StripeGateway, *, today: date, stop_url: 
         .limit(_AT_A_TIME)
     )
     for autopay_id in _ids(session, to_check):
-        announce(session, autopay_id=autopay_id, today=today, stop_url=stop_url)
+        with _on_its_own(session, "announce", autopay_id):
+            announce(session, autopay_id=autopay_id, today=today, stop_url=stop_url)
     due = sa.select(AutopayCharge.id).where(
         AutopayCharge.state == ChargeState.NOTICED, AutopayCharge.charge_on <= today
     )
     for charge_id in _ids(session, due):
-        try:
+        with _on_its_own(session, "charge", charge_id):
             charge(session, gateway, charge_id=charge_id)
-        except (AnotherPaymentRuns, StripeUnreachable, StripeRefused, IntentMismatch) as error:
-            session.rollback()
-            log.warning("autopay.charge_waits", charge=charge_id, error=type(error).__name__)
     under_way = sa.select(AutopayCharge.id).where(AutopayCharge.state == ChargeState.CHARGING)
     for charge_id in _ids(session, under_way):
-        follow(session, gateway, charge_id=charge_id, today=today, stop_url=stop_url)
+        with _on_its_own(session, "follow", charge_id):
+            follow(session, gateway, charge_id=charge_id, today=today, stop_url=stop_url)
+
+
+@contextmanager
+def _on_its_own(session: Session, act: str, subject: int) -> Iterator[None]:
+    """What goes wrong with one must not keep the others from their turn; it is tried again in a minute."""
+    try:
+        yield
+    except Exception as error:
+        session.rollback()
+        log.warning("autopay.waits", act=act, subject=subject, error=type(error).__name__)
 
 
 def _ids(session: Session, query: sa.Select[int]) -> list[int]:

@@ -13,8 +13,8 @@ How one payment goes:
 No transaction is open while Stripe is asked. Any of these steps may die and be done again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ from portal.payments.errors import (
     IntentMismatch,
     PaymentIsOver,
     StripeRefused,
+    StripeUnreachable,
 )
 from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
 from portal.payments.kinds import PaymentSource
@@ -51,6 +52,8 @@ log = structlog.get_logger(__name__)
 #: A lost answer is asked for again with the same key for so long; later it is looked up. Stripe keeps keys for at
 #: least 24 h, but also keeps a failure under them (https://docs.stripe.com/api/idempotent_requests).
 RESEND_WITHIN = timedelta(minutes=10)
+#: Refusals that are about our key and not about the payment: they pass when the operator has mended it.
+_NOT_ABOUT_IT = frozenset({"api_key_expired", "AuthenticationError", "PermissionError", "secret_key_required"})
 #: How often a new attempt tries to take the place of another.
 _TURNS = 4
 #: An intent that nobody confirmed for so long is closed: its amount is a day old.
@@ -260,7 +263,7 @@ def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Int
     except StripeRefused as refused:
         # A definite no: nothing was made under this key and nothing will be.
         log.error("payment.refused", payment=payment_id, code=refused.code)
-        close_row(session, payment_id=payment_id)
+        close_row(session, payment_id=payment_id, code="" if refused.code in _NOT_ABOUT_IT else refused.code)
         raise
     if settle(session, payment_id=payment_id, intent=intent) is PaymentState.CANCELED and intent.status != "canceled":
         # Closed while Stripe was asked: nobody has seen this intent, and nobody shall pay it.
@@ -293,15 +296,28 @@ def _create_or_find(
         "keep_method": payment.keep_method,
     }
     session.commit()
-    if asked_at is not None and now - asked_at > RESEND_WITHIN:
-        found = gateway.find_intent(customer_id=asked["customer_id"], attempt_id=attempt_id)
+    if asked_at is not None and abs(now - asked_at) > RESEND_WITHIN:
+        with _an_earlier_ask_counts():
+            found = gateway.find_intent(customer_id=asked["customer_id"], attempt_id=attempt_id)
         if found is None:
             # No request can still be under way, so it never arrived, or Stripe failed and keeps that failure under
             # the key. Either way this attempt is over: the next one has a key of its own.
             close_row(session, payment_id=payment_id)
             raise PaymentIsOver
         return found
+    if asked_at is not None:
+        with _an_earlier_ask_counts():
+            return gateway.create_intent(**asked)
     return gateway.create_intent(**asked)
+
+
+@contextmanager
+def _an_earlier_ask_counts() -> Iterator[None]:
+    """A no to the second ask says nothing of the first, whose answer was lost: it may have been a yes."""
+    try:
+        yield
+    except StripeRefused as refused:
+        raise StripeUnreachable(refused.code) from refused
 
 
 def refresh(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
@@ -331,22 +347,30 @@ def close(session: Session, gateway: StripeGateway, *, payment_id: int) -> Payme
     if payment.stripe_intent_id is None and payment.requested_at is None:
         return close_row(session, payment_id=payment_id)
     intent_id, attempt_id, customer_id = payment.stripe_intent_id, payment.public_id, payment.customer_id
+    unattended, asked_at = payment.source is PaymentSource.AUTOPAY, payment.requested_at
     session.commit()
     if intent_id is None:
         # Stripe was asked and the answer was lost: learn whether it made anything. A request that is still under way
         # makes an intent that no browser gets to see (prepare looks at the row again before it answers).
         found = gateway.find_intent(customer_id=customer_id or "", attempt_id=attempt_id)
         if found is None:
+            if unattended and asked_at is not None and abs(clock.now() - asked_at) <= RESEND_WITHIN:
+                # Nobody has to confirm this one: a request still under way takes the money when it arrives.
+                raise StripeUnreachable("under way")
             return close_row(session, payment_id=payment_id)
         intent_id = found.id
     return settle(session, payment_id=payment_id, intent=gateway.cancel_intent(intent_id))
 
 
-def close_row(session: Session, *, payment_id: int) -> PaymentState:
-    """Close an attempt of which Stripe has no intent; commits, and returns where it stands."""
+def close_row(session: Session, *, payment_id: int, code: str = "") -> PaymentState:
+    """Close an attempt of which Stripe has no intent; commits, and returns where it stands.
+
+    ``code`` is Stripe's reason for refusing it, where it did.
+    """
     payment = account_locked_payment(session, payment_id)
     if payment.state in OPEN and payment.stripe_intent_id is None:
         move(session, payment, PaymentState.CANCELED)
+        payment.failure_code = code[:60] or payment.failure_code
         record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
     state = payment.state
     session.commit()

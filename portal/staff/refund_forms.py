@@ -39,13 +39,13 @@ FAILURES = {
     "balance_insufficient": _l("Our balance at Stripe did not cover it, so Stripe did not send it."),
 }
 _UNKNOWN = _l("The patient’s bank could not take it.")
-_CALL = _l("Call the patient, send a check through the back office, then write here what you did.")
+_CALL = _l("Call the patient, send a check through the back office, then note on the refund what you did.")
 _ACTS = {
-    "insufficient_funds": _l("Ask for the refund again when Stripe holds more of our money, then note it here."),
-    "balance_insufficient": _l("Ask for the refund again when Stripe holds more of our money, then note it here."),
+    "insufficient_funds": _l("Ask for the refund again when Stripe holds more of our money, then note it."),
+    "balance_insufficient": _l("Ask for the refund again when Stripe holds more of our money, then note it."),
     "charge_disputed": _l("Answer the dispute first. What it decides goes to the books by itself."),
     "charge_for_pending_refund_disputed": _l("Answer the dispute first. What it decides goes to the books by itself."),
-    "charge_already_refunded": _l("Compare with Stripe’s own list of refunds, then note here what you found."),
+    "charge_already_refunded": _l("Compare with Stripe’s own list of refunds, then note what you found."),
 }
 
 
