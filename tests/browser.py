@@ -129,9 +129,9 @@ def start_demo(data_dir: Path, port: int | None = None) -> LiveDemo:
     return demo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
-    """A real demo on free ports, shared by the tests of this run; it must end cleanly."""
+    """A real demo on free ports, for the tests of one module: they pay its bills. It must end cleanly."""
     demo = start_demo(tmp_path_factory.mktemp("demo"))
     yield demo
     told = leaks_of_demo(demo.standin_url)
