@@ -23,7 +23,7 @@ demo-reset: $(INSTALLED) ## forget everything the demo has stored
 	@$(BIN)/portal demo-reset
 
 test: $(INSTALLED) chromium script-types ## run every test: SQLite, PostgreSQL where there is one, Chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 types-js: node_modules ## check our scripts against Stripe's types (needs npm)
 	node_modules/.bin/tsc --project tsconfig.json

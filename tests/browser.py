@@ -130,10 +130,10 @@ def start_demo(data_dir: Path, port: int | None = None) -> LiveDemo:
     return demo
 
 
-@pytest.fixture(scope="module")
-def live_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
-    """A real demo on free ports, for the tests of one module: they pay its bills. It must end cleanly."""
-    demo = start_demo(tmp_path_factory.mktemp("demo"))
+@pytest.fixture
+def live_demo(tmp_path: Path) -> Iterator[LiveDemo]:
+    """A real demo on free ports for one test, which may pay all its bills. It must end cleanly."""
+    demo = start_demo(tmp_path / "demo")
     yield demo
     told = leaks_of_demo(demo.standin_url, demo.database_url)
     code = demo.stop()

@@ -152,16 +152,6 @@ def test_a_large_refund_is_approved_by_somebody_else_and_the_patient_sees_it(
     desk.goto(f"{live_demo.url}/desk/to-check")
     expect(desk.get_by_text("A payment of this charge was refunded").first).to_be_visible()
     assert reconciled(live_demo)["total"]["difference_cents"] == 0
-    # What is on hold is asked for again when somebody has looked; the next test pays it.
-    for (charge_id,) in read(
-        live_demo,
-        "SELECT c.public_id FROM hold h JOIN charge c ON c.id = h.charge_id "
-        "WHERE h.reason = 'refunded' AND h.released_at IS NULL",
-    ):
-        desk.goto(f"{live_demo.url}/desk/charges/{charge_id}/release")
-        desk.get_by_label("What you found").fill("The patient owes it.")
-        desk.get_by_role("button", name="Take off hold").click()
-        expect(desk.get_by_text("The charge is off hold.")).to_be_visible()
 
 
 def test_a_refund_that_the_bank_sends_back_comes_back_to_the_desk(
