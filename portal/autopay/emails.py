@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.money import Money
-from portal.notifications.service import queue_email
+from portal.notifications.service import is_sent, queue_email, withdraw_email
 
 
 def _day(day: date) -> str:
@@ -26,6 +26,20 @@ def queue_copy(session: Session, *, user_id: int, autopay: str, text: str) -> No
     )
 
 
+def _notice(charge: str, on: date) -> str:
+    return f"autopay/{charge}/notice/{on.isoformat()}"
+
+
+def notice_is_sent(session: Session, *, charge: str, on: date) -> bool:
+    """Whether the mail server has taken the notice of a charge on that day."""
+    return is_sent(session, key=_notice(charge, on))
+
+
+def withdraw_notice(session: Session, *, charge: str, on: date) -> None:
+    """A notice that did not go out must not go out late: another one takes its place."""
+    withdraw_email(session, key=_notice(charge, on))
+
+
 def queue_notice(
     session: Session, *, user_id: int, charge: str, amount: Money, on: date, stop_url: str, retry: bool = False
 ) -> None:
@@ -37,7 +51,7 @@ def queue_notice(
     )
     queue_email(
         session,
-        key=f"autopay/{charge}/notice/{on.isoformat()}",
+        key=_notice(charge, on),
         to=email_of(session, user_id),
         subject=_("Autopay: %(amount)s on %(day)s", amount=str(amount), day=_day(on)),
         body=first

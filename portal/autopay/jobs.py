@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.autopay.service import run_due
+from portal.autopay.running import run_due
 from portal.config import Settings
 from portal.payments.gateway import StripeGateway
 

@@ -8,8 +8,7 @@
 The patient can stop at any time until the payment's row is written.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -22,34 +21,37 @@ from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay import emails
-from portal.autopay.calendar import RETRIES, charge_day, retry_day
+from portal.autopay.calendar import RETRIES, retry_day
 from portal.autopay.errors import AutopayRuns, CapTooLow, MethodExpired
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.words import VERSION
 from portal.money import Money
+from portal.payments.closing import close
 from portal.payments.consents import keep_consent
 from portal.payments.errors import (
     AmountAboveBalance,
     AmountBelowMinimum,
+    AnotherPaymentRuns,
     IntentMismatch,
     NothingToPay,
     PaymentIsOver,
+    StripeAway,
     StripeRefused,
     StripeUnreachable,
 )
 from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
 from portal.payments.method_queries import MethodRow, method_by_id, method_for
+from portal.payments.progress import waits_on
 from portal.payments.queries import PaymentRow, payment_by_id
-from portal.payments.service import Payer, close, is_still_owed, payable_lines, prepare, start_payment
+from portal.payments.service import Payer, is_still_owed, payable_lines, prepare, start_payment
 from portal.payments.state import OPEN, PaymentState
 
 log = structlog.get_logger(__name__)
 
-#: How often an account with autopay is looked at for something new to announce, and how many at a time.
+#: How often an account with autopay is looked at for something new to announce.
 CHECK_EVERY = timedelta(hours=1)
-_AT_A_TIME = 500
 #: The address of the page that stops an autopay, by the charge's public id.
 StopUrl = Callable[[str], str]
 
@@ -123,12 +125,12 @@ def stop(session: Session, *, autopay_id: int, actor_user_id: int | None, reason
     """
     account_id = session.execute(sa.select(Autopay.account_id).where(Autopay.id == autopay_id)).scalar_one()
     account_row(session, account_id, lock=True)
-    stopped = _end(session, autopay_id, actor_user_id=actor_user_id, reason=reason)
+    stopped = end(session, autopay_id, actor_user_id=actor_user_id, reason=reason)
     session.commit()
     return stopped
 
 
-def _end(session: Session, autopay_id: int, *, actor_user_id: int | None, reason: str) -> bool:
+def end(session: Session, autopay_id: int, *, actor_user_id: int | None, reason: str) -> bool:
     """The same under a lock that is held already, without the commit."""
     autopay = session.get_one(Autopay, autopay_id, populate_existing=True)
     if autopay.state is AutopayState.STOPPED:
@@ -152,70 +154,11 @@ def _end(session: Session, autopay_id: int, *, actor_user_id: int | None, reason
     return True
 
 
-def announce(session: Session, *, autopay_id: int, today: date, stop_url: StopUrl) -> bool:
-    """Write down and announce what an account may be charged, once; commits. True when something was announced."""
-    account_id = session.execute(sa.select(Autopay.account_id).where(Autopay.id == autopay_id)).scalar_one()
-    account_row(session, account_id, lock=True)
-    autopay = session.get_one(Autopay, autopay_id, populate_existing=True)
-    autopay.checked_at = clock.now()
-    last = session.scalar(
-        sa.select(AutopayCharge)
-        .where(AutopayCharge.autopay_id == autopay_id)
-        .order_by(AutopayCharge.id.desc())
-        .limit(1)
-    )
-    amount = Money.total(
-        line.amount for line in payable_lines(session, account_id, user_id=autopay.user_id)
-    )
-    if (
-        autopay.state is not AutopayState.ACTIVE
-        or amount < MINIMUM
-        or (last is not None and last.state in (ChargeState.NOTICED, ChargeState.CHARGING))
-    ):
-        session.commit()
-        return False
-    above = amount > autopay.cap
-    if above and last is not None and last.state is ChargeState.ABOVE_CAP and last.amount == amount:
-        session.commit()  # told already
-        return False
-    now = clock.now()
-    charge = AutopayCharge(
-        autopay_id=autopay_id,
-        amount=amount,
-        state=ChargeState.ABOVE_CAP if above else ChargeState.NOTICED,
-        noticed_at=now,
-        charge_on=charge_day(today),
-        ended_at=now if above else None,
-    )
-    session.add(charge)
-    session.flush()
-    if above:
-        emails.queue_above_cap(
-            session, user_id=autopay.user_id, charge=charge.public_id, amount=amount, cap=autopay.cap
-        )
-    else:
-        emails.queue_notice(
-            session,
-            user_id=autopay.user_id,
-            charge=charge.public_id,
-            amount=amount,
-            on=charge.charge_on,
-            stop_url=stop_url(charge.public_id),
-        )
-    record(
-        session,
-        Tag.AUTOPAY_NOTICED,
-        account_id=account_id,
-        subject=charge.public_id,
-        cents=amount.cents,
-        above_cap=int(above),
-    )
-    session.commit()
-    return True
-
-
 def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
     """Make the payment of an announced charge, once; commits. What Stripe's answer means is for :func:`follow`.
+
+    A patient's payment that waits for their bank goes first: the charge waits, or, where the bank takes days, is
+    skipped. That its notice has gone out, the caller has seen to (``announcing.announce_again``).
 
     Raises :class:`StripeUnreachable` and :class:`AnotherPaymentRuns`: then it is tried again later.
     """
@@ -266,6 +209,13 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
         session.rollback()
         _close_charge(session, charge_id, ChargeState.NOTICED, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
         return
+    except AnotherPaymentRuns:
+        session.rollback()
+        if not _waits_for_deposits(session, account_id):
+            raise
+        # The patient pays it themselves, which takes days: what is left after that is announced anew.
+        _close_charge(session, charge_id, ChargeState.NOTICED, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
+        return
     except AmountAboveBalance:
         session.rollback()  # something was paid in between: the next run looks again
         return
@@ -275,6 +225,12 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
     except (PaymentIsOver, StripeRefused, IntentMismatch) as error:
         session.rollback()
         log.error("autopay.not_charged", payment=payment_id, error=type(error).__name__)
+
+
+def _waits_for_deposits(session: Session, account_id: int) -> bool:
+    waits = waits_on(session, None, [account_id])
+    session.commit()
+    return waits
 
 
 def _close_charge(session: Session, charge_id: int, before: ChargeState, state: ChargeState, tag: Tag) -> None:
@@ -295,7 +251,7 @@ def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: d
 
     A decline ends the attempt, since nobody is there to enter another card; a bank debit that bounced for lack of
     funds is announced again, at most twice. Two failed charges in a row end the autopay. A request whose answer was
-    lost is made good here, since no browser comes back to ask.
+    lost is made good here, since no browser comes back to ask. Raises :class:`StripeAway`.
     """
     payment_id, running = session.execute(
         sa.select(AutopayCharge.payment_id, Autopay.state)
@@ -319,6 +275,9 @@ def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: d
                 close(session, gateway, payment_id=payment.id)
         except PaymentIsOver:
             session.rollback()
+        except StripeAway:
+            session.rollback()
+            raise
         except (StripeUnreachable, StripeRefused, IntentMismatch) as error:
             session.rollback()
             log.warning("autopay.follow_waits", charge=charge_id, error=type(error).__name__)
@@ -385,7 +344,7 @@ def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date,
             session, user_id=autopay.user_id, charge=row.public_id, amount=payment.amount, ended=ended
         )
         if ended:
-            _end(session, autopay.id, actor_user_id=None, reason="failed_twice")
+            end(session, autopay.id, actor_user_id=None, reason="failed_twice")
     record(
         session,
         Tag.AUTOPAY_FAILED,
@@ -395,41 +354,3 @@ def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date,
         again=int(again),
     )
     session.commit()
-
-
-def run_due(session: Session, gateway: StripeGateway, *, today: date, stop_url: StopUrl) -> None:
-    """What the worker does each minute: announce, charge what is due, and follow what is under way."""
-    to_check = (
-        sa.select(Autopay.id)
-        .where(Autopay.state == AutopayState.ACTIVE, Autopay.checked_at <= clock.now() - CHECK_EVERY)
-        .limit(_AT_A_TIME)
-    )
-    for autopay_id in _ids(session, to_check):
-        with _on_its_own(session, "announce", autopay_id):
-            announce(session, autopay_id=autopay_id, today=today, stop_url=stop_url)
-    due = sa.select(AutopayCharge.id).where(
-        AutopayCharge.state == ChargeState.NOTICED, AutopayCharge.charge_on <= today
-    )
-    for charge_id in _ids(session, due):
-        with _on_its_own(session, "charge", charge_id):
-            charge(session, gateway, charge_id=charge_id)
-    under_way = sa.select(AutopayCharge.id).where(AutopayCharge.state == ChargeState.CHARGING)
-    for charge_id in _ids(session, under_way):
-        with _on_its_own(session, "follow", charge_id):
-            follow(session, gateway, charge_id=charge_id, today=today, stop_url=stop_url)
-
-
-@contextmanager
-def _on_its_own(session: Session, act: str, subject: int) -> Iterator[None]:
-    """What goes wrong with one must not keep the others from their turn; it is tried again in a minute."""
-    try:
-        yield
-    except Exception as error:
-        session.rollback()
-        log.warning("autopay.waits", act=act, subject=subject, error=type(error).__name__)
-
-
-def _ids(session: Session, query: sa.Select[int]) -> list[int]:
-    ids = [int(one) for (one,) in session.execute(query.order_by(sa.text("1")))]
-    session.commit()
-    return ids

@@ -31,23 +31,24 @@ class LineState(StrEnum):
     """What a line asks of the patient."""
 
     PAYABLE = "payable"
+    ON_PLAN = "on_plan"  # paid in instalments: owed, but not asked for besides them
     WITH_INSURER = "with_insurer"
     ON_HOLD = "on_hold"
     SETTLED = "settled"
     CREDIT = "credit"
 
 
-def state_of(sums: LineSums, *, held: bool) -> LineState:
+def state_of(sums: LineSums, *, held: bool, on_plan: bool = False) -> LineState:
     """Where a line stands. Insurance comes first: an undecided line is nobody's debt, held or not."""
     if sums.with_insurer:
         return LineState.WITH_INSURER
     if held and sums.due > Money.zero():
         return LineState.ON_HOLD
     if sums.due > Money.zero():
-        return LineState.PAYABLE
+        return LineState.ON_PLAN if on_plan else LineState.PAYABLE
     return LineState.CREDIT if sums.due < Money.zero() else LineState.SETTLED
 
 
-def payable(sums: LineSums, *, held: bool) -> Money:
+def payable(sums: LineSums, *, held: bool, on_plan: bool = False) -> Money:
     """What may be asked for on a line now: its due when it is payable, else nothing."""
-    return sums.due if state_of(sums, held=held) is LineState.PAYABLE else Money.zero()
+    return sums.due if state_of(sums, held=held, on_plan=on_plan) is LineState.PAYABLE else Money.zero()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,16 +37,22 @@ class Line:
     description: str
     units: str
     held: bool
+    on_plan: bool
     sums: LineSums
 
     @property
     def state(self) -> LineState:
         """Where the line stands."""
-        return state_of(self.sums, held=self.held)
+        return state_of(self.sums, held=self.held, on_plan=self.on_plan)
 
     @property
     def payable(self) -> Money:
-        """What may be asked for now."""
+        """What may be asked for now; a line on a payment plan is not asked for besides its instalments."""
+        return payable(self.sums, held=self.held, on_plan=self.on_plan)
+
+    @property
+    def collectable(self) -> Money:
+        """What may be taken now: what may be asked for, also where it is asked for in instalments."""
         return payable(self.sums, held=self.held)
 
 
@@ -74,6 +80,7 @@ class VisitSummary:
     payable: Money
     with_insurer: Money
     on_hold: Money
+    on_plan: Money
     billed: Money
     state: LineState
 
@@ -127,6 +134,7 @@ def _lines(condition: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
             Charge.description,
             Charge.units,
             _IS_LINE_HELD,
+            Charge.on_plan,
             sums.c.billed,
             sums.c.adjusted,
             sums.c.insurer_paid,
@@ -162,7 +170,8 @@ def _line(row: Any) -> Line:
         description=row[13],
         units=row[14],
         held=row[15],
-        sums=LineSums(*row[16:22]),
+        on_plan=row[16],
+        sums=LineSums(*row[17:23]),
     )
 
 
@@ -263,13 +272,21 @@ def visits_of_account(
 def summary(visit: VisitRow, lines: list[Line]) -> VisitSummary:
     """What a visit's lines come to; its state is that of the line that asks most of the reader."""
     states = {line.state for line in lines}
-    order = (LineState.PAYABLE, LineState.ON_HOLD, LineState.WITH_INSURER, LineState.CREDIT, LineState.SETTLED)
+    order = (
+        LineState.PAYABLE,
+        LineState.ON_PLAN,
+        LineState.ON_HOLD,
+        LineState.WITH_INSURER,
+        LineState.CREDIT,
+        LineState.SETTLED,
+    )
     return VisitSummary(
         visit=visit,
         due=Money.total(line.sums.due for line in lines),
         payable=Money.total(line.payable for line in lines),
         with_insurer=Money.total(line.sums.with_insurer for line in lines),
         on_hold=Money.total(line.sums.due for line in lines if line.state is LineState.ON_HOLD),
+        on_plan=Money.total(line.sums.due for line in lines if line.state is LineState.ON_PLAN),
         billed=Money.total(line.sums.billed for line in lines),
         state=next((state for state in order if state in states), LineState.SETTLED),
     )
@@ -350,3 +367,24 @@ def payers_of(session: Session, *, account_id: int, ref: str) -> set[str]:
         .where(Visit.account_id == account_id, Visit.ref == ref)
     )
     return set(rows)
+
+
+def kinds_of_entries_since(session: Session, charge_ids: Iterable[int], *, since: datetime) -> set[EntryKind]:
+    """What kinds of entries came to these lines at or after ``since`` (UTC)."""
+    return set(
+        session.scalars(
+            sa.select(Entry.kind)
+            .where(Entry.charge_id.in_(list(charge_ids)), Entry.created_at >= since)
+            .distinct()
+        )
+    )
+
+
+def holds_since(session: Session, charge_ids: Iterable[int], *, since: datetime) -> tuple[bool, bool]:
+    """Whether a hold was placed on one of these lines at or after ``since`` (UTC), and whether one was released."""
+    placed, released = session.execute(
+        sa.select(
+            sa.func.count(sa.case((Hold.placed_at >= since, 1))), sa.func.count(sa.case((Hold.released_at >= since, 1)))
+        ).where(Hold.charge_id.in_(list(charge_ids)))
+    ).one()
+    return placed > 0, released > 0

@@ -244,3 +244,8 @@ def queue_posting(
             next_try_at=now,
         )
     )
+
+
+def set_on_plan(session: Session, charge_ids: Iterable[int], *, on_plan: bool) -> None:
+    """Say of lines whether they are paid in instalments; those that are, are not asked for besides them."""
+    session.execute(sa.update(Charge).where(Charge.id.in_(list(charge_ids))).values(on_plan=on_plan))

@@ -13,11 +13,11 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.guests.breaker import SHUT_FOR, Tries, counted_from, is_card_testing
 from portal.guests.models import CardTestingAlarm
+from portal.payments.closing import close
 from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import PaymentSource
 from portal.payments.models import Payment, StripeEvent
-from portal.payments.service import close
 from portal.payments.state import OPEN
 
 log = structlog.get_logger(__name__)

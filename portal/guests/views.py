@@ -14,6 +14,7 @@ from portal.guests.queries import OwnPayment, due_of, own_payment, own_payments
 from portal.guests.service import admit, end_pass, start_guest_payment
 from portal.money import Money
 from portal.payments.blueprint import the_gateway, the_settings
+from portal.payments.closing import close
 from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
 from portal.payments.errors import (
     AmountAboveBalance,
@@ -27,7 +28,7 @@ from portal.payments.errors import (
     StripeUnreachable,
 )
 from portal.payments.gateway import MINIMUM, Intent
-from portal.payments.service import close, is_still_owed, prepare, refresh
+from portal.payments.service import is_still_owed, prepare, refresh
 from portal.payments.state import PaymentState
 from portal.payments.tries import must_wait
 from portal.web import guards

@@ -31,6 +31,22 @@ def queue_email(session: Session, *, key: str, to: str, subject: str, body: str)
     return True
 
 
+def is_sent(session: Session, *, key: str) -> bool:
+    """Whether the mail server has taken a message; False for one that is not there."""
+    return session.scalar(sa.select(Notification.sent_at).where(Notification.key == key)) is not None
+
+
+def is_waiting(session: Session, *, key: str) -> bool:
+    """Whether a message is in the outbox and the mail server has not taken it."""
+    query = sa.select(sa.func.count()).where(Notification.key == key, Notification.sent_at.is_(None))
+    return bool(session.scalar(query))
+
+
+def withdraw_email(session: Session, *, key: str) -> None:
+    """Take a message that was not sent out of the outbox, in the caller's transaction."""
+    session.execute(sa.delete(Notification).where(Notification.key == key, Notification.sent_at.is_(None)))
+
+
 def wake_sender() -> None:
     """Ask the worker to send soon; called after the commit that queued a message."""
     wake("notifications.send")

@@ -1,7 +1,7 @@
 """How far Stripe's lists were read: a job asks whether its turn has come, and from when on to read.
 
 A list is read again from some time before its end of last time, since Stripe shows an object a moment after it was
-made. What was read twice changes nothing.
+made. What was read twice changes nothing. The search for credits uses it for our own books.
 """
 
 from datetime import datetime, timedelta

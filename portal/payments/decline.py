@@ -111,10 +111,6 @@ def words_by_code() -> dict[str, str]:
     return {"": str(_CARD), **known}
 
 
-#: Stripe's own codes and our names for what keeps Stripe from answering; the rest is in :func:`when_stripe_fails`.
-_OURS = frozenset({"AuthenticationError", "PermissionError", "api_key_expired", "platform_api_key_expired"})
-
-
 def when_stripe_fails(error: Exception, *, maybe_charged: bool, phone: str) -> tuple[str, str]:
     """A title and a text for when Stripe could not be asked, or would not do it.
 
@@ -131,7 +127,7 @@ def when_stripe_fails(error: Exception, *, maybe_charged: bool, phone: str) -> t
             ),
         )
     not_charged = gettext("You have not been charged.")
-    if isinstance(error, StripeRefused) and error.code in _OURS:
+    if isinstance(error, StripeRefused) and error.is_about_our_key:
         return (
             gettext("We can’t take payments online right now"),
             " ".join(

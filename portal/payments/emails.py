@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.notifications.service import queue_email
-from portal.payments.models import Payment
+from portal.payments.models import MethodSetup, Payment
 from portal.payments.queries import reference
 from portal.queue import wake
 
@@ -49,6 +49,44 @@ def queue_returned(session: Session, payment: Payment) -> None:
             "Please look at your bill to see why, and to pay another way. We do not try again by ourselves.",
             amount=str(payment.amount),
             reference=reference(payment.public_id),
+        ),
+    )
+
+
+def queue_deposits_failed(session: Session, payment: Payment) -> None:
+    """The small deposits came back, were named wrongly too often, or nobody named them: the payment was never made."""
+    to = payment.receipt_email or (email_of(session, payment.user_id) if payment.user_id is not None else "")
+    if not to:
+        return
+    queue_email(
+        session,
+        key=f"deposits/{payment.public_id}",
+        to=to,
+        subject=_("Your bank account could not be confirmed"),
+        body=_(
+            "Your payment of %(amount)s was waiting for you to confirm your bank account. The account can’t be "
+            "confirmed any more, so the payment was not made. You have not been charged.\n\n"
+            "Reference: %(reference)s\n\n"
+            "Please look at your bill and pay again: with a card, or with your bank account by signing in to your "
+            "bank. If you type the account number in again, please check it first.",
+            amount=str(payment.amount),
+            reference=reference(payment.public_id),
+        ),
+    )
+
+
+def queue_setup_failed(session: Session, setup: MethodSetup) -> None:
+    """The same for a bank account that was to be saved: it is not."""
+    queue_email(
+        session,
+        key=f"deposits/{setup.public_id}",
+        to=email_of(session, setup.user_id),
+        subject=_("Your bank account could not be confirmed"),
+        body=_(
+            "You wanted to save a bank account for later payments. It was waiting for you to confirm it, and can’t be "
+            "confirmed any more, so it was not saved. Nothing was charged.\n\n"
+            "To save it, sign in and add it again. If you type the account number in again, please check it first. "
+            "You can also save a card."
         ),
     )
 

@@ -55,16 +55,41 @@ class StripeUnreachable(Exception):
     """Stripe did not answer, or not in time: whether it acted is unknown."""
 
 
+class StripeAway(StripeUnreachable):
+    """Stripe can't be reached at all, or asks us to slow down: whatever else is due would meet the same."""
+
+
 class StripeFailed(StripeUnreachable):
     """Stripe answered that it failed (5xx); it may have acted, and keeps this answer under the request's key."""
 
 
 class StripeRefused(Exception):
-    """Stripe answered that it will not do this; ``code`` is its error code."""
+    """Stripe answered that it will not do this; ``code`` is its error code, ``param`` what of the request it names."""
 
-    def __init__(self, code: str) -> None:
-        self.code = code
+    def __init__(self, code: str, param: str = "") -> None:
+        self.code, self.param = code, param
         super().__init__(code)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether what was asked for is not there (any more): https://docs.stripe.com/error-codes#resource-missing"""
+        return self.code == "resource_missing"
+
+    @property
+    def lost_customer(self) -> bool:
+        """Whether it is the customer that is not there: somebody deleted it at Stripe."""
+        return self.is_missing and self.param == "customer"
+
+    @property
+    def is_about_our_key(self) -> bool:
+        """Whether our key was refused, and nothing about the payment: it passes when the operator has mended it."""
+        return self.code in OUR_KEY
+
+
+#: Stripe's codes, and its library's names where a refusal has no code.
+OUR_KEY = frozenset(
+    {"AuthenticationError", "PermissionError", "api_key_expired", "platform_api_key_expired", "secret_key_required"}
+)
 
 
 class BadSignature(Exception):

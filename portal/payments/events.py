@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.db import UTCDateTime
+from portal.payments.errors import OUR_KEY
 from portal.payments.kinds import EventSource
 from portal.payments.models import Payment, StripeEvent
 from portal.payments.queries import reference
-from portal.payments.state import PaymentState
+from portal.payments.state import FINAL, PaymentState
 
 #: Events are counted, and their lag measured, over so long.
 COUNTED_FOR = timedelta(days=7)
@@ -23,6 +25,8 @@ LAG_OVER = timedelta(days=1)
 SILENT_AFTER = timedelta(hours=3)
 #: A waiting event older than this is stuck: the worker takes one up within a minute.
 STUCK_AFTER = timedelta(minutes=10)
+#: Payments that our key kept from being made are told of for so long.
+KEY_TOLD_FOR = timedelta(days=1)
 #: Whether payments were made is read off the latest ones.
 _LATEST_PAYMENTS = 100
 
@@ -166,6 +170,30 @@ def stuck(session: Session) -> int:
     waiting = sa.select(sa.func.count()).where(late).scalar_subquery()
     given_up = sa.select(sa.func.count()).where(_FAILED, sa.not_(_WAITS)).scalar_subquery()
     return session.scalar(sa.select(waiting + given_up)) or 0
+
+
+def key_refused(session: Session) -> int:
+    """How many payments of the last day Stripe refused since our key has expired or may not do this; 0 again as soon
+    as it has taken one after that.
+    """
+    good = sa.select(sa.func.max(Payment.requested_at)).where(Payment.stripe_intent_id.is_not(None)).scalar_subquery()
+    since = clock.now() - KEY_TOLD_FOR
+    refused = sa.select(sa.func.count()).where(
+        AuditEvent.tag.in_([Tag.PAYMENT_CANCELED, Tag.PAYMENT_FAILED]),
+        AuditEvent.at > since,
+        AuditEvent.at > sa.func.coalesce(good, sa.literal(since, UTCDateTime())),
+        AuditEvent.facts["why"].as_string().in_(sorted(OUR_KEY)),
+    )
+    return session.scalar(refused) or 0
+
+
+def contradicted(session: Session) -> int:
+    """How many payments are not over and are among :func:`surprises`: they keep their accounts from being paid."""
+    told = sa.select(AuditEvent.subject).where(
+        AuditEvent.tag == sa.literal_column(f"'{Tag.PAYMENT_SURPRISING.value}'")
+    )
+    query = sa.select(sa.func.count(Payment.id)).where(Payment.state.not_in(sorted(FINAL)), Payment.public_id.in_(told))
+    return session.scalar(query) or 0
 
 
 def surprises(session: Session, *, limit: int) -> list[Surprise]:

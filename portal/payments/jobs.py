@@ -10,7 +10,7 @@ from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
 from portal.payments.inbox import Handler, process_due
 from portal.payments.inbox import catch_up as read_undelivered
-from portal.payments.service import sweep
+from portal.payments.sweeping import sweep
 from portal.queue import wake
 
 log = structlog.get_logger(__name__)

@@ -9,6 +9,11 @@ class PaymentSource(StrEnum):
     PATIENT = "patient"  # somebody signed in
     GUEST = "guest"  # with the code of a printed statement
     AUTOPAY = "autopay"  # the portal, as the patient agreed
+    PLAN = "plan"  # the portal: an instalment of a payment plan
+
+
+#: Made by the portal with nobody there: confirmed in the same call; their feature tells what became of them.
+UNATTENDED = frozenset({PaymentSource.AUTOPAY, PaymentSource.PLAN})
 
 
 class BookingKind(StrEnum):
@@ -26,6 +31,7 @@ class ConsentKind(StrEnum):
 
     SAVE_METHOD = "save_method"
     AUTOPAY = "autopay"
+    PLAN = "plan"
 
 
 class SetupState(StrEnum):

@@ -184,7 +184,7 @@ def remove(method_id: str) -> Any:
     """Remove a method: here at once, at Stripe now or by the worker."""
     remove_method(db.session, user_id=current_user.id, public_id=method_id)
     try:
-        detach_due(db.session, the_gateway(), limit=5)
+        detach_due(db.session, the_gateway(), user_id=current_user.id)
     except StripeUnreachable:
         db.session.rollback()
     flash(_("It is removed. It can’t be used for payments here any more."), "success")

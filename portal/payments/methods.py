@@ -5,6 +5,7 @@ What is agreed is committed first; then Stripe is told; and what Stripe has is f
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -16,7 +17,7 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.db import RecordNotFound
 from portal.payments.consents import SAVE_METHOD_VERSION, keep_consent
-from portal.payments.errors import PaymentIsOver, StripeRefused
+from portal.payments.errors import PaymentIsOver, StripeAway, StripeRefused, StripeUnreachable
 from portal.payments.gateway import Method, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
 from portal.payments.models import Consent, Payment, SavedMethod
@@ -24,6 +25,11 @@ from portal.payments.settle import account_locked_payment
 from portal.payments.state import FINAL, OPEN, PaymentState
 
 log = structlog.get_logger(__name__)
+
+#: How often Stripe is told anew what the payer wants; what is wrong after that, :func:`collect` puts right.
+_TURNS = 4
+#: A tick that was taken away is looked after for so long: payments of bank accounts take days.
+_WISHES_COUNT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +72,27 @@ def wish_to_keep(
     intent_id = payment.stripe_intent_id
     session.commit()
     if intent_id is not None:
-        gateway.keep_method(intent_id, wanted=agreement is not None)
+        _tell(session, gateway, payment_id=payment_id, intent_id=intent_id, wanted=agreement is not None)
+
+
+def _tell(session: Session, gateway: StripeGateway, *, payment_id: int, intent_id: str, wanted: bool) -> None:
+    """Tell Stripe what the payer wants, and once more where they changed their mind meanwhile: of two tellings that
+    cross, the older may arrive last.
+    """
+    for _turn in range(_TURNS):
+        gateway.keep_method(intent_id, wanted=wanted)
+        now = session.execute(sa.select(Payment.keep_method).where(Payment.id == payment_id)).scalar_one()
+        session.commit()
+        if now is wanted:
+            return
+        wanted = now
 
 
 def collect(session: Session, gateway: StripeGateway, *, payment_id: int) -> bool:
     """Add the method of a payment that went through to the payer's own, as they agreed; once, and commits.
 
-    False while there is nothing to collect yet. Raises :class:`StripeUnreachable` and :class:`StripeRefused`.
+    Where the payer took the tick away and Stripe keeps the method all the same, Stripe lets go of it. False while there
+    is nothing to collect yet. Raises :class:`StripeUnreachable` and :class:`StripeRefused`.
     """
     row = session.execute(
         sa.select(
@@ -91,11 +111,16 @@ def collect(session: Session, gateway: StripeGateway, *, payment_id: int) -> boo
         .limit(1)
     )
     session.commit()
-    if not row.keep_method or row.kept_at is not None or row.state not in FINAL:
+    if consent_id is None and not row.keep_method:
+        return False  # nobody ever wished it
+    if row.kept_at is not None or row.state not in FINAL:
         return False
     method = None
     if row.state is PaymentState.SUCCEEDED and row.stripe_intent_id and consent_id is not None:
         method = _of_intent(gateway, row.stripe_intent_id)
+    if method is not None and not row.keep_method:
+        _let_go(session, gateway, method)
+        method = None
     for turn in range(2):
         locked = session.scalars(
             sa.select(Payment)
@@ -120,12 +145,34 @@ def collect(session: Session, gateway: StripeGateway, *, payment_id: int) -> boo
 
 
 def _of_intent(gateway: StripeGateway, intent_id: str) -> Method | None:
-    """The intent's method where Stripe keeps it for its customer."""
-    intent = gateway.retrieve_intent(intent_id)
-    if not intent.method_id:
+    """The intent's method where Stripe keeps it for its customer; None also for what Stripe does not know any more."""
+    try:
+        intent = gateway.retrieve_intent(intent_id)
+        if not intent.method_id:
+            return None
+        method = gateway.methods.retrieve(intent.method_id)
+    except StripeRefused as refused:
+        if not refused.is_missing:
+            raise
         return None
-    method = gateway.methods.retrieve(intent.method_id)
     return method if method.customer_id and method.customer_id == intent.customer_id else None
+
+
+def _let_go(session: Session, gateway: StripeGateway, method: Method) -> None:
+    """Have Stripe forget a method that its owner did not want kept; not one that they keep by another way."""
+    known = session.scalar(sa.select(SavedMethod.id).where(SavedMethod.stripe_method_id == method.id))
+    session.commit()
+    if known is None:
+        _detach(gateway, method.id)
+
+
+def _detach(gateway: StripeGateway, stripe_method_id: str) -> None:
+    """Have Stripe let go of a method; one that it does not know any more is gone."""
+    try:
+        gateway.methods.detach(stripe_method_id)
+    except StripeRefused as refused:
+        if not refused.is_missing:
+            raise
 
 
 def keep(session: Session, *, user_id: int, consent_id: int, method: Method) -> int:
@@ -149,7 +196,10 @@ def keep(session: Session, *, user_id: int, consent_id: int, method: Method) -> 
         "saved_at": now,
     }
     mine = session.scalars(
-        sa.select(SavedMethod).where(SavedMethod.user_id == user_id, SavedMethod.removed_at.is_(None)).with_for_update()
+        sa.select(SavedMethod)
+        .where(SavedMethod.user_id == user_id, SavedMethod.removed_at.is_(None))
+        .order_by(SavedMethod.id)
+        .with_for_update()
     ).all()
     twin = next((one for one in mine if method.fingerprint and one.fingerprint == method.fingerprint), None)
     if twin is None:
@@ -212,37 +262,47 @@ def remove(session: Session, *, user_id: int, public_id: str) -> None:
     becomes the default in place of a default that goes.
     """
     method = _locked(session, user_id, public_id)
+    _take_off(session, method)
+    record(session, Tag.METHOD_REMOVED, actor_user_id=user_id, subject=public_id)
+    session.commit()
+
+
+def _take_off(session: Session, method: SavedMethod) -> None:
+    """Take a method off its owner's list, in the caller's transaction, which holds all of theirs."""
     was_default = method.is_default
     method.removed_at, method.is_default = clock.now(), False
     session.flush()
-    record(session, Tag.METHOD_REMOVED, actor_user_id=user_id, subject=public_id)
     if was_default:
         heir = session.scalars(
             sa.select(SavedMethod)
-            .where(SavedMethod.user_id == user_id, SavedMethod.removed_at.is_(None))
+            .where(SavedMethod.user_id == method.user_id, SavedMethod.removed_at.is_(None))
             .order_by(SavedMethod.id.desc())
             .limit(1)
         ).first()
         if heir is not None:
-            _set_default(session, user_id, heir)
-    session.commit()
+            _set_default(session, method.user_id, heir)
 
 
-def detach_due(session: Session, gateway: StripeGateway, *, limit: int = 100) -> int:
-    """Have Stripe let go of removed methods; returns how many it let go of. Raises :class:`StripeUnreachable`."""
+def detach_due(session: Session, gateway: StripeGateway, *, user_id: int | None = None) -> int:
+    """Have Stripe let go of removed methods, all or one person's; returns how many it let go of.
+
+    One that Stripe refuses to let go of keeps no other from its turn. Raises :class:`StripeAway`.
+    """
+    theirs = sa.true() if user_id is None else SavedMethod.user_id == user_id
     rows = session.execute(
         sa.select(SavedMethod.id, SavedMethod.stripe_method_id)
-        .where(SavedMethod.removed_at.is_not(None), SavedMethod.detached_at.is_(None))
+        .where(SavedMethod.removed_at.is_not(None), SavedMethod.detached_at.is_(None), theirs)
         .order_by(SavedMethod.removed_at)
-        .limit(limit)
     ).all()
     session.commit()
     done = 0
     for row in rows:
         try:
-            gateway.methods.detach(row.stripe_method_id)
-        except StripeRefused as refused:
-            log.error("method.detach_refused", method=row.id, code=refused.code)
+            _detach(gateway, row.stripe_method_id)
+        except StripeAway:
+            raise
+        except (StripeRefused, StripeUnreachable) as error:
+            log.error("method.not_detached", method=row.id, error=str(error))
             continue
         session.execute(
             sa.update(SavedMethod)
@@ -254,22 +314,33 @@ def detach_due(session: Session, gateway: StripeGateway, *, limit: int = 100) ->
     return done
 
 
-def collect_due(session: Session, gateway: StripeGateway, *, limit: int = 100) -> int:
-    """Collect what was agreed on payments that are over; returns how many were. Raises :class:`StripeUnreachable`."""
-    due = session.scalars(
+def collect_due(session: Session, gateway: StripeGateway) -> int:
+    """Collect what was agreed on payments that are over; returns how many were.
+
+    One about which Stripe refuses to answer keeps no other from its turn. Raises :class:`StripeAway`.
+    """
+    over = (Payment.kept_at.is_(None), Payment.state.in_(sorted(FINAL)))
+    agreed = session.scalars(sa.select(Payment.id).where(Payment.keep_method, *over)).all()
+    undone = session.scalars(
         sa.select(Payment.id)
-        .where(Payment.keep_method, Payment.kept_at.is_(None), Payment.state.in_(sorted(FINAL)))
-        .order_by(Payment.id)
-        .limit(limit)
+        .join(Consent, Consent.subject == Payment.public_id)
+        .where(
+            Consent.kind == ConsentKind.SAVE_METHOD,
+            Consent.given_at > clock.now() - _WISHES_COUNT,
+            ~Payment.keep_method,
+            *over,
+        )
     ).all()
     session.commit()
     done = 0
-    for payment_id in due:
+    for payment_id in sorted({*agreed, *undone}):
         try:
             done += collect(session, gateway, payment_id=payment_id)
-        except StripeRefused as refused:
+        except StripeAway:
+            raise
+        except (StripeRefused, StripeUnreachable) as error:
             session.rollback()
-            log.error("method.collect_refused", payment=payment_id, code=refused.code)
+            log.error("method.not_collected", payment=payment_id, error=str(error))
     return done
 
 
@@ -283,16 +354,19 @@ def look_again(session: Session, gateway: StripeGateway, *, stripe_method_id: st
     if known is None:
         return False
     method = gateway.methods.retrieve(stripe_method_id)
-    saved = session.scalars(
+    mine = sa.select(SavedMethod.user_id).where(SavedMethod.id == known).scalar_subquery()
+    held = session.scalars(
         sa.select(SavedMethod)
-        .where(SavedMethod.id == known)
+        .where(SavedMethod.user_id == mine, sa.or_(SavedMethod.removed_at.is_(None), SavedMethod.id == known))
+        .order_by(SavedMethod.id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one()
+    ).all()
+    saved = next(one for one in held if one.id == known)
     if saved.removed_at is None and saved.stripe_method_id == stripe_method_id:
         if not method.customer_id:
-            saved.removed_at = saved.detached_at = clock.now()
-            saved.is_default = False
+            _take_off(session, saved)
+            saved.detached_at = saved.removed_at
             record(session, Tag.METHOD_REMOVED, subject=saved.public_id, by="stripe")
         else:
             saved.last4, saved.expires_on = method.last4[:4], method.expires_on

@@ -169,14 +169,15 @@ def waiting_for(session: Session, user_id: int) -> list[Waiting]:
     return sorted(found, key=lambda one: one.since)
 
 
-def waits_on(session: Session, user_id: int, account_ids: Iterable[int]) -> bool:
-    """Whether a payment of this person on one of the accounts waits for small deposits."""
+def waits_on(session: Session, user_id: int | None, account_ids: Iterable[int]) -> bool:
+    """Whether a payment of this person (None: of anybody) on one of the accounts waits for small deposits."""
+    whose = sa.true() if user_id is None else Payment.user_id == user_id
     return bool(
         session.scalar(
             sa.select(Payment.id)
             .join(PaymentShare, PaymentShare.payment_id == Payment.id)
             .where(
-                Payment.user_id == user_id,
+                whose,
                 PaymentShare.account_id.in_(list(account_ids)),
                 Payment.state == PaymentState.ACTION,
                 Payment.action == DEPOSITS,

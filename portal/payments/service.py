@@ -16,7 +16,7 @@ No transaction is open while Stripe is asked. Any of these steps may die and be 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,37 +30,27 @@ from portal.audit.tags import Tag
 from portal.billing.queries import Line, accounts_of_charges, lines_of_account
 from portal.money import Money
 from portal.payments.allocate import Part, Payable, allocate_amount, allocate_lines
-from portal.payments.customers import customer_of
+from portal.payments.closing import RESEND_WITHIN, close, close_missing, close_row, look_up
+from portal.payments.customers import customer_of, forget_customer
 from portal.payments.errors import (
     AmountAboveBalance,
     AmountBelowMinimum,
     AnotherPaymentRuns,
-    IntentMismatch,
     PaymentIsOver,
     StripeRefused,
     StripeUnreachable,
 )
 from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
-from portal.payments.kinds import PaymentSource
+from portal.payments.kinds import UNATTENDED, PaymentSource
 from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.queries import reserved
-from portal.payments.settle import account_locked_payment, by_charge, lock_accounts, move, parts_of, settle
-from portal.payments.state import DEPOSITS, FINAL, OPEN, PaymentState, of_stripe
+from portal.payments.settle import account_locked_payment, by_charge, lock_accounts, parts_of, settle
+from portal.payments.state import FINAL, PaymentState, of_stripe
 
 log = structlog.get_logger(__name__)
 
-#: A lost answer is asked for again with the same key for so long; later it is looked up. Stripe keeps keys for at
-#: least 24 h, but also keeps a failure under them (https://docs.stripe.com/api/idempotent_requests).
-RESEND_WITHIN = timedelta(minutes=10)
-#: Refusals that are about our key and not about the payment: they pass when the operator has mended it.
-_NOT_ABOUT_IT = frozenset({"api_key_expired", "AuthenticationError", "PermissionError", "secret_key_required"})
 #: How often a new attempt tries to take the place of another.
 _TURNS = 4
-#: An intent that nobody confirmed for so long is closed: its amount is a day old.
-ABANDONED_AFTER = timedelta(hours=24)
-#: Stripe's two small deposits take a day or two to arrive, and can be confirmed for ten days:
-#: https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment
-DEPOSITS_LAST = timedelta(days=10)
 
 
 def payable_lines(session: Session, account_id: int, *, user_id: int | None) -> list[Payable]:
@@ -77,9 +67,18 @@ def family_lines(session: Session, account_ids: Iterable[int], *, user_id: int |
     return sorted(lines, key=lambda line: line.service_on or date.min)
 
 
-def left_to_pay(lines: Iterable[Line], held: Mapping[int, Money]) -> list[Payable]:
-    """What may still be asked for on each line, with what is on its way for it taken off; lines of nothing left out."""
-    left = (Payable(line.charge_id, line.payable - held.get(line.charge_id, Money.zero())) for line in lines)
+def left_to_pay(lines: Iterable[Line], held: Mapping[int, Money], *, on_plan: bool = False) -> list[Payable]:
+    """What may still be asked for on each line, with what is on its way for it taken off; lines of nothing left out.
+
+    ``on_plan`` counts lines that are paid in instalments, too: they are not asked for, but they may be paid.
+    """
+    left = (
+        Payable(
+            line.charge_id,
+            (line.collectable if on_plan else line.payable) - held.get(line.charge_id, Money.zero()),
+        )
+        for line in lines
+    )
     return [one for one in left if one.amount > Money.zero()]
 
 
@@ -112,10 +111,14 @@ def start_payment(
     payer: Payer,
     amount: Money | None = None,
     charge_ids: Collection[int] | None = None,
+    only: Mapping[int, Money] | None = None,
     unless: Callable[[], bool] = lambda: False,
     along: Callable[[int], None] = lambda _payment_id: None,
 ) -> Payment:
     """Write down an attempt to pay ``amount``, or the lines ``charge_ids``, or (both None) all that is payable.
+
+    ``only`` holds it to some lines, and to the most that is paid of each; lines on a payment plan are paid when they
+    are named by it or by ``charge_ids``.
 
     Commits. ``unless`` is asked under the accounts' locks, and :class:`PaymentIsOver` is raised when it says so;
     ``along`` is given the attempt's id and writes more in the same transaction. An open attempt of the same payer for
@@ -129,8 +132,13 @@ def start_payment(
         if unless():
             raise PaymentIsOver
         lines = left_to_pay(
-            family_lines(session, account_ids, user_id=payer.user_id), held_on(session, account_ids)
+            family_lines(session, account_ids, user_id=payer.user_id),
+            held_on(session, account_ids),
+            on_plan=only is not None or charge_ids is not None,
         )
+        if only is not None:
+            named = [one for one in lines if one.charge_id in only]
+            lines = [Payable(one.charge_id, min(one.amount, only[one.charge_id])) for one in named]
         parts = _choose(lines, amount, charge_ids)
         total = Money.total(part.amount for part in parts)
         if total < MINIMUM:
@@ -156,6 +164,11 @@ def start_payment(
         if len(earlier) == 1 and _is_the_same(session, earlier[0], payer, parts):
             session.commit()
             return earlier[0]
+        if payer.source in UNATTENDED and any(
+            one.state is PaymentState.ACTION and one.source not in UNATTENDED for one in earlier
+        ):
+            session.rollback()  # somebody is at their bank with it: nothing that nobody waits for takes its place
+            raise AnotherPaymentRuns
         ids = [one.id for one in earlier]
         session.commit()
         if turn == _TURNS - 1:
@@ -255,15 +268,27 @@ def prepare(session: Session, gateway: StripeGateway, *, payment_id: int) -> Int
         if wanted is not intent.keeps_method and of_stripe(intent.status) is PaymentState.OPEN:
             intent = gateway.keep_method(intent.id, wanted=wanted)  # the answer was lost the first time
         return intent
-    customer_id = payment.customer_id or customer_of(
-        session, gateway, user_id=payment.user_id, account_id=payment.account_id
-    )
+    account_id, public_id = payment.account_id, payment.public_id
+    try:
+        customer_id = payment.customer_id or customer_of(
+            session, gateway, user_id=payment.user_id, account_id=account_id
+        )
+    except StripeRefused as refused:
+        if refused.is_about_our_key:  # the attempt stays, and the desk is told
+            record(session, Tag.PAYMENT_FAILED, account_id=account_id, subject=public_id, why=refused.code)
+            session.commit()
+        raise
     try:
         intent = _create_or_find(session, gateway, payment_id=payment_id, customer_id=customer_id)
     except StripeRefused as refused:
         # A definite no: nothing was made under this key and nothing will be.
         log.error("payment.refused", payment=payment_id, code=refused.code)
-        close_row(session, payment_id=payment_id, code="" if refused.code in _NOT_ABOUT_IT else refused.code)
+        if refused.is_about_our_key or refused.lost_customer:
+            close_row(session, payment_id=payment_id, why=refused.code)
+        else:
+            close_row(session, payment_id=payment_id, code=refused.code)
+        if refused.lost_customer:
+            forget_customer(session, customer_id)
         raise
     if settle(session, payment_id=payment_id, intent=intent) is PaymentState.CANCELED and intent.status != "canceled":
         # Closed while Stripe was asked: nobody has seen this intent, and nobody shall pay it.
@@ -292,13 +317,13 @@ def _create_or_find(
         "amount": payment.amount,
         "customer_id": payment.customer_id,
         "method_id": payment.method_id or "",
-        "off_session": payment.source is PaymentSource.AUTOPAY,
+        "off_session": payment.source in UNATTENDED,
         "keep_method": payment.keep_method,
     }
     session.commit()
     if asked_at is not None and abs(now - asked_at) > RESEND_WITHIN:
         with _an_earlier_ask_counts():
-            found = gateway.find_intent(customer_id=asked["customer_id"], attempt_id=attempt_id)
+            found = look_up(gateway, customer_id=asked["customer_id"], attempt_id=attempt_id)
         if found is None:
             # No request can still be under way, so it never arrived, or Stripe failed and keeps that failure under
             # the key. Either way this attempt is over: the next one has a key of its own.
@@ -321,60 +346,27 @@ def _an_earlier_ask_counts() -> Iterator[None]:
 
 
 def refresh(session: Session, gateway: StripeGateway, *, payment_id: int) -> Intent:
-    """Fetch the attempt's intent and settle what it says. Raises :class:`StripeUnreachable`."""
+    """Fetch the attempt's intent and settle what it says.
+
+    Raises :class:`StripeUnreachable`, :class:`IntentMismatch`, and :class:`PaymentIsOver` for an attempt that is closed
+    since Stripe does not know it any more.
+    """
     payment = _payment(session, payment_id)
     intent_id, state = payment.stripe_intent_id, payment.state
     session.commit()
     if intent_id is None:
         return prepare(session, gateway, payment_id=payment_id)
-    intent = gateway.retrieve_intent(intent_id)
+    try:
+        intent = gateway.retrieve_intent(intent_id)
+    except StripeRefused as refused:
+        if refused.is_missing and close_missing(session, payment_id=payment_id) in FINAL:
+            raise PaymentIsOver from refused
+        raise
     if state is PaymentState.PROCESSING and intent.status == "requires_payment_method":
         # The money did not arrive. Trying again is a new attempt, so this intent must not be payable any more.
         intent = gateway.cancel_intent(intent_id)
     settle(session, payment_id=payment_id, intent=intent)
     return intent
-
-
-def close(session: Session, gateway: StripeGateway, *, payment_id: int) -> PaymentState:
-    """Make an open attempt unpayable, or settle it when it was paid meanwhile; returns where it stands then.
-
-    Raises :class:`StripeUnreachable`: then it may still be payable, and nothing else may be started.
-    """
-    payment = account_locked_payment(session, payment_id)
-    if payment.state not in OPEN:
-        session.commit()
-        return payment.state
-    if payment.stripe_intent_id is None and payment.requested_at is None:
-        return close_row(session, payment_id=payment_id)
-    intent_id, attempt_id, customer_id = payment.stripe_intent_id, payment.public_id, payment.customer_id
-    unattended, asked_at = payment.source is PaymentSource.AUTOPAY, payment.requested_at
-    session.commit()
-    if intent_id is None:
-        # Stripe was asked and the answer was lost: learn whether it made anything. A request that is still under way
-        # makes an intent that no browser gets to see (prepare looks at the row again before it answers).
-        found = gateway.find_intent(customer_id=customer_id or "", attempt_id=attempt_id)
-        if found is None:
-            if unattended and asked_at is not None and abs(clock.now() - asked_at) <= RESEND_WITHIN:
-                # Nobody has to confirm this one: a request still under way takes the money when it arrives.
-                raise StripeUnreachable("under way")
-            return close_row(session, payment_id=payment_id)
-        intent_id = found.id
-    return settle(session, payment_id=payment_id, intent=gateway.cancel_intent(intent_id))
-
-
-def close_row(session: Session, *, payment_id: int, code: str = "") -> PaymentState:
-    """Close an attempt of which Stripe has no intent; commits, and returns where it stands.
-
-    ``code`` is Stripe's reason for refusing it, where it did.
-    """
-    payment = account_locked_payment(session, payment_id)
-    if payment.state in OPEN and payment.stripe_intent_id is None:
-        move(session, payment, PaymentState.CANCELED)
-        payment.failure_code = code[:60] or payment.failure_code
-        record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
-    state = payment.state
-    session.commit()
-    return state
 
 
 def is_still_owed(session: Session, *, payment_id: int) -> bool:
@@ -386,7 +378,7 @@ def is_still_owed(session: Session, *, payment_id: int) -> bool:
         sa.select(PaymentShare.account_id).where(PaymentShare.payment_id == payment_id)
     ).all()
     lines, held = family_lines(session, accounts, user_id=None), held_on(session, accounts)
-    left = {line.charge_id: line.amount for line in left_to_pay(lines, held)}
+    left = {line.charge_id: line.amount for line in left_to_pay(lines, held, on_plan=True)}
     return all(part.amount <= left.get(part.charge_id, Money.zero()) for part in parts_of(session, payment_id))
 
 
@@ -394,40 +386,3 @@ def _payment(session: Session, payment_id: int) -> Payment:
     return session.scalars(
         sa.select(Payment).where(Payment.id == payment_id).execution_options(populate_existing=True)
     ).one()
-
-
-def sweep(session: Session, gateway: StripeGateway, *, older_than: timedelta) -> int:
-    """Look again at attempts that nobody has looked at for ``older_than``; close the abandoned ones.
-
-    Makes up for lost webhooks, dead workers and closed browsers. Returns how many were looked at.
-    """
-    done = 0
-    while True:
-        now = clock.now()
-        row = session.execute(
-            sa.select(Payment.id, Payment.created_at, Payment.state, Payment.action)
-            .where(Payment.state.not_in(sorted(FINAL)), Payment.checked_at < now - older_than)
-            .order_by(Payment.checked_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).first()
-        if row is None:
-            session.commit()
-            return done
-        # Claimed by its own time: another worker, or this one after dying, comes back to it a sweep later.
-        session.execute(sa.update(Payment).where(Payment.id == row.id).values(checked_at=now))
-        session.commit()
-        try:
-            kept_for = DEPOSITS_LAST if row.action == DEPOSITS else ABANDONED_AFTER
-            if row.state in OPEN and (
-                now - row.created_at > kept_for or not is_still_owed(session, payment_id=row.id)
-            ):
-                close(session, gateway, payment_id=row.id)
-            elif row.state is not PaymentState.CREATED:
-                refresh(session, gateway, payment_id=row.id)
-        except PaymentIsOver:
-            session.rollback()
-        except (IntentMismatch, StripeRefused) as error:
-            session.rollback()
-            log.error("payment.sweep_failed", payment=row.id, error=type(error).__name__)
-        done += 1

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.service import account_row
+from portal.audit.models import AuditEvent
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.payments import emails
@@ -16,9 +17,9 @@ from portal.payments.allocate import Part
 from portal.payments.booking import book
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway import Intent
-from portal.payments.kinds import BookingKind, PaymentSource
+from portal.payments.kinds import UNATTENDED, BookingKind
 from portal.payments.models import Allocation, Payment, PaymentShare
-from portal.payments.state import FINAL, OPEN, PaymentState, may_move, of_stripe
+from portal.payments.state import DEPOSITS, DEPOSITS_FAILED, FINAL, OPEN, PaymentState, may_move, of_stripe
 from portal.queue import wake
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,33 @@ def parts_of(session: Session, payment_id: int) -> list[Part]:
     return sorted((Part(*row) for row in rows), key=by_charge)
 
 
+def surprise(session: Session, payment: Payment, what: str) -> None:
+    """Mark once, in the caller's transaction, that Stripe says ``what`` of a payment that can't be.
+
+    However often it is looked at again, the desk sees one thing to look at.
+    """
+    told = session.scalars(
+        sa.select(AuditEvent.facts).where(
+            AuditEvent.tag == sa.literal_column(f"'{Tag.PAYMENT_SURPRISING.value}'"),
+            AuditEvent.subject == payment.public_id,
+        )
+    )
+    if all(facts.get("what") != what for facts in told):
+        record(
+            session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id, what=what
+        )
+
+
+def _contradicts(payment: Payment, new: PaymentState) -> bool:
+    """Whether Stripe's answer, to which the payment can't move, is more than an older answer that arrives late."""
+    if {payment.state, new} == FINAL:
+        return True
+    # What was never confirmed here and is over must not be on its way at Stripe.
+    return (
+        payment.state is PaymentState.CANCELED and new is PaymentState.PROCESSING and payment.confirmed_at is None
+    )
+
+
 def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState:
     """Project Stripe's intent onto the payment, under the account's lock; commits.
 
@@ -85,12 +113,23 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
         or (new is PaymentState.SUCCEEDED and intent.received != payment.amount)
     )
     if wrong:
-        record(session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
+        surprise(session, payment, "mismatch")
         session.commit()
         log.error("payment.mismatch", payment=payment.public_id)
         raise IntentMismatch(payment.public_id)
     payment.checked_at = now
+    if new is not payment.state and not may_move(payment.state, new):
+        # An older answer that a newer one has overtaken is nothing; Stripe contradicting what is final is.
+        if _contradicts(payment, new):
+            surprise(session, payment, f"{payment.state.value}/{new.value}")
+            log.error("payment.contradicted", payment=payment.public_id, ours=payment.state, stripes=intent.status)
+        state = payment.state
+        session.commit()
+        return state
+    waited = payment.state is PaymentState.ACTION and payment.action == DEPOSITS
     payment.action = intent.action[:40] if new is PaymentState.ACTION else ""
+    if waited and new in (PaymentState.OPEN, PaymentState.CANCELED) and intent.failure_code in DEPOSITS_FAILED:
+        emails.queue_deposits_failed(session, payment)
     if intent.method_kind:
         payment.method, payment.method_kind = intent.method[:40], intent.method_kind[:20]
     if payment.stripe_intent_id is None and payment.state not in FINAL:
@@ -104,7 +143,7 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
             subject=payment.public_id,
             code=payment.failure_code,
         )
-    if new is not payment.state and may_move(payment.state, new):
+    if new is not payment.state:
         move(session, payment, new)
         if new in _CONFIRMED and payment.confirmed_at is None:
             payment.confirmed_at = now
@@ -112,13 +151,9 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
             _book(session, payment, intent, now)
         elif new is PaymentState.CANCELED:
             record(session, Tag.PAYMENT_CANCELED, account_id=payment.account_id, subject=payment.public_id)
-            # Autopay tells of its own charges, and tries some again.
-            if payment.confirmed_at is not None and payment.source is not PaymentSource.AUTOPAY:
+            # Autopay and plans tell of their own charges, and try some again.
+            if payment.confirmed_at is not None and payment.source not in UNATTENDED:
                 emails.queue_returned(session, payment)
-    elif new is not payment.state and not (payment.state in FINAL and new in OPEN):
-        # An older answer that arrives late is nothing; Stripe contradicting a final state is.
-        record(session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
-        log.error("payment.contradicted", payment=payment.public_id, ours=payment.state, stripes=intent.status)
     state, keeps = payment.state, payment.keep_method and payment.kept_at is None
     session.commit()
     if state is PaymentState.SUCCEEDED:

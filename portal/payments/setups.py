@@ -1,6 +1,6 @@
 """Saving a card or bank account without paying: row first, network second, one settle, like a payment."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,14 +10,17 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.db import RecordNotFound
+from portal.payments.closing import RESEND_WITHIN
 from portal.payments.consents import SAVE_METHOD_VERSION, keep_consent
-from portal.payments.customers import customer_of
+from portal.payments.customers import customer_of, forget_customer
+from portal.payments.emails import queue_setup_failed
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeRefused
 from portal.payments.gateway import METHOD_KINDS, Setup, StripeGateway
 from portal.payments.kinds import ConsentKind, SetupState
 from portal.payments.methods import Agreement, keep
 from portal.payments.models import Consent, MethodSetup
-from portal.payments.service import ABANDONED_AFTER, DEPOSITS_LAST, RESEND_WITHIN
+from portal.payments.state import DEPOSITS, DEPOSITS_FAILED
+from portal.payments.sweeping import ABANDONED_AFTER, DEPOSITS_LAST
 
 log = structlog.get_logger(__name__)
 
@@ -102,8 +105,16 @@ def look(session: Session, gateway: StripeGateway, *, setup_id: int) -> Setup:
     setup = session.execute(sa.select(MethodSetup).where(MethodSetup.id == setup_id)).scalar_one()
     known, user_id, customer_id = setup.stripe_setup_intent_id, setup.user_id, setup.customer_id
     session.commit()
+    found: Setup | None
     if known is not None:
-        return _settle(session, gateway, setup_id=setup_id, found=gateway.methods.retrieve_setup(known))
+        try:
+            found = gateway.methods.retrieve_setup(known)
+        except StripeRefused as refused:
+            if not refused.is_missing:
+                raise
+            _close_row(session, setup_id)
+            raise SetupIsOver from refused
+        return _settle(session, gateway, setup_id=setup_id, found=found)
     customer_id = customer_id or customer_of(session, gateway, user_id=user_id, account_id=0)
     row = _locked(session, setup_id)
     if row.state in FINAL:
@@ -113,9 +124,8 @@ def look(session: Session, gateway: StripeGateway, *, setup_id: int) -> Setup:
     row.requested_at, row.customer_id = asked_at or now, row.customer_id or customer_id
     customer_id = row.customer_id
     session.commit()
-    found: Setup | None
     if asked_at is not None and now - asked_at > RESEND_WITHIN:
-        found = gateway.methods.find_setup(customer_id=customer_id, setup_id=public_id)
+        found = _look_up(gateway, customer_id=customer_id, setup_id=public_id)
         if found is None:
             _close_row(session, setup_id)
             raise SetupIsOver
@@ -125,12 +135,17 @@ def look(session: Session, gateway: StripeGateway, *, setup_id: int) -> Setup:
         except StripeRefused as refused:
             log.error("setup.refused", setup=setup_id, code=refused.code)
             _close_row(session, setup_id)
+            if refused.lost_customer:
+                forget_customer(session, customer_id)
             raise
     return _settle(session, gateway, setup_id=setup_id, found=found)
 
 
 def _settle(session: Session, gateway: StripeGateway, *, setup_id: int, found: Setup) -> Setup:
-    """Project Stripe's SetupIntent onto the row, and its method onto the person's own, once; commits."""
+    """Project Stripe's SetupIntent onto the row, and its method onto the person's own, once; commits.
+
+    Raises :class:`SetupIsOver` for a row that was closed while its SetupIntent could still be used; then it can't be.
+    """
     new = _OF_STRIPE.get(found.status)
     method = None
     if new is SetupState.SUCCEEDED and found.method_id:
@@ -144,7 +159,14 @@ def _settle(session: Session, gateway: StripeGateway, *, setup_id: int, found: S
         setup.stripe_setup_intent_id = found.id
         if setup.state in FINAL:
             session.commit()
+            if _OF_STRIPE[found.status] not in FINAL:
+                # Closed while Stripe was asked: nobody shall save anything with it any more.
+                gateway.methods.cancel_setup(found.id)
+                raise SetupIsOver
             return found
+        waited = setup.state is SetupState.ACTION and setup.action == DEPOSITS
+        if waited and new in (SetupState.OPEN, SetupState.CANCELED) and found.failure_code in DEPOSITS_FAILED:
+            queue_setup_failed(session, setup)
         setup.state = new
         setup.action = found.action[:40] if new is SetupState.ACTION else ""
         setup.failure_code = "" if new is SetupState.SUCCEEDED else found.failure_code[:60]
@@ -179,12 +201,29 @@ def close_setup(session: Session, gateway: StripeGateway, *, setup_id: int) -> N
     if state in FINAL:
         return
     if known is None and asked_at is not None and customer_id is not None:
-        found = gateway.methods.find_setup(customer_id=customer_id, setup_id=public_id)
+        found = _look_up(gateway, customer_id=customer_id, setup_id=public_id)
         known = found.id if found is not None else None
     if known is None:
         _close_row(session, setup_id)
         return
-    _settle(session, gateway, setup_id=setup_id, found=gateway.methods.cancel_setup(known))
+    try:
+        ended = gateway.methods.cancel_setup(known)
+    except StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        _close_row(session, setup_id)
+        return
+    _settle(session, gateway, setup_id=setup_id, found=ended)
+
+
+def _look_up(gateway: StripeGateway, *, customer_id: str, setup_id: str) -> Setup | None:
+    """The SetupIntent whose answer was lost; of a customer that was deleted at Stripe there is none to be found."""
+    try:
+        return gateway.methods.find_setup(customer_id=customer_id, setup_id=setup_id)
+    except StripeRefused as refused:
+        if not refused.is_missing:
+            raise
+        return None
 
 
 def refresh_by_intent(session: Session, gateway: StripeGateway, *, setup_intent_id: str) -> bool:
@@ -197,6 +236,27 @@ def refresh_by_intent(session: Session, gateway: StripeGateway, *, setup_intent_
     return True
 
 
+_STALE: tuple[Any, ...] = (
+    MethodSetup.id,
+    MethodSetup.state,
+    MethodSetup.created_at,
+    MethodSetup.action,
+    MethodSetup.requested_at,
+)
+
+
+def _is_abandoned(row: Any, now: datetime) -> bool:
+    return bool(now - row.created_at > (DEPOSITS_LAST if row.action else ABANDONED_AFTER))
+
+
+def _tell_of_deposits(session: Session, row: Any) -> None:
+    """Whoever still waited for small deposits is told that there is nothing to wait for."""
+    setup = _locked(session, row.id)
+    if row.action == DEPOSITS and setup.state is SetupState.CANCELED:
+        queue_setup_failed(session, setup)
+    session.commit()
+
+
 def sweep_setups(session: Session, gateway: StripeGateway, *, older_than: timedelta) -> int:
     """Look again at setups that nobody has looked at for ``older_than``; close those that were given up.
 
@@ -206,7 +266,7 @@ def sweep_setups(session: Session, gateway: StripeGateway, *, older_than: timede
     while True:
         now = clock.now()
         row = session.execute(
-            sa.select(MethodSetup.id, MethodSetup.created_at, MethodSetup.action, MethodSetup.requested_at)
+            sa.select(*_STALE)
             .where(MethodSetup.state.not_in(sorted(FINAL)), MethodSetup.checked_at < now - older_than)
             .order_by(MethodSetup.checked_at)
             .limit(1)
@@ -217,12 +277,16 @@ def sweep_setups(session: Session, gateway: StripeGateway, *, older_than: timede
             return done
         session.execute(sa.update(MethodSetup).where(MethodSetup.id == row.id).values(checked_at=now))
         session.commit()
-        kept_for = DEPOSITS_LAST if row.action else ABANDONED_AFTER
         try:
-            if now - row.created_at > kept_for:
+            if row.state is not SetupState.CREATED or not _is_abandoned(row, now):
+                # What a browser or a bank has done since counts before what time has done.
+                if row.requested_at is not None:
+                    look(session, gateway, setup_id=row.id)
+                row = session.execute(sa.select(*_STALE).where(MethodSetup.id == row.id)).one()
+                session.commit()
+            if row.state not in FINAL and _is_abandoned(row, now):
                 close_setup(session, gateway, setup_id=row.id)
-            elif row.requested_at is not None:
-                look(session, gateway, setup_id=row.id)
+                _tell_of_deposits(session, row)
         except SetupIsOver:
             session.rollback()
         except (IntentMismatch, StripeRefused) as error:

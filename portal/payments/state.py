@@ -38,6 +38,12 @@ MOVES: dict[PaymentState, frozenset[PaymentState]] = {
 #: ``next_action.type`` of a bank account that two small deposits have to confirm first.
 DEPOSITS = "verify_with_microdeposits"
 
+#: How waiting for them ends without them, as https://docs.stripe.com/error-codes has it.
+DEPOSITS_FAILED = frozenset(
+    f"payment_method_microdeposit_{how}"
+    for how in ("failed", "verification_attempts_exceeded", "verification_timeout")
+)
+
 #: https://docs.stripe.com/payments/paymentintents/lifecycle
 _OF_STRIPE = {
     "requires_payment_method": PaymentState.OPEN,

@@ -12,10 +12,10 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.payments.closing import close
 from portal.payments.gateway import StripeGateway
 from portal.payments.inbox import KeptEvent, refresh_payment
 from portal.payments.models import Payment, PaymentShare, StripeEvent
-from portal.payments.service import close
 from portal.payments.state import OPEN
 
 log = structlog.get_logger(__name__)

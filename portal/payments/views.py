@@ -10,6 +10,7 @@ from flask_login import current_user
 from portal.db import RecordNotFound
 from portal.payments import choose_views, seen_views
 from portal.payments.blueprint import bp, the_gateway, the_settings
+from portal.payments.closing import close
 from portal.payments.consents import save_method_words
 from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
 from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused, StripeUnreachable
@@ -19,7 +20,7 @@ from portal.payments.method_queries import MethodRow, methods_of
 from portal.payments.methods import Agreement, collect, wish_to_keep
 from portal.payments.progress import is_failed_debit, spread_of
 from portal.payments.queries import PaymentRow, payment_for
-from portal.payments.service import close, is_still_owed, prepare, refresh
+from portal.payments.service import is_still_owed, prepare, refresh
 from portal.payments.state import DEPOSITS, PaymentState
 from portal.payments.tries import must_wait
 from portal.web import guards

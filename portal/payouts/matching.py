@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
@@ -16,7 +15,7 @@ from portal.payments.origin import origin_of
 from portal.payments.queries import OfStripe, payment_of_stripe
 from portal.payments.state import PaymentState
 from portal.payouts.kinds import Match, Oddity, Source, source_of
-from portal.refunds.models import Refund
+from portal.refunds.queries import refund_of_stripe
 
 log = structlog.get_logger(__name__)
 
@@ -68,12 +67,10 @@ def _of_charge(session: Session, gateway: StripeGateway | None, movement: Moveme
 
 def _of_refund(session: Session, gateway: StripeGateway | None, movement: Movement) -> Found:
     match = Match.REFUND if movement.gross < Money.zero() else Match.REFUND_RETURNED
-    row = session.execute(
-        sa.select(Refund.payment_id, Refund.amount).where(Refund.stripe_refund_id == movement.source_id)
-    ).first()
+    known = refund_of_stripe(session, movement.source_id)
     session.commit()
-    if row is not None:
-        return _compared(match, row.payment_id, abs(movement.gross), row.amount)
+    if known is not None:
+        return _compared(match, known.payment_id, abs(movement.gross), known.amount)
     if gateway is None:
         return Found(Match.NONE, None, Oddity.REFUND_UNKNOWN)
     made = gateway.refunds.retrieve(movement.source_id)

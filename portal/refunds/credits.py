@@ -6,7 +6,7 @@ the portal's payments on that line first; what no payment can take back is the d
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.models import Account, Patient
 from portal.billing.models import Charge, Entry, Hold, Visit
+from portal.disputes.models import Dispute
 from portal.money import Money
 from portal.payments.allocate import Part
-from portal.payments.models import Booking, BookingPart, Payment
+from portal.payments.cursors import note_read, take_turn
+from portal.payments.models import Booking, BookingPart, Payment, PaymentShare
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
 from portal.refunds.errors import TooLate
@@ -26,6 +28,14 @@ from portal.refunds.parts import is_disputed, money_sum, parts_of_refund, promis
 from portal.refunds.service import withdraw_row, write_refund
 from portal.refunds.settle import ASKED_AGAIN, locked_refund
 from portal.refunds.state import RefundReason, RefundState
+
+#: The accounts to look at: a list of ids, a query of them, or (None) all.
+Accounts = Collection[int] | sa.Select[int] | None
+#: What the jobs' cursors are called (payments/cursors.py): the last look, and the last one at everything.
+_LAST_LOOK, _DAILY = "credits", "credits_daily"
+_ALL_EVERY = timedelta(days=1)
+#: What a long transaction wrote is seen only when it is committed.
+_OVERLAP = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Credit:
 def credits_of(
     session: Session,
     *,
-    account_id: int | None = None,
+    accounts: Accounts = None,
     charge_ids: Collection[int] | None = None,
     paid_here: bool = True,
 ) -> dict[int, tuple[int, Money]]:
@@ -58,8 +68,8 @@ def credits_of(
             sa.type_coerce(insurer, sa.BigInteger) == 0,
         )
     )
-    if account_id is not None:
-        query = query.where(Entry.account_id == account_id)
+    if accounts is not None:
+        query = query.where(Entry.account_id.in_(accounts))
     if charge_ids is not None:
         query = query.where(Entry.charge_id.in_(list(charge_ids)))
     if paid_here:
@@ -67,9 +77,9 @@ def credits_of(
     return {charge: (account, -due) for charge, account, due in session.execute(query)}
 
 
-def open_credits(session: Session, *, account_id: int | None = None, paid_here: bool = True) -> list[Credit]:
+def open_credits(session: Session, *, accounts: Accounts = None, paid_here: bool = True) -> list[Credit]:
     """Credits that no refund is for yet, by account and line: how they can be given back, newest payment first."""
-    found = credits_of(session, account_id=account_id, paid_here=paid_here)
+    found = credits_of(session, accounts=accounts, paid_here=paid_here)
     promised = promised_parts(session, charge_ids=found)
     ended = _ended_parts(session, found)
     returned: dict[int, Money] = {}
@@ -158,22 +168,58 @@ def find_credits(session: Session, *, timezone: str, limit: Money, days: int) ->
 
     Each is sent ``days`` after it was found, so that a correction can still overtake it; above ``limit`` a supervisor
     has to approve. What was proposed for a credit that has changed is withdrawn first. Two workers find one credit
-    once: everything is decided again under the account's lock.
+    once: everything is decided again under the account's lock. Accounts of which nothing has changed since the last
+    look are looked at once a day.
     """
-    _withdraw_changed(session)
-    accounts = sorted({credit.account_id for credit in open_credits(session) if credit.takes})
+    now = clock.now()
+    everything = take_turn(session, _DAILY, every=_ALL_EVERY, overlap=_OVERLAP) is not None
+    since = take_turn(session, _LAST_LOOK, every=timedelta(0), overlap=_OVERLAP)
+    if since is None:
+        return 0  # nothing was ever paid, or another worker looks
+    look_at = None if everything else _changed_accounts(since)
+    _withdraw_changed(session, look_at)
+    accounts = sorted({credit.account_id for credit in open_credits(session, accounts=look_at) if credit.takes})
     session.commit()
     send_on, written = clock.today(timezone) + timedelta(days=days), 0
     for account_id in accounts:
         lock_accounts(session, [account_id])
         written += _propose(session, account_id, limit=limit, send_on=send_on)
         session.commit()
+    note_read(session, _LAST_LOOK, to=now)
     return written
+
+
+def _changed_accounts(since: datetime) -> sa.Select[int]:
+    """The accounts on which anything happened since then (UTC) that may make a credit, end one, or let one go back."""
+    of_payments = sa.select(PaymentShare.account_id)
+    return sa.select(
+        sa.union(
+            sa.select(Entry.account_id).where(Entry.created_at >= since),
+            sa.select(Visit.account_id)
+            .join(Charge, Charge.visit_id == Visit.id)
+            .join(Hold, Hold.charge_id == Charge.id)
+            .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since)),
+            of_payments.join(Refund, Refund.payment_id == PaymentShare.payment_id).where(
+                sa.or_(
+                    Refund.created_at >= since,
+                    Refund.checked_at >= since,
+                    Refund.decided_at >= since,
+                    Refund.ended_at >= since,
+                    Refund.handled_at >= since,
+                )
+            ),
+            of_payments.join(Dispute, Dispute.payment_id == PaymentShare.payment_id).where(
+                sa.or_(Dispute.opened_at >= since, Dispute.checked_at >= since, Dispute.closed_at >= since)
+            ),
+        )
+        .subquery()
+        .c.account_id
+    )
 
 
 def _propose(session: Session, account_id: int, *, limit: Money, send_on: date) -> int:
     by_payment: dict[int, list[Part]] = {}
-    for credit in open_credits(session, account_id=account_id):
+    for credit in open_credits(session, accounts=[account_id]):
         for payment_id, amount in credit.takes:
             by_payment.setdefault(payment_id, []).append(Part(credit.charge_id, amount))
     for payment_id, parts in by_payment.items():
@@ -190,13 +236,19 @@ def _propose(session: Session, account_id: int, *, limit: Money, send_on: date) 
     return len(by_payment)
 
 
-def _withdraw_changed(session: Session) -> None:
+def _withdraw_changed(session: Session, accounts: Accounts) -> None:
+    there: sa.ColumnElement[bool] = sa.true()
+    if accounts is not None:
+        there = Refund.payment_id.in_(
+            sa.select(PaymentShare.payment_id).where(PaymentShare.account_id.in_(accounts))
+        )
     waiting = session.scalars(
         sa.select(Refund.id)
         .where(
             Refund.reason == RefundReason.CREDIT_BALANCE,
             Refund.state.in_([RefundState.PROPOSED, RefundState.APPROVED]),
             Refund.requested_at.is_(None),
+            there,
         )
         .order_by(Refund.id)
     ).all()

@@ -12,16 +12,13 @@ from portal.accounts.models import Patient
 from portal.billing.models import Charge, Entry, Visit
 from portal.db import MoneyType
 from portal.disputes.models import Dispute
-from portal.disputes.state import DisputeState
+from portal.disputes.state import WITHHELD
 from portal.money import Money
 from portal.payments.allocate import Part
 from portal.payments.booking import left_of_parts
 from portal.refunds.models import Refund, RefundPart
 from portal.refunds.state import RefundState
 
-#: A dispute in which the bank has the money. An inquiry has moved none, and giving the money back ends it:
-#: https://docs.stripe.com/disputes/how-disputes-work#inquiries
-_CALLED_BACK = (DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW)
 #: Promised and not booked yet; what is booked is off :func:`left_of_parts` already.
 PROMISED = (RefundState.PROPOSED, RefundState.APPROVED)
 
@@ -32,13 +29,8 @@ def money_sum(column: Any) -> Any:
 
 
 def is_disputed(payment_id: Any) -> sa.ColumnElement[bool]:
-    """The SQL condition that the payer's bank has called a payment back and has not decided."""
-    return sa.exists().where(Dispute.payment_id == payment_id, Dispute.state.in_(_CALLED_BACK))
-
-
-def disputed(session: Session, payment_id: int) -> bool:
-    """Whether the payer's bank has called the payment back and has not decided."""
-    return bool(session.scalar(sa.select(is_disputed(payment_id))))
+    """The SQL condition of ``disputes.queries.disputed``, for queries over many payments."""
+    return sa.exists().where(Dispute.payment_id == payment_id, Dispute.state.in_(sorted(WITHHELD)))
 
 
 def promised_parts(

@@ -311,6 +311,12 @@ def refunds_of_payment(session: Session, user_id: int, payment_public_id: str, *
     return [_patients(row, timezone) for row in rows]
 
 
+def payments_with_refunds(session: Session, payment_ids: Collection[int]) -> set[int]:
+    """Which of some payments have refunds that their payer is told of: planned, sent, or sent back by the bank."""
+    wanted = sa.select(Refund.payment_id).where(Refund.payment_id.in_(list(payment_ids)), _IS_TOLD)
+    return set(session.scalars(wanted)) if payment_ids else set()
+
+
 def refunds_on_account(
     session: Session, account_id: int, user_id: int, *, timezone: str, charge_ids: Collection[int] | None = None
 ) -> list[PatientRefund]:
@@ -347,6 +353,27 @@ def refunds_on_account(
         for one in found
         if not one.handled and (one.there_by is None or one.there_by >= today or one.returned)
     ]
+
+
+def failed_count(session: Session) -> int:
+    """How many refunds came back and wait for somebody to deal with them."""
+    return int(session.scalar(sa.select(sa.func.count(Refund.id)).where(LISTS["failed"][0])) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class OfStripe:
+    """A refund as it is found by what Stripe calls it."""
+
+    payment_id: int
+    amount: Money
+
+
+def refund_of_stripe(session: Session, stripe_refund_id: str) -> OfStripe | None:
+    """The refund with Stripe's id; None where we have none."""
+    row = session.execute(
+        sa.select(Refund.payment_id, Refund.amount).where(Refund.stripe_refund_id == stripe_refund_id)
+    ).first()
+    return None if row is None else OfStripe(*row)
 
 
 def waiting_count(session: Session) -> int:

@@ -15,15 +15,16 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.disputes.queries import disputed
 from portal.money import Money
+from portal.payments.closing import RESEND_WITHIN
 from portal.payments.errors import IntentMismatch, StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway, StripeRefund
 from portal.payments.inbox import KeptEvent
 from portal.payments.models import Payment
-from portal.payments.service import RESEND_WITHIN
 from portal.refunds.credits import still_stands
 from portal.refunds.models import Refund
-from portal.refunds.parts import are_left, disputed, parts_of_refund
+from portal.refunds.parts import are_left, parts_of_refund
 from portal.refunds.service import withdraw_row
 from portal.refunds.settle import locked_refund, project
 from portal.refunds.state import RefundReason, RefundState

@@ -19,6 +19,7 @@ from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.db import RecordNotFound, new_public_id
+from portal.disputes.queries import disputed
 from portal.money import Money
 from portal.payments.allocate import Part, Payable
 from portal.payments.models import Payment
@@ -27,7 +28,7 @@ from portal.payments.state import PaymentState
 from portal.refunds.allocate import take_amount, take_lines
 from portal.refunds.errors import NotRefundable, OwnRequest, PaymentDisputed, TooLate
 from portal.refunds.models import Refund, RefundPart
-from portal.refunds.parts import LeftLine, are_left, disputed, left_lines, money_sum, parts_of_refund
+from portal.refunds.parts import LeftLine, are_left, left_lines, money_sum, parts_of_refund
 from portal.refunds.settle import locked_refund
 from portal.refunds.state import LIVE, RefundReason, RefundState, may_move
 

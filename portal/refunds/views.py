@@ -5,11 +5,17 @@ from flask_login import current_user
 
 from portal import clock
 from portal.payments.queries import payment_for
-from portal.refunds.queries import refunds_of_payment
+from portal.refunds.queries import payments_with_refunds, refunds_of_payment
 from portal.web import guards
 from portal.web.database import db
 
 bp = Blueprint("refunds", __name__)
+
+
+@bp.app_template_global("payments_with_refunds")
+def with_refunds(payment_ids: list[int]) -> set[int]:
+    """For the pages about payments, which lie below refunds: which of some payments have refunds to link to."""
+    return payments_with_refunds(db.session, payment_ids)
 
 
 @bp.get("/payments/<pid:payment_id>/refunds")

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 
 from portal.disputes.queries import to_answer
-from portal.payments.events import stuck
+from portal.payments.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
-from portal.refunds.models import Refund
-from portal.refunds.state import RefundState
+from portal.refunds.queries import failed_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +21,12 @@ class Waiting:
     endpoint: str
 
 
-def failed_refunds(session: Session) -> int:
-    """Refunds that came back and that nobody has dealt with."""
-    query = sa.select(sa.func.count(Refund.id)).where(
-        Refund.state == RefundState.FAILED, Refund.handled_at.is_(None)
-    )
-    return session.scalar(query) or 0
-
-
 #: What is counted, in the order in which it presses.
 _COUNTED = (
+    (key_refused, _l("Payments refused because Stripe doesn’t take our key"), "staff.webhooks"),
+    (contradicted, _l("Payments that contradict our books"), "staff.webhooks"),
     (to_answer, _l("Disputes to answer"), "staff.disputes"),
-    (failed_refunds, _l("Refunds that failed"), "staff.refunds"),
+    (failed_count, _l("Refunds that failed"), "staff.refunds"),
     (exceptions_open, _l("Exceptions in payouts"), "staff.exceptions"),
     (stuck, _l("Stripe events that are stuck"), "staff.webhooks"),
 )

@@ -12,6 +12,7 @@ from flask_login import current_user
 from portal import clock
 from portal.audit.tags import Tag
 from portal.config import Settings
+from portal.disputes.queries import disputed
 from portal.money import Money
 from portal.payments.allocate import Part
 from portal.queue import wake
@@ -28,7 +29,7 @@ from portal.refunds.errors import (
     PaymentDisputed,
     TooLate,
 )
-from portal.refunds.parts import LeftLine, disputed, left_lines
+from portal.refunds.parts import LeftLine, left_lines
 from portal.refunds.settle import ASKED_AGAIN
 from portal.refunds.state import RefundReason
 from portal.staff.blueprint import bp

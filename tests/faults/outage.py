@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from portal.payments.service import RESEND_WITHIN
+from portal.payments.closing import RESEND_WITHIN
 from tests.databases import Backend
 from tests.faults.acts import PAYING, REFUNDING, ask_refund, come_back, confirm, pay_for, payable, start
 from tests.faults.places import a_world

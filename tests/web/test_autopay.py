@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.models import Account
+from portal.autopay.announcing import announce
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
-from portal.autopay.service import announce
 from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments.kinds import ConsentKind

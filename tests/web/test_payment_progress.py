@@ -203,6 +203,54 @@ def test_stripe_in_trouble_has_words_that_say_what_to_do(
     assert "Wait a minute" in page
 
 
+@pytest.mark.parametrize("path", ["/v1/customers$", "/v1/payment_intents$"])
+def test_an_expired_key_has_calm_words_for_the_patient_and_a_row_for_the_desk(
+    app: Flask,
+    patient: JudgingClient,
+    clinic: Clinic,
+    session: Session,
+    standin: StandIn,
+    sign_in: Callable[..., Any],
+    path: str,
+) -> None:
+    """Of the four the others are above (too busy) and, told by the card's bank (declined, its own error), below."""
+    told = "refused because Stripe doesn’t take our key"
+    desk = app.test_client()
+    assert isinstance(desk, JudgingClient)
+    sign_in(desk, "staff@example.com")
+    location = start(patient, clinic.account(ACCOUNT), choice="amount", amount="5").location
+    assert told not in desk.page("/staff").text("main")
+    standin.faults.add("key_expired", method="POST", path=path)
+    page = patient.page(location).text("main")
+    assert "wrong on our side, not with your card" in page
+    assert "You have not been charged." in page
+    assert "call (555) 010-0199 to pay by phone" in page
+    assert told in desk.page("/staff").text("main")
+    again = start(patient, clinic.account(ACCOUNT), choice="amount", amount="5").location
+    assert patient.page(again).all("form", id="pay-form")
+    assert told not in desk.page("/staff").text("main")
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ("pm_card_visa_chargeDeclined", "Try another card, or call the number on the back of it."),
+        ("pm_card_chargeDeclinedProcessingError", "Wait a minute and try again."),
+    ],
+)
+def test_what_the_cards_bank_says_has_words_that_say_what_to_do(
+    patient: JudgingClient, clinic: Clinic, session: Session, standin: StandIn, card: str, words: str
+) -> None:
+    location = start(patient, clinic.account(ACCOUNT), choice="amount", amount="5").location
+    patient.page(location)
+    with pytest.raises(stripe.CardError):
+        confirm(standin, payment_at(session, location), card)
+    page = patient.page(location)
+    assert words in page.text("main")
+    assert "You have not been charged." in page.text("main")
+    assert page.all("form", id="pay-form")
+
+
 def test_a_rate_limit_after_the_button_may_have_been_pressed_promises_nothing(
     patient: JudgingClient, clinic: Clinic, session: Session, standin: StandIn
 ) -> None:

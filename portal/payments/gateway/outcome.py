@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import stripe
 
-from portal.payments.errors import StripeFailed, StripeRefused, StripeUnreachable
+from portal.payments.errors import StripeAway, StripeFailed, StripeRefused, StripeUnreachable
 
 
 @contextmanager
@@ -16,11 +16,12 @@ def outcome() -> Iterator[None]:
     try:
         yield
     except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        raise StripeUnreachable(type(error).__name__) from error
+        raise StripeAway(type(error).__name__) from error
     except stripe.CardError as error:
         raise StripeRefused(error.code or "card_error") from error
     except (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError) as error:
-        raise StripeRefused(error.code or type(error).__name__) from error
+        param = getattr(error, "param", None)
+        raise StripeRefused(error.code or type(error).__name__, str(param or "")) from error
     except stripe.IdempotencyError as error:
         if error.code == "idempotency_key_in_use":  # the same request is under way: what comes of it is unknown
             raise StripeUnreachable(error.code) from error

@@ -167,6 +167,8 @@ class Api:
                     "Request rate limit exceeded. Learn more about rate limits here "
                     "https://docs.stripe.com/rate-limits."
                 ))  # fmt: skip
+            if fault.kind == "key_expired":
+                raise unauthorized("Expired API Key provided.", code="api_key_expired")
             if fault.kind == "balance_insufficient":
                 raise invalid("You have insufficient funds in your Stripe balance for this refund.",
                               code="balance_insufficient")  # fmt: skip

@@ -10,8 +10,12 @@ from typing import Any
 #: drop_before: nothing is done and the connection closes. drop_after: it is done and the answer is lost.
 #: error_500: nothing is done; error_500_after: it is done; either answer is stored under the idempotency key.
 #: rate_limited: 429 and nothing is done. balance_insufficient: 400 and nothing is done, as for a refund that the
-#: account's balance does not cover. slow: done after ``seconds``.
-KINDS = ("drop_before", "drop_after", "error_500", "error_500_after", "rate_limited", "balance_insufficient", "slow")
+#: account's balance does not cover. key_expired: 401 and nothing is done, as for a secret key that was rolled. slow:
+#: done after ``seconds``.
+KINDS = (
+    "drop_before", "drop_after", "error_500", "error_500_after", "rate_limited", "balance_insufficient", "key_expired",
+    "slow",
+)  # fmt: skip
 
 
 @dataclass(slots=True)

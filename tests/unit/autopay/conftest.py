@@ -14,14 +14,17 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.models import Account
 from portal.autopay.models import Autopay, AutopayCharge
-from portal.autopay.service import CHECK_EVERY, run_due, start
+from portal.autopay.running import run_due
+from portal.autopay.service import CHECK_EVERY, start
 from portal.money import Money
 from portal.notifications.models import Notification
+from portal.notifications.service import send_due
 from portal.payments.customers import customer_of
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, Payment, SavedMethod
-from portal.payments.service import payable_lines, sweep
+from portal.payments.service import payable_lines
+from portal.payments.sweeping import sweep
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
 from tests.privacy import JudgedHTTPClient
@@ -40,6 +43,7 @@ class World:
     travel: time_machine.Traveller
     account_id: int
     user_id: int
+    mail_works: bool = True
 
     @property
     def today(self) -> date:
@@ -107,9 +111,16 @@ class World:
 
     def work(self) -> None:
         """The worker's minute."""
+        self.post()
         run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
         sweep(self.session, self.gateway, older_than=timedelta(minutes=5))
         run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
+        self.post()
+
+    def post(self) -> None:
+        """All mail goes out."""
+        if self.mail_works:
+            send_due(self.session, lambda **_mail: None)
 
     def to_charge_day(self) -> None:
         """Announce, and wait until the charge is due."""

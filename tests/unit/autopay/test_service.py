@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.autopay.announcing import announce
 from portal.autopay.errors import AutopayRuns, CapTooLow, MethodExpired
 from portal.autopay.kinds import AutopayState, ChargeState
-from portal.autopay.service import announce, charge, run_due, start, stop
+from portal.autopay.running import run_due
+from portal.autopay.service import charge, start, stop
 from portal.billing.kinds import HoldReason
 from portal.billing.queries import lines_of_account
 from portal.billing.service import place_hold
@@ -361,7 +363,7 @@ def test_one_charge_that_waits_does_not_hold_up_the_others(world: World, monkeyp
         raise StripeUnreachable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("portal.autopay.service.charge", away)
+        patch.setattr("portal.autopay.running.charge", away)
         run_due(world.session, world.gateway, today=world.today, stop_url=url)
     assert [one.state for one in world.charges()] == [ChargeState.NOTICED]
     world.work()

@@ -21,7 +21,7 @@ from portal.payments.errors import IntentMismatch
 from portal.payments.gateway.refunds import Refunds
 from portal.payments.inbox import KeptEvent
 from portal.payments.models import Payment
-from portal.payments.service import RESEND_WITHIN
+from portal.payments.closing import RESEND_WITHIN
 from portal.refunds import service, settle
 from portal.refunds.models import Refund
 from portal.refunds.sending import refresh_refund, send_due, sweep_refunds
