@@ -11,9 +11,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import features
 from portal.auth import identity, sessions
-from portal.config import Settings
+from portal.config import BadSettings, Settings
 from portal.db import normal_url
 from portal.payments.gateway import StripeGateway
+from portal.plans.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
 from portal.web import database, errors, guards, headers, ids, limits, templating
 
@@ -57,6 +58,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=0)  # type: ignore[method-assign]
     app.extensions["plainbill_settings"] = settings
+    app.extensions["plainbill_policy"] = _policy(settings)
     app.extensions["plainbill_gateway"] = gateway or StripeGateway.from_settings(settings)
     open_queue(redis_url=settings.redis_url, path=settings.queue_path)
 
@@ -74,3 +76,11 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
     features.register(app)
     csrf.exempt("portal.payments.webhook.receive")
     return app
+
+
+def _policy(settings: Settings) -> Policy:
+    """What is allowed in payment plans. Raises :class:`BadSettings` with everything that is wrong with the file."""
+    try:
+        return load(settings.plans_policy)
+    except PolicyIsWrong as error:
+        raise BadSettings([f"PLANS_POLICY: {problem}" for problem in error.problems]) from None

@@ -52,6 +52,8 @@ class Settings:
     refund_approval_cents: int = 10_000
     #: How many days after it was found a credit is given back.
     credit_refund_days: int = 7
+    #: A file that says what is allowed in payment plans; empty is the shipped one.
+    plans_policy: str = ""
 
     def __repr__(self) -> str:
         return f"<Settings {self.base_url} {self.clinic_name!r}>"
@@ -105,6 +107,7 @@ class Settings:
             log_json=env.get("LOG_FORMAT", "json") == "json",
             sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
             refund_approval_cents=_cents(need("REFUND_APPROVAL_ABOVE", "100.00", r"\d{1,7}(\.\d\d)?")),
+            plans_policy=env.get("PLANS_POLICY", "").strip(),
             credit_refund_days=_digits(need("CREDIT_REFUND_DAYS", "7", r"[0-9]{1,2}")),
         )
         try:

@@ -15,6 +15,7 @@ from portal.messages import models as messages
 from portal.notifications import models as notifications
 from portal.payments import models as payments
 from portal.payouts import models as payouts
+from portal.plans import models as plans
 from portal.refunds import models as refunds
 from portal.statements import models as statements
 
@@ -33,6 +34,7 @@ __all__ = [
     "notifications",
     "payments",
     "payouts",
+    "plans",
     "refunds",
     "statements",
 ]

@@ -23,6 +23,7 @@ from portal.payments.inbox import Handler, refresh_payment
 from portal.payments.jobs import catch_up, process_events, sweep_payments
 from portal.payments.method_jobs import look_after_methods, method_event, setup_event
 from portal.payouts.jobs import payout_changed, pull_payouts
+from portal.plans.jobs import run_plans
 from portal.queue import open_queue
 from portal.refunds.credits import find_credits
 from portal.refunds.sending import refresh_refund, sweep_refunds
@@ -66,6 +67,7 @@ def timetable(app: Flask, settings: Settings) -> dict[str, Job]:
         "payouts.pull": lambda: pull_payouts(db.session, gateway),
         "payments.look_after_methods": lambda: look_after_methods(db.session, gateway),
         "autopay.run_due": lambda: run_autopay(db.session, gateway, settings),
+        "plans.run_due": lambda: run_plans(db.session, gateway, settings, app.extensions["plainbill_policy"]),
         MEET: lambda: meet_card_testing(db.session, gateway),
         "ledger.deliver_postings": lambda: deliver_due(db.session, EmbeddedLedger(db.session)),
         "notifications.send": lambda: send_due(db.session, transport),

@@ -32,6 +32,7 @@ from portal.ledger.decide import Movement, movements
 from portal.ledger.x12.balancing import patient_share
 from portal.ledger.x12.model import PREDETERMINATION, REVERSAL, Adjustment, Claim, Person, ServiceLine, Transaction
 from portal.money import Money
+from portal.payments.settle import lock_accounts
 
 #: The line that carries what was decided for the whole visit comes before the others.
 _WHOLE_VISIT = 0
@@ -59,16 +60,28 @@ def clip(text: str, length: int) -> str:
     return text.replace("\x00", "").strip()[:length]
 
 
+def lock_accounts_of(session: Session, transaction: Transaction) -> None:
+    """Hold every account that a transaction's claims are about to the end of the database's transaction.
+
+    In the order in which paying and refunding hold them, and not in that of the file: two that hold them in two orders
+    would wait for each other. Accounts that are opened on the way are nobody else's yet.
+    """
+    claims = [claim for claim in transaction.claims if claim.status != PREDETERMINATION]
+    payer = _payer(transaction)
+    known = (_known(session, claim, payer) for claim in claims)
+    lock_accounts(session, [found[0] for found in known if found is not None])
+
+
 def load_claim(
     session: Session, transaction: Transaction, claim: Claim, *, transaction_key: str, file_name: str
 ) -> None:
-    """Write one payer's decision, in the caller's transaction.
+    """Write one payer's decision, in the caller's transaction, which holds its accounts (:func:`lock_accounts_of`).
 
     A predetermination (CLP02 = 25) is a forecast and leaves no trace in the books.
     """
     if claim.status == PREDETERMINATION:
         return
-    payer = clip(_cased(transaction.payer_name), 120)
+    payer = _payer(transaction)
     account_id, patient_id, visit_ref = _whose(session, claim, payer)
     account = account_row(session, account_id, lock=True)
     visit = visit_of(
@@ -144,20 +157,11 @@ def _whose(session: Session, claim: Claim, payer: str) -> tuple[int, int, str]:
     A patient is known by member id and name, or by the visit's number and name: never by the name alone, so that two
     people of one name are not taken for one.
     """
-    ref = clip(claim.patient_control, 80) or "unnumbered"
-    person = claim.patient or claim.subscriber
-    member = clip(person.identifier, 80) if person else ""
-    family = clip(_person_cased(person.last), 60) if person else ""
-    given = clip(_person_cased(person.first), 60) if person else ""
-    if member:
-        patient = find_patient(session, member_id=member, family_name=family, given_name=given)
-        if patient is not None:
-            return patient.account_id, patient.id, ref
-    known = find_visit(session, ref=ref, family_name=family, given_name=given)
-    # Another payer knows the same patient by another member id: the visit's number and the name tell. The same payer
-    # with another member id means another person.
-    if known is not None and not (member and payer in payers_of(session, account_id=known[0], ref=ref)):
-        return known[0], known[1], ref
+    ref = _visit_ref(claim)
+    found = _known(session, claim, payer)
+    if found is not None:
+        return found[0], found[1], ref
+    member, family, given = _named(claim)
     account_ref, copy = ref[:60], 1
     while not ref_is_free(session, account_ref):
         copy += 1
@@ -167,6 +171,42 @@ def _whose(session: Session, claim: Claim, payer: str) -> tuple[int, int, str]:
         session, account_id=account.id, given_name=given, family_name=family, member_id=member
     )
     return account.id, added.id, ref
+
+
+def _payer(transaction: Transaction) -> str:
+    return clip(_cased(transaction.payer_name), 120)
+
+
+def _visit_ref(claim: Claim) -> str:
+    return clip(claim.patient_control, 80) or "unnumbered"
+
+
+def _named(claim: Claim) -> tuple[str, str, str]:
+    """The patient's member id, family name and given name, as far as the claim tells."""
+    person = claim.patient or claim.subscriber
+    if person is None:
+        return "", "", ""
+    return (
+        clip(person.identifier, 80),
+        clip(_person_cased(person.last), 60),
+        clip(_person_cased(person.first), 60),
+    )
+
+
+def _known(session: Session, claim: Claim, payer: str) -> tuple[int, int] | None:
+    """The account and patient a claim is about where the books have them; see :func:`_whose`."""
+    member, family, given = _named(claim)
+    if member:
+        patient = find_patient(session, member_id=member, family_name=family, given_name=given)
+        if patient is not None:
+            return patient.account_id, patient.id
+    ref = _visit_ref(claim)
+    known = find_visit(session, ref=ref, family_name=family, given_name=given)
+    # Another payer knows the same patient by another member id: the visit's number and the name tell. The same payer
+    # with another member id means another person.
+    if known is not None and not (member and payer in payers_of(session, account_id=known[0], ref=ref)):
+        return known
+    return None
 
 
 def _cased(name: str) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.ledger.load_claim import clip, load_claim
+from portal.ledger.load_claim import clip, load_claim, lock_accounts_of
 from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceState, RemittanceTransaction
 from portal.ledger.x12.balancing import imbalances
 from portal.ledger.x12.model import Transaction
@@ -184,6 +184,7 @@ def _import_transaction(
         record(session, Tag.REMITTANCE_QUARANTINED, actor_user_id=actor_user_id, transaction=row.id)
     elif row.state is RemittanceState.LOADED:
         row.key = key
+        lock_accounts_of(session, transaction)
         for claim in transaction.claims:
             load_claim(session, transaction, claim, transaction_key=key, file_name=file_name)
         record(session, Tag.REMITTANCE_IMPORTED, actor_user_id=actor_user_id, transaction=row.id)

@@ -117,6 +117,10 @@ class World:
         run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
         self.post()
 
+    def work_once(self) -> None:
+        """Autopay's own part of it."""
+        run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
+
     def post(self) -> None:
         """All mail goes out."""
         if self.mail_works:

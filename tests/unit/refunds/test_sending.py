@@ -17,11 +17,11 @@ from portal.audit.tags import Tag
 from portal.billing.kinds import HoldReason
 from portal.db import writing
 from portal.money import Money
+from portal.payments.closing import RESEND_WITHIN
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway.refunds import Refunds
 from portal.payments.inbox import KeptEvent
 from portal.payments.models import Payment
-from portal.payments.closing import RESEND_WITHIN
 from portal.refunds import service, settle
 from portal.refunds.models import Refund
 from portal.refunds.sending import refresh_refund, send_due, sweep_refunds

@@ -1,0 +1,185 @@
+"""The text a patient agrees to, and its document. A changed word is a new version; old ones stay as they were given.
+
+Sources: authorization, copy and notice of preauthorized transfers, Regulation E, 12 CFR 1005.10(b) to (d); disclosures
+of closed-end credit of more than four instalments, Regulation Z, 12 CFR 1026.2(a)(17), 1026.17 and 1026.18.
+"""
+
+from flask_babel import gettext as _
+
+from portal.documents.sheet import sheet
+from portal.plans.kinds import ChangeKind
+from portal.plans.terms import Agreement, Terms, TermsLine
+from portal.plans.words import CHANGE, rhythm_words
+from portal.web.templating import day
+
+VERSION = "2026-11"
+
+
+def agreement(terms: Terms, *, clinic: str, phone: str) -> Agreement:
+    """The exact text for these terms with its document (tagged PDF). Needs an application context, for the language."""
+    return Agreement(
+        text=agreement_text(terms, clinic=clinic, phone=phone),
+        version=VERSION,
+        document=_document(terms, clinic=clinic, phone=phone),
+    )
+
+
+def agreement_text(terms: Terms, *, clinic: str, phone: str) -> str:
+    """What is shown before the tick and kept as the consent: paragraphs with an empty line between."""
+    return "\n\n".join(
+        [
+            *_beginning(terms),
+            _("What is on the plan: %(lines)s. Together: %(total)s.", lines=_lines(terms), total=str(terms.total)),
+            _("Payments: %(dues)s.", dues="; ".join(f"{day(due.on)}: {due.amount}" for due in terms.dues)),
+            *_promises(terms, clinic=clinic, phone=phone),
+            *(_disclosure_text(terms, clinic=clinic) if terms.needs_disclosure else []),
+        ]
+    )
+
+
+def _beginning(terms: Terms) -> list[str]:
+    if terms.change is ChangeKind.ENROLLED:
+        return []
+    return [_("This changes my payment plan. It replaces what I agreed to before."), str(CHANGE[terms.change])]
+
+
+def _lines(terms: Terms) -> str:
+    return "; ".join(
+        f"{line.description or _('a charge')}" + (f" ({day(line.service_on)})" if line.service_on else "")
+        + f" {line.amount}"
+        for line in terms.lines
+    )
+
+
+def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
+    """The paragraphs that the text and the document share."""
+    method = (
+        _("my bank account %(method)s", method=terms.method_name)
+        if terms.method_kind == "us_bank_account"
+        else _("my card %(method)s", method=terms.method_name)
+    )
+    return [
+        _("The plan costs me nothing: no interest and no fee, also when I pay late, early or extra."),
+        _(
+            "I allow %(clinic)s to charge these payments to %(method)s, %(rhythm)s, until the plan is paid. A payment "
+            "is "
+            "never more than what I still owe on these charges by its day.",
+            clinic=clinic,
+            method=method,
+            rhythm=rhythm_words(terms.rhythm),
+        ),
+        _(
+            "Before each payment I get an e-mail at least %(days)s days ahead with the amount and the day. If the "
+            "amount "
+            "of a bank payment is not the usual one, the e-mail comes at least 10 days ahead.",
+            days=terms.notice_days,
+        ),
+        _(
+            "If my insurance or somebody else pays, or a charge is changed, the payments to come get fewer or smaller, "
+            "and I am "
+            "told why. A charge that is on hold or in dispute is left out until that is settled. What is added to a "
+            "bill "
+            "later is not part of the plan unless I agree to it."
+        ),
+        _(
+            "I can stop a payment or the whole plan at any time until it is made: on the plan’s page, with the link in "
+            "the "
+            "e-mail, or by calling %(phone)s. My bank must also stop a payment when I tell it at least 3 business days "
+            "before.",
+            phone=phone,
+        ),
+        _(
+            "At any time I can pay early, pay extra or pay everything, move the day, ask for another amount, take a "
+            "bill "
+            "out or add one, ask for a pause, change the card or bank account, or end the plan. Skipped payments a "
+            "year: "
+            "%(skips)s.",
+            skips=terms.skips_a_year,
+        ),
+        _(
+            "If a payment does not go through, I am told and it is tried again or I choose another way to pay. A "
+            "payment that is not "
+            "made within %(grace)s days counts as missed, and its amount comes at the end. After %(missed)s missed "
+            "payments in a row the plan ends: what is left is an ordinary bill, nothing more is charged by itself, and "
+            "there is no fee.",
+            grace=terms.grace_days,
+            missed=terms.missed_ends_after,
+        ),
+        _("A copy of this is sent to my e-mail address and stays on the plan’s page."),
+    ]
+
+
+def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
+    """The Truth-in-Lending disclosures, label and value: 12 CFR 1026.18(a) to (k)."""
+    total = str(terms.total)
+    return [
+        (_("Creditor"), clinic),
+        (_("Annual percentage rate (the cost of your credit as a yearly rate)"), "0 %"),
+        (_("Finance charge (the dollar amount the credit will cost you)"), "$0.00"),
+        (_("Amount financed (the amount of credit provided to you)"), total),
+        (_("Total of payments (what you will have paid after all payments)"), total),
+        (_("Number of payments"), str(len(terms.dues))),
+        (_("Amount of payments"), _amounts(terms)),
+        (
+            _("When payments are due"),
+            _(
+                "%(rhythm)s, from %(first)s to %(last)s",
+                rhythm=rhythm_words(terms.rhythm),
+                first=day(terms.dues[0].on),
+                last=day(terms.dues[-1].on),
+            ),
+        ),
+        (_("Late charge"), _("None")),
+        (_("Prepayment"), _("If you pay early, there is no penalty.")),
+        (_("Security interest"), _("None")),
+    ]
+
+
+def _amounts(terms: Terms) -> str:
+    """``5 of $50.00, then 1 of $12.34``."""
+    groups: list[tuple[int, str]] = []
+    for due in terms.dues:
+        if groups and groups[-1][1] == str(due.amount):
+            groups[-1] = (groups[-1][0] + 1, groups[-1][1])
+        else:
+            groups.append((1, str(due.amount)))
+    return _(", then ").join(_("%(count)s of %(amount)s", count=count, amount=amount) for count, amount in groups)
+
+
+def _disclosure_text(terms: Terms, *, clinic: str) -> list[str]:
+    rows = [f"{label}: {value}" for label, value in _disclosure(terms, clinic=clinic)]
+    return [_("Truth in Lending disclosure"), "\n".join(rows)]
+
+
+def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
+    return sheet(
+        "plans/agreement",
+        title=_("Payment plan agreement"),
+        clinic_name=clinic,
+        clinic_phone=phone,
+        facts=[
+            [_("For"), terms.payer_name],
+            [_("Account"), terms.account_ref],
+            [_("Agreed on"), day(terms.agreed_on)],
+            [_("Charged to"), terms.method_name],
+            [_("When"), rhythm_words(terms.rhythm)],
+        ],
+        change=" ".join(_beginning(terms)),
+        disclosure_title=_("Truth in Lending disclosure"),
+        disclosure=[[label, value] for label, value in _disclosure(terms, clinic=clinic)]
+        if terms.needs_disclosure
+        else [],
+        schedule_title=_("Your payments"),
+        schedule_head=[_("Number"), _("Day"), _("Amount")],
+        schedule=[["", [[str(place), day(due.on), str(due.amount)] for place, due in enumerate(terms.dues, start=1)]]],
+        total=[_("Total"), str(terms.total)],
+        lines_title=_("What is on the plan"),
+        lines_head=[_("Date of service"), _("Description"), _("Amount")],
+        lines=[["", [_row(line) for line in terms.lines]]],
+        promises_title=_("What you agreed to"),
+        promises=_promises(terms, clinic=clinic, phone=phone),
+    )
+
+
+def _row(line: TermsLine) -> list[str]:
+    return [day(line.service_on), line.description or _("A charge"), str(line.amount)]

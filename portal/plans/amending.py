@@ -1,0 +1,376 @@
+"""Changing a plan that runs: the same look beforehand and act afterwards for patients and staff."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.audit.service import record
+from portal.audit.tags import Tag
+from portal.billing.queries import Line
+from portal.money import Money
+from portal.payments.method_queries import method_by_id, method_for
+from portal.plans import emails
+from portal.plans.changes import Standing, Wish, carry_out
+from portal.plans.conditions import Conditions
+from portal.plans.enrolment import Agree, candidates, keep_agreement, terms_of, told_until
+from portal.plans.errors import (
+    ChargeUnderWay,
+    LineCannotJoin,
+    MethodNotUsable,
+    NothingToChange,
+    PauseTooLong,
+    PlanIsOver,
+    ReasonMissing,
+    ScheduleMoved,
+)
+from portal.plans.kinds import ChangeKind, Need, PlanState, RequestKind
+from portal.plans.models import Plan, PlanRequest
+from portal.plans.schedule import Due
+from portal.plans.standing import PlanNow, end, fingerprint, join, leave, read, running, write
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A plan before and after a wish; ``seen`` is what a page that shows this says it has shown."""
+
+    before: Standing
+    after: Standing
+
+    @property
+    def seen(self) -> str:
+        """The same for the same schedule before and after only."""
+        return fingerprint(self.before)[:16] + fingerprint(self.after)[:16]
+
+
+def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Conditions) -> Preview:
+    """How a plan would stand after ``wish``. Writes nothing.
+
+    Raises what :func:`carry_out` raises, :class:`PlanIsOver` and :class:`ChargeUnderWay`.
+    """
+    plan = session.get_one(Plan, plan_id, populate_existing=True)
+    if plan.state not in (PlanState.ACTIVE, PlanState.PAUSED):
+        raise PlanIsOver
+    now = read(session, plan, today=conditions.today)
+    return _preview(session, now, wish, conditions)
+
+
+def _preview(session: Session, now: PlanNow, wish: Wish, conditions: Conditions) -> Preview:
+    if now.settling:
+        raise ChargeUnderWay
+    if wish.kind is ChangeKind.LINES_ADDED:
+        wish = replace(wish, charges=_amounts_to_add(session, now.plan, wish.charges, conditions))
+    after = carry_out(now.standing, wish, policy=conditions.policy, today=conditions.today)
+    return Preview(now.standing, after)
+
+
+def may_be_added(session: Session, plan: Plan, *, conditions: Conditions) -> list[tuple[Line, Money]]:
+    """The lines that the plan's payer may add to it, with what each asks for."""
+    return candidates(session, plan.account_id, user_id=plan.user_id, conditions=conditions)
+
+
+def _amounts_to_add(
+    session: Session, plan: Plan, wanted: Collection[int], conditions: Conditions
+) -> dict[int, Money]:
+    offered = {line.charge_id: amount for line, amount in may_be_added(session, plan, conditions=conditions)}
+    if not wanted or not set(wanted) <= set(offered):
+        raise LineCannotJoin
+    return {charge_id: offered[charge_id] for charge_id in wanted}
+
+
+def change(
+    session: Session,
+    *,
+    plan_id: int,
+    user_id: int,
+    wish: Wish,
+    seen: str,
+    agree: Agree,
+    language: str,
+    address: str,
+    conditions: Conditions,
+) -> None:
+    """Change a plan as its payer agreed; commits.
+
+    ``seen`` is the :attr:`Preview.seen` of the page that was agreed to. Raises what :func:`preview` raises and
+    :class:`ScheduleMoved`.
+    """
+    plan = running(session, plan_id)
+    now = read(session, plan, today=conditions.today)
+    found = _preview(session, now, wish, conditions)
+    if found.seen != seen:
+        raise ScheduleMoved
+    _carry(session, now, found, wish, conditions)
+    if plan.method_id is None:
+        raise MethodNotUsable
+    lines = _lines_after(session, now, found.after, conditions)
+    terms = terms_of(
+        session,
+        plan,
+        standing=found.after,
+        lines=lines,
+        method=method_by_id(session, plan.method_id),
+        change=wish.kind,
+        conditions=conditions,
+    )
+    # The copy's number is that of the change that is written below.
+    plan.version += 1
+    consent_id, document_id = keep_agreement(
+        session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
+    )
+    plan.version -= 1
+    write(
+        session,
+        now,
+        found.after,
+        kind=wish.kind,
+        actor_user_id=user_id,
+        consent_id=consent_id,
+        document_id=document_id,
+        told_until=told_until(conditions),
+    )
+    session.commit()
+
+
+def amend(
+    session: Session,
+    *,
+    plan_id: int,
+    staff_user_id: int,
+    wish: Wish,
+    seen: str,
+    reason: str,
+    is_supervisor: bool,
+    conditions: Conditions,
+) -> None:
+    """Change a plan for the patient, with a reason; commits. Only what makes it easier: the rest needs their consent.
+
+    Raises what :func:`preview` raises, :class:`ScheduleMoved`, and :class:`ReasonMissing` without a reason, for what
+    would ask for more or sooner, and for what exceeds the policy where only a supervisor may.
+    """
+    plan = running(session, plan_id)
+    now = read(session, plan, today=conditions.today)
+    found = _preview(session, now, wish, conditions)
+    if found.seen != seen:
+        raise ScheduleMoved
+    allowed = is_supervisor or conditions.policy.may_exceed == "staff" or not wish.exceed
+    if not reason.strip() or not allowed or not eases(found.before, found.after):
+        raise ReasonMissing
+    _carry(session, now, found, wish, conditions)
+    write(session, now, found.after, kind=wish.kind, actor_user_id=staff_user_id, note=reason.strip())
+    emails.queue_reshaped(
+        session,
+        user_id=plan.user_id,
+        plan=plan.public_id,
+        version=plan.version,
+        kind=ChangeKind.AMENDED,
+        before=list(found.before.unpaid),
+        after=list(found.after.unpaid),
+        plan_url=conditions.plan_url(plan.public_id),
+    )
+    session.commit()
+
+
+def eases(before: Standing, after: Standing) -> bool:
+    """Whether a change asks for nothing more and nothing sooner: up to any day, no more is taken than before."""
+    if not set(after.left) <= set(before.left):
+        return False
+    return all(_taken(after.unpaid, due.on) <= _taken(before.unpaid, due.on) for due in after.unpaid)
+
+
+def _taken(dues: Collection[Due], until: date) -> Money:
+    return Money.total(due.amount for due in dues if due.on <= until)
+
+
+def _carry(session: Session, now: PlanNow, found: Preview, wish: Wish, conditions: Conditions) -> None:
+    """What a wish does besides the schedule."""
+    plan = now.plan
+    if wish.kind is ChangeKind.LINES_ADDED:
+        lines = {line.charge_id: line for line, _amount in may_be_added(session, plan, conditions=conditions)}
+        new = [charge_id for charge_id in found.after.left if charge_id not in found.before.left]
+        join(session, plan.id, [(one, found.after.left[one], lines[one].sums.paid) for one in new])
+    elif wish.kind is ChangeKind.LINES_REMOVED:
+        leave(session, plan.id, [one for one in found.before.left if one not in found.after.left])
+    elif wish.kind is ChangeKind.PAUSED:
+        plan.state, plan.paused_until = PlanState.PAUSED, wish.until
+    elif wish.kind is ChangeKind.RESUMED:
+        plan.state, plan.paused_until = PlanState.ACTIVE, None
+    session.flush()
+
+
+def _lines_after(
+    session: Session, now: PlanNow, after: Standing, conditions: Conditions
+) -> list[tuple[Line, Money]]:
+    known = {one.line.charge_id: one.line for one in now.covered}
+    missing = set(after.left) - set(known)
+    if missing:
+        by_id = {one.line.charge_id: one.line for one in read(session, now.plan, today=conditions.today).covered}
+        known |= {charge_id: by_id[charge_id] for charge_id in missing}
+    return [(known[charge_id], amount) for charge_id, amount in after.left.items()]
+
+
+def change_method(
+    session: Session,
+    *,
+    plan_id: int,
+    user_id: int,
+    method_public_id: str,
+    agree: Agree,
+    language: str,
+    address: str,
+    conditions: Conditions,
+) -> None:
+    """Charge another saved method from now on; commits. What was turned down is tried with it at once.
+
+    Raises :class:`PlanIsOver`, :class:`RecordNotFound` (no such method of this person), :class:`MethodNotUsable` and
+    :class:`NothingToChange`.
+    """
+    plan = running(session, plan_id)
+    method = method_for(session, user_id, method_public_id)
+    if method.has_expired(conditions.today):
+        raise MethodNotUsable
+    if plan.method_id == method.id and plan.need is Need.NOTHING:
+        raise NothingToChange
+    now = read(session, plan, today=conditions.today)
+    plan.method_id, plan.need = method.id, Need.NOTHING
+    for row in now.rows:
+        if row.tries:
+            row.tries, row.failure_code, row.charge_on = 0, "", conditions.today
+    terms = terms_of(
+        session,
+        plan,
+        standing=now.standing,
+        lines=_lines_after(session, now, now.standing, conditions),
+        method=method,
+        change=ChangeKind.METHOD_CHANGED,
+        conditions=conditions,
+    )
+    plan.version += 1
+    consent_id, document_id = keep_agreement(
+        session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
+    )
+    plan.version -= 1
+    write(
+        session,
+        now,
+        now.standing,
+        kind=ChangeKind.METHOD_CHANGED,
+        actor_user_id=user_id,
+        consent_id=consent_id,
+        document_id=document_id,
+        told_until=told_until(conditions),
+    )
+    session.commit()
+
+
+def cancel(
+    session: Session, *, plan_id: int, actor_user_id: int, by_staff: bool, note: str = "", conditions: Conditions
+) -> None:
+    """End a plan at somebody's wish; commits. What is left are ordinary bills; a charge under way goes on.
+
+    Raises :class:`PlanIsOver`.
+    """
+    plan = running(session, plan_id)
+    now = read(session, plan, today=conditions.today)
+    end(
+        session,
+        now,
+        state=PlanState.CANCELED,
+        kind=ChangeKind.CANCELED,
+        reason="staff" if by_staff else "patient",
+        actor_user_id=actor_user_id,
+        note=note,
+    )
+    emails.queue_canceled(session, user_id=plan.user_id, plan=plan.public_id, by_staff=by_staff)
+    session.commit()
+
+
+def stop_charges(session: Session, *, plan_id: int, conditions: Conditions) -> None:
+    """Charge nothing more until the patient says so (the link in a notice); commits. Raises :class:`PlanIsOver`."""
+    plan = running(session, plan_id)
+    if plan.state is PlanState.ACTIVE or plan.paused_until is not None:
+        now = read(session, plan, today=conditions.today)
+        plan.state, plan.paused_until = PlanState.PAUSED, None
+        write(session, now, now.standing, kind=ChangeKind.PAUSED)
+    session.commit()
+
+
+def ask_for_pause(
+    session: Session, *, plan_id: int, user_id: int, until: date, note: str, conditions: Conditions
+) -> str:
+    """Ask the staff to pause a plan; commits, and returns the request's public id. One at a time.
+
+    Raises :class:`PlanIsOver`, :class:`PauseTooLong`, and :class:`NothingToChange` when one waits for an answer.
+    """
+    plan = running(session, plan_id)
+    longest = conditions.today + timedelta(days=conditions.policy.pause_longest_days)
+    if not conditions.today < until <= longest:
+        raise PauseTooLong
+    waiting = sa.select(sa.func.count()).where(PlanRequest.plan_id == plan_id, PlanRequest.decided_at.is_(None))
+    if session.scalar(waiting):
+        raise NothingToChange
+    request = PlanRequest(
+        plan_id=plan_id, kind=RequestKind.PAUSE, until=until, note=note.strip()[:500], asked_at=clock.now()
+    )
+    session.add(request)
+    session.flush()
+    record(
+        session,
+        Tag.PLAN_REQUEST_MADE,
+        actor_user_id=user_id,
+        account_id=plan.account_id,
+        subject=plan.public_id,
+        kind=RequestKind.PAUSE.value,
+    )
+    public_id = request.public_id
+    session.commit()
+    return public_id
+
+
+def decide_request(
+    session: Session,
+    *,
+    request_id: int,
+    staff_user_id: int,
+    granted: bool,
+    answer: str,
+    conditions: Conditions,
+) -> None:
+    """Answer a patient's request; a pause begins at once; commits.
+
+    Raises :class:`PlanIsOver`, :class:`ChargeUnderWay`, and :class:`NothingToChange` when it was answered already.
+    """
+    plan_id = session.execute(sa.select(PlanRequest.plan_id).where(PlanRequest.id == request_id)).scalar_one()
+    plan = running(session, plan_id)
+    request = session.get_one(PlanRequest, request_id, populate_existing=True)
+    if request.decided_at is not None:
+        raise NothingToChange
+    request.decided_at, request.decided_by = clock.now(), staff_user_id
+    request.granted, request.answer = granted, answer.strip()[:300]
+    if granted:
+        now = read(session, plan, today=conditions.today)
+        wish = Wish(ChangeKind.PAUSED, until=request.until, exceed=True)
+        found = _preview(session, now, wish, conditions)
+        _carry(session, now, found, wish, conditions)
+        write(session, now, found.after, kind=ChangeKind.PAUSED, actor_user_id=staff_user_id, note=request.answer)
+    record(
+        session,
+        Tag.PLAN_REQUEST_DECIDED,
+        actor_user_id=staff_user_id,
+        account_id=plan.account_id,
+        subject=plan.public_id,
+        granted=int(granted),
+    )
+    emails.queue_request_decided(
+        session,
+        user_id=plan.user_id,
+        request=request.public_id,
+        granted=granted,
+        until=request.until,
+        plan_url=conditions.plan_url(plan.public_id),
+    )
+    session.commit()
+

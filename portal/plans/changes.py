@@ -1,0 +1,184 @@
+"""What each wish does to a plan. Pure: a plan as it stands and a wish give the plan as it would be, or why not.
+
+The same function makes what a page shows before consent and what is written after it, so the two can't differ.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+
+from portal.money import Money
+from portal.plans.errors import (
+    DayNotOffered,
+    InstalmentTooSmall,
+    LineCannotJoin,
+    LineNotOnPlan,
+    NoSkipLeft,
+    NothingToChange,
+    PauseTooLong,
+    PlanTooLong,
+)
+from portal.plans.kinds import ChangeKind, Frequency
+from portal.plans.policy import Policy, limits
+from portal.plans.schedule import Due, Rhythm, change_amount, move, postpone, reshape, skip_first
+
+#: At least so many days lie between an instalment and the next one when the day is moved: half of the rhythm.
+_HALF = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A plan as it stands.
+
+    ``left`` is what is still to be paid by it, by charge; ``unpaid`` the instalments to come, which sum to it.
+    ``last_due_on`` is the day of the latest instalment that is behind it.
+    """
+
+    each: Money
+    rhythm: Rhythm
+    unpaid: tuple[Due, ...]
+    left: Mapping[int, Money]
+    last_due_on: date | None = None
+    skips_used: int = 0
+
+    @property
+    def total(self) -> Money:
+        """What is still to be paid by the plan."""
+        return Money.total(self.left.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants changed. Each kind reads its own fields.
+
+    ``charges`` are the lines to add, with what each asks for, or to take out. ``exceed`` is the staff's: the policy's
+    limits are not asked.
+    """
+
+    kind: ChangeKind
+    charges: Mapping[int, Money] = field(default_factory=dict)
+    each: Money | None = None
+    rhythm: Rhythm | None = None
+    until: date | None = None
+    exceed: bool = False
+
+
+def carry_out(standing: Standing, wish: Wish, *, policy: Policy, today: date) -> Standing:
+    """The plan as it would stand after ``wish``; the policy is kept unless the wish may exceed it.
+
+    Raises :class:`InstalmentTooSmall`, :class:`PlanTooLong`, :class:`DayNotOffered`, :class:`LineCannotJoin`,
+    :class:`LineNotOnPlan`, :class:`NoSkipLeft`, :class:`PauseTooLong` and :class:`NothingToChange`.
+    """
+    after = _ACTS[wish.kind](standing, wish, policy, today)
+    if Money.total(due.amount for due in after.unpaid) != after.total:
+        raise AssertionError("the instalments don't sum to what is left")
+    if after == standing and wish.kind is not ChangeKind.RESUMED:
+        raise NothingToChange
+    return after
+
+
+def _add(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    if not wish.charges or set(wish.charges) & set(standing.left):
+        raise LineCannotJoin
+    left = {**standing.left, **wish.charges}
+    total = Money.total(left.values())
+    each = wish.each or standing.each
+    if not wish.exceed and wish.each is None:
+        # As long as the policy lets it be, the amount stays and the plan gets longer.
+        each = max(each, limits(policy, total, standing.rhythm.frequency).least_each)
+    dues = reshape(standing.unpaid, total, standing.each, standing.rhythm, earliest=_next(standing, today))
+    if each != standing.each:
+        dues = change_amount(dues, each, standing.rhythm, fixed=0)
+    return _within(replace(standing, each=each, left=left, unpaid=tuple(dues)), wish, policy)
+
+
+def _remove(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    gone = set(wish.charges)
+    left = {charge: amount for charge, amount in standing.left.items() if charge not in gone}
+    if not gone or not gone <= set(standing.left) or not Money.total(left.values()):
+        raise LineNotOnPlan
+    total = Money.total(left.values())
+    dues = reshape(standing.unpaid, total, standing.each, standing.rhythm, earliest=_next(standing, today))
+    return replace(standing, left=left, unpaid=tuple(dues))
+
+
+def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    rhythm = wish.rhythm
+    if rhythm is None or not (wish.exceed or offers(policy, rhythm)):
+        raise DayNotOffered
+    earliest = today + timedelta(days=1)
+    if standing.last_due_on is not None:
+        earliest = max(earliest, standing.last_due_on + timedelta(days=_HALF[rhythm.frequency]))
+    dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
+    return _within(replace(standing, rhythm=rhythm, unpaid=tuple(dues)), wish, policy)
+
+
+def _change_amount(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    each = wish.each or standing.each
+    dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0)
+    return _within(replace(standing, each=each, unpaid=tuple(dues)), wish, policy)
+
+
+def _skip(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    if not wish.exceed and standing.skips_used >= policy.skips_a_year:
+        raise NoSkipLeft
+    if not standing.unpaid:
+        raise NothingToChange
+    dues = skip_first(standing.unpaid, standing.rhythm, fixed=0)
+    return replace(standing, unpaid=tuple(dues), skips_used=standing.skips_used + 1)
+
+
+def _pause(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    if wish.until is None or wish.until <= today:
+        raise PauseTooLong
+    if wish.until > today + timedelta(days=policy.pause_longest_days) and not wish.exceed:
+        raise PauseTooLong
+    return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=wish.until)))
+
+
+
+
+def _resume(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+    earliest = today + timedelta(days=max(1, policy.notice_days))
+    return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=earliest)))
+
+
+_Act = Callable[[Standing, Wish, Policy, date], Standing]
+_ACTS: dict[ChangeKind, _Act] = {
+    ChangeKind.LINES_ADDED: _add,
+    ChangeKind.LINES_REMOVED: _remove,
+    ChangeKind.DAY_MOVED: _move_day,
+    ChangeKind.AMOUNT_CHANGED: _change_amount,
+    ChangeKind.SKIPPED: _skip,
+    ChangeKind.PAUSED: _pause,
+    ChangeKind.RESUMED: _resume,
+}
+
+
+def _next(standing: Standing, today: date) -> date:
+    """Where new instalments begin when none is left to come."""
+    after = today + timedelta(days=1)
+    if standing.last_due_on is None:
+        return after
+    return max(after, standing.last_due_on + timedelta(days=_HALF[standing.rhythm.frequency]))
+
+
+def _within(after: Standing, wish: Wish, policy: Policy) -> Standing:
+    """The same where it keeps to the policy. Raises :class:`InstalmentTooSmall` and :class:`PlanTooLong`."""
+    if wish.exceed:
+        return after
+    allowed = limits(policy, after.total, after.rhythm.frequency)
+    if after.each < min(policy.minimum_instalment, after.total):
+        raise InstalmentTooSmall(policy.minimum_instalment)
+    if len(after.unpaid) > allowed.most:
+        raise PlanTooLong(allowed.most, allowed.least_each)
+    return after
+
+
+def offers(policy: Policy, rhythm: Rhythm) -> bool:
+    """Whether the policy offers this frequency and day."""
+    if rhythm.frequency not in policy.frequencies:
+        return False
+    if rhythm.frequency is Frequency.MONTHLY:
+        return rhythm.day in policy.days_of_month
+    return 0 <= rhythm.day <= 6

@@ -1,0 +1,27 @@
+"""Under what a plan is made and kept: the operator's policy, the clinic's day, and where its pages are. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from portal.plans.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """``plan_url`` and ``stop_url`` give addresses for mails, by a plan's and an instalment's public id."""
+
+    policy: Policy
+    today: date
+    plan_url: Callable[[str], str]
+    stop_url: Callable[[str], str]
+
+
+def conditions_at(policy: Policy, base_url: str, *, today: date) -> Conditions:
+    """The conditions on a day, with the portal's own addresses."""
+    return Conditions(
+        policy=policy,
+        today=today,
+        plan_url=lambda plan: f"{base_url}/plans/{plan}",
+        stop_url=lambda instalment: f"{base_url}/plans/stop/{instalment}",
+    )

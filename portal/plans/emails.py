@@ -1,0 +1,334 @@
+"""What plans write to people: amounts, days, and what to do. Nothing else."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from flask_babel import format_date
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from portal.auth.queries import email_of
+from portal.money import Money
+from portal.notifications.service import is_waiting, queue_email, withdraw_email
+from portal.plans.kinds import ChangeKind
+from portal.plans.schedule import Due
+from portal.plans.terms import Terms
+from portal.plans.words import CHANGE, rhythm_words
+
+
+def _day(day: date) -> str:
+    return str(format_date(day, "MMMM d, y"))
+
+
+def _send(session: Session, *, user_id: int, key: str, subject: str, paragraphs: Sequence[str]) -> None:
+    queue_email(
+        session,
+        key=f"plan/{key}",
+        to=email_of(session, user_id),
+        subject=subject,
+        body="\n\n".join(paragraph for paragraph in paragraphs if paragraph),
+    )
+
+
+def _look(plan_url: str) -> str:
+    return _("Your plan is here, after you sign in:\n%(url)s", url=plan_url)
+
+
+def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) -> None:
+    """The copy of the authorization that Regulation E asks for, without what the charges are for."""
+    dues = "\n".join(f"{_day(due.on)}: {due.amount}" for due in terms.dues)
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{terms.plan}/copy/{version}",
+        subject=_("Your payment plan agreement"),
+        paragraphs=[
+            _("This is a copy of what you agreed to."),
+            str(CHANGE[terms.change]),
+            _(
+                "You pay %(total)s in %(count)s payments, %(rhythm)s, by %(method)s. It costs you nothing: no "
+                "interest, no "
+                "fee.",
+                total=str(terms.total),
+                count=len(terms.dues),
+                rhythm=rhythm_words(terms.rhythm),
+                method=terms.method_name,
+            ),
+            dues,
+            _(
+                "A payment is never more than what you still owe by its day. You get an e-mail before each one. You "
+                "can "
+                "stop a payment or the plan at any time on the plan’s page, with the link in that e-mail, or by phone; "
+                "your bank must also stop one when you tell it at least 3 business days before. The full agreement is "
+                "on the plan’s page."
+            ),
+        ],
+    )
+
+
+def _notice(instalment: str, on: date) -> str:
+    return f"{instalment}/notice/{on.isoformat()}"
+
+
+def notice_is_waiting(session: Session, *, instalment: str, on: date) -> bool:
+    """Whether the notice of a charge on that day has not gone out yet."""
+    return is_waiting(session, key=f"plan/{_notice(instalment, on)}")
+
+
+def withdraw_notice(session: Session, *, instalment: str, on: date) -> None:
+    """Take back a notice that was not sent yet: what it tells is no longer so."""
+    withdraw_email(session, key=f"plan/{_notice(instalment, on)}")
+
+
+def queue_notice(
+    session: Session,
+    *,
+    user_id: int,
+    instalment: str,
+    amount: Money,
+    on: date,
+    plan_url: str,
+    stop_url: str,
+    varies: bool,
+) -> None:
+    """An instalment is coming: how much, when, and how to stop it."""
+    _send(
+        session,
+        user_id=user_id,
+        key=_notice(instalment, on),
+        subject=_("Payment plan: %(amount)s on %(day)s", amount=str(amount), day=_day(on)),
+        paragraphs=[
+            _("The next payment of your plan is %(amount)s on %(day)s.", amount=str(amount), day=_day(on)),
+            _("It is not the usual amount.") if varies else "",
+            _("If you owe less by then, less is charged."),
+            _(
+                "To stop it, open this link and press the button. You don’t need to sign in:\n%(url)s",
+                url=stop_url,
+            ),
+            _look(plan_url),
+        ],
+    )
+
+
+def queue_failed(
+    session: Session,
+    *,
+    user_id: int,
+    instalment: str,
+    amount: Money,
+    attempt: int,
+    decision: str,
+    retry_on: date | None,
+    missed_on: date,
+    plan_url: str,
+) -> None:
+    """A charge did not go through: what happens next, and what to do by when."""
+    if decision == "retry" and retry_on is not None:
+        what = _(
+            "We will try again on %(day)s. You don’t have to do anything, if the money is there by then.",
+            day=_day(retry_on),
+        )
+    elif decision == "confirm":
+        what = _(
+            "Your bank wants you to confirm the payment yourself. Sign in and press “Pay the next one now” by %(day)s.",
+            day=_day(missed_on),
+        )
+    else:
+        what = _(
+            "This card or bank account can’t be used any more for it. Sign in and choose another one by %(day)s. Until "
+            "then nothing is charged.",
+            day=_day(missed_on),
+        )
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{instalment}/failed/{attempt}",
+        subject=_("A payment of your plan did not go through"),
+        paragraphs=[
+            _("We could not charge %(amount)s for your payment plan. You have not been charged.", amount=str(amount)),
+            what,
+            _("There is no fee."),
+            _look(plan_url),
+        ],
+    )
+
+
+def queue_method_needed(
+    session: Session, *, user_id: int, instalment: str, amount: Money, missed_on: date, plan_url: str
+) -> None:
+    """The saved method is gone: another one is needed."""
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{instalment}/method-needed",
+        subject=_("Your payment plan needs another way to pay"),
+        paragraphs=[
+            _(
+                "A payment of %(amount)s is due, and the card or bank account of your plan was removed. Nothing was "
+                "charged. Please sign in and choose another one by %(day)s.",
+                amount=str(amount),
+                day=_day(missed_on),
+            ),
+            _look(plan_url),
+        ],
+    )
+
+
+def queue_missed(
+    session: Session,
+    *,
+    user_id: int,
+    instalment: str,
+    amount: Money,
+    missed_in_row: int,
+    ends_after: int,
+    plan_url: str,
+) -> None:
+    """An instalment was missed: what it means, and what would end the plan."""
+    more = ends_after - missed_in_row
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{instalment}/missed",
+        subject=_("A payment of your plan was missed"),
+        paragraphs=[
+            _(
+                "A payment of %(amount)s was not made in time. It now comes at the end of your plan. There is no fee, "
+                "and "
+                "nothing else is due sooner.",
+                amount=str(amount),
+            ),
+            _(
+                "If %(more)s more in a row is missed, the plan ends and what is left becomes an ordinary bill.",
+                more=more,
+            ),
+            _("If money is tight, you can lower the amount or ask for a pause. Or call us: we will find a way."),
+            _look(plan_url),
+        ],
+    )
+
+
+def queue_stopped(session: Session, *, user_id: int, plan: str, left: Money) -> None:
+    """The plan ended after missed instalments."""
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{plan}/stopped",
+        subject=_("Your payment plan has ended"),
+        paragraphs=[
+            _(
+                "Several payments in a row were missed, so your payment plan has ended. We will not charge your saved "
+                "card or bank account for it any more, and there is no fee."
+            ),
+            _("What is left, %(left)s, is an ordinary bill again.", left=str(left)),
+            _("Please call us or sign in: you can pay it, set up another plan, or ask about financial help."),
+        ],
+    )
+
+
+def queue_reshaped(
+    session: Session,
+    *,
+    user_id: int,
+    plan: str,
+    version: int,
+    kind: ChangeKind,
+    before: Sequence[Due],
+    after: Sequence[Due],
+    plan_url: str,
+) -> None:
+    """What is due moved, and the instalments with it: why, and how they are now."""
+    total = Money.total(due.amount for due in after)
+    if after:
+        how = _(
+            "There are %(count)s payments to come, together %(total)s. The next is %(amount)s on %(day)s, the last is "
+            "%(last)s on %(last_day)s.",
+            count=len(after),
+            total=str(total),
+            amount=str(after[0].amount),
+            day=_day(after[0].on),
+            last=str(after[-1].amount),
+            last_day=_day(after[-1].on),
+        )
+    else:
+        how = _("For now there is no payment to come.")
+    was = Money.total(due.amount for due in before)
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{plan}/changed/{version}",
+        subject=_("Your payment plan has changed"),
+        paragraphs=[
+            str(CHANGE[kind]),
+            _("Before, %(count)s payments of together %(total)s were to come.", count=len(before), total=str(was)),
+            how,
+            _look(plan_url),
+        ],
+    )
+
+
+def queue_paid_off(session: Session, *, user_id: int, plan: str) -> None:
+    """Nothing is left."""
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{plan}/paid-off",
+        subject=_("Your payment plan is paid off"),
+        paragraphs=[_("Your payment plan is paid off. Nothing more is charged for it. Thank you.")],
+    )
+
+
+def queue_canceled(session: Session, *, user_id: int, plan: str, by_staff: bool) -> None:
+    """The plan was ended at somebody's wish."""
+    first = _("The billing office has ended your payment plan.") if by_staff else _("You ended your payment plan.")
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{plan}/canceled",
+        subject=_("Your payment plan has ended"),
+        paragraphs=[
+            first,
+            _(
+                "We will not charge your saved card or bank account for it any more. A payment that was already sent "
+                "to "
+                "your bank can’t be called back by us. What is left are ordinary bills: sign in to see and pay them, "
+                "or "
+                "to set up another plan."
+            ),
+        ],
+    )
+
+
+def queue_proposed(session: Session, *, user_id: int, plan: str, plan_url: str) -> None:
+    """The staff offer a plan."""
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{plan}/proposed",
+        subject=_("A payment plan for you"),
+        paragraphs=[
+            _(
+                "The billing office offers you a payment plan. It begins only if you agree to it. Sign in to see the "
+                "payments and to say yes or no:\n%(url)s",
+                url=f"{plan_url}/offer",
+            )
+        ],
+    )
+
+
+def queue_request_decided(
+    session: Session, *, user_id: int, request: str, granted: bool, until: date, plan_url: str
+) -> None:
+    """The staff answered a request for a pause. Their own words are on the page only."""
+    said = (
+        _("Your payment plan is paused until %(day)s. Nothing is charged before then.", day=_day(until))
+        if granted
+        else _("We could not pause your payment plan. The reason, and what else is possible, is on the plan’s page.")
+    )
+    _send(
+        session,
+        user_id=user_id,
+        key=f"request/{request}",
+        subject=_("About the pause you asked for"),
+        paragraphs=[said, _look(plan_url)],
+    )

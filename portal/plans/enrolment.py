@@ -1,0 +1,378 @@
+"""Beginning a plan: what may go on it, how it would look, and agreeing to it; and proposals of the staff."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.accounts.service import account_row
+from portal.audit.service import record
+from portal.audit.tags import Tag
+from portal.billing.queries import Line, lines_of_account
+from portal.documents.models import DocumentKind
+from portal.documents.store import store
+from portal.money import Money
+from portal.payments.consents import keep_consent
+from portal.payments.kinds import ConsentKind
+from portal.payments.method_queries import MethodRow, method_for
+from portal.payments.queries import reserved
+from portal.payments.settle import lock_accounts
+from portal.plans import emails
+from portal.plans.changes import Standing, offers
+from portal.plans.conditions import Conditions
+from portal.plans.coverage import joinable
+from portal.plans.errors import (
+    DayNotOffered,
+    InstalmentTooSmall,
+    LineCannotJoin,
+    MethodNotUsable,
+    NoPlanPossible,
+    PlanIsOver,
+    PlanRuns,
+    PlanTooLong,
+    ReasonMissing,
+    ScheduleMoved,
+)
+from portal.plans.kinds import RUNNING, ChangeKind, PlanState
+from portal.plans.models import Plan, PlanLine
+from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits
+from portal.plans.schedule import Rhythm, lay_out
+from portal.plans.standing import fingerprint, join, lay_down, note_change
+from portal.plans.terms import Agreement, Terms, TermsLine
+
+#: Makes the words and the document of what is agreed to.
+Agree = Callable[[Terms], Agreement]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan that could be made: the lines with what each asks for, and how it would stand."""
+
+    lines: tuple[tuple[Line, Money], ...]
+    standing: Standing
+
+    @property
+    def total(self) -> Money:
+        """What would be paid by it."""
+        return self.standing.total
+
+    @property
+    def seen(self) -> str:
+        """What a page that shows this says it has shown."""
+        return fingerprint(self.standing)
+
+
+def candidates(
+    session: Session, account_id: int, *, user_id: int | None, conditions: Conditions
+) -> list[tuple[Line, Money]]:
+    """The lines of an account that may go on a plan, oldest first, with what each asks for."""
+    policy = conditions.policy
+    lines = joinable(
+        lines_of_account(session, account_id, user_id=user_id),
+        reserved(session, account_id),
+        least=policy.smallest_line,
+    )
+    return [(line, amount) for line, amount in lines if policy.may_join(line.service_on, today=conditions.today)]
+
+
+def earliest_first_day(conditions: Conditions) -> date:
+    """The first day on which a new plan may charge: the patient is told as long before as of any other charge."""
+    return conditions.today + timedelta(days=max(1, conditions.policy.notice_days))
+
+
+def draft(
+    session: Session,
+    account_id: int,
+    *,
+    user_id: int | None,
+    each: Money,
+    rhythm: Rhythm,
+    conditions: Conditions,
+    charge_ids: Collection[int] | None = None,
+    exceed: bool = False,
+) -> Draft:
+    """How a plan over these lines (None: all that may) would look. Writes nothing.
+
+    Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall` and
+    :class:`PlanTooLong`; ``exceed`` leaves the policy's limits aside.
+    """
+    lines = candidates(session, account_id, user_id=user_id, conditions=conditions)
+    if charge_ids is not None:
+        wanted = set(charge_ids)
+        lines = [(line, amount) for line, amount in lines if line.charge_id in wanted]
+        if len(lines) != len(wanted):
+            raise LineCannotJoin
+    total = Money.total(amount for _line, amount in lines)
+    policy = conditions.policy
+    try:
+        allowed = limits(policy, total, rhythm.frequency)
+    except BalanceTooSmall:
+        raise NoPlanPossible from None
+    down = down_payment(policy, total)
+    dues = tuple(
+        lay_out(total, each, rhythm, earliest_first_day(conditions), down=down, today=conditions.today)
+    )
+    if not exceed:
+        if not offers(policy, rhythm):
+            raise DayNotOffered
+        if each < min(policy.minimum_instalment, total):
+            raise InstalmentTooSmall(policy.minimum_instalment)
+        if len(dues) > allowed.most + bool(down):
+            raise PlanTooLong(allowed.most, allowed.least_each)
+    left = {line.charge_id: amount for line, amount in lines}
+    return Draft(tuple(lines), Standing(each=min(each, total), rhythm=rhythm, unpaid=dues, left=left))
+
+
+def enrol(
+    session: Session,
+    *,
+    account_id: int,
+    user_id: int,
+    charge_ids: Collection[int],
+    each: Money,
+    rhythm: Rhythm,
+    method_public_id: str,
+    seen: str,
+    agree: Agree,
+    language: str,
+    address: str,
+    conditions: Conditions,
+    proposal_id: int | None = None,
+) -> str:
+    """Make the plan a person agreed to; commits, and returns its public id.
+
+    ``seen`` is the :attr:`Draft.seen` of the page that was agreed to; ``agree`` makes the exact text and document.
+    ``proposal_id`` is a proposal of the staff that this accepts: it may exceed the policy. Raises what
+    :func:`draft` raises, :class:`PlanRuns`, :class:`RecordNotFound` (no such method), :class:`MethodNotUsable`,
+    :class:`PlanIsOver` (the proposal was withdrawn) and :class:`ScheduleMoved`.
+    """
+    method = method_for(session, user_id, method_public_id)
+    if method.has_expired(conditions.today):
+        raise MethodNotUsable
+    lock_accounts(session, [account_id])
+    if _running(session, account_id):
+        raise PlanRuns
+    proposal = None if proposal_id is None else session.get_one(Plan, proposal_id, populate_existing=True)
+    if proposal is not None and (proposal.state is not PlanState.PROPOSED or proposal.user_id != user_id):
+        raise PlanIsOver
+    wanted = draft(
+        session,
+        account_id,
+        user_id=user_id,
+        each=each,
+        rhythm=rhythm,
+        conditions=conditions,
+        charge_ids=charge_ids,
+        exceed=proposal is not None and bool(proposal.exceeds),
+    )
+    if wanted.seen != seen:
+        raise ScheduleMoved
+    for other in _proposals(session, account_id):
+        if other.id != proposal_id:
+            _decline(session, other, actor_user_id=user_id, reason="overtaken")
+    now = clock.now()
+    plan = proposal or Plan(account_id=account_id, user_id=user_id, frequency=rhythm.frequency, day=rhythm.day)
+    plan.each, plan.frequency, plan.day = wanted.standing.each, rhythm.frequency, rhythm.day
+    plan.state, plan.method_id, plan.started_at, plan.checked_at = PlanState.ACTIVE, method.id, now, now
+    session.add(plan)
+    session.flush()
+    if proposal is not None:  # what was proposed is agreed to anew, at today's amounts
+        session.execute(sa.delete(PlanLine).where(PlanLine.plan_id == plan.id))
+    join(session, plan.id, [(line.charge_id, amount, line.sums.paid) for line, amount in wanted.lines])
+    dues = wanted.standing.unpaid
+    lay_down(session, plan.id, [], dues, told_until=told_until(conditions))
+    terms = terms_of(
+        session,
+        plan,
+        standing=wanted.standing,
+        lines=wanted.lines,
+        method=method,
+        change=ChangeKind.ENROLLED,
+        conditions=conditions,
+    )
+    consent_id, document_id = keep_agreement(
+        session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
+    )
+    note_change(
+        session,
+        plan,
+        kind=ChangeKind.ENROLLED,
+        after=wanted.standing,
+        actor_user_id=user_id,
+        consent_id=consent_id,
+        document_id=document_id,
+    )
+    public_id = plan.public_id
+    session.commit()
+    return public_id
+
+
+def told_until(conditions: Conditions) -> date:
+    """Up to which day the instalments of an agreement need no other notice: it has just told of them."""
+    return conditions.today + timedelta(days=conditions.policy.notice_days)
+
+
+def terms_of(
+    session: Session,
+    plan: Plan,
+    *,
+    standing: Standing,
+    lines: Collection[tuple[Line, Money]],
+    method: MethodRow,
+    change: ChangeKind,
+    conditions: Conditions,
+) -> Terms:
+    """What somebody agrees to, as facts."""
+    account, policy = account_row(session, plan.account_id), conditions.policy
+    return Terms(
+        plan=plan.public_id or "",
+        account_ref=account.ref,
+        payer_name=account.guarantor_name,
+        lines=tuple(
+            TermsLine(line.description, line.service_on, line.patient_name, amount) for line, amount in lines
+        ),
+        total=standing.total,
+        each=standing.each,
+        rhythm=standing.rhythm,
+        dues=standing.unpaid,
+        method_name=method.name,
+        method_kind=method.kind,
+        change=change,
+        agreed_on=conditions.today,
+        grace_days=policy.grace_days,
+        notice_days=policy.notice_days,
+        missed_ends_after=policy.missed_ends_after,
+        skips_a_year=policy.skips_a_year,
+    )
+
+
+def keep_agreement(
+    session: Session, plan: Plan, agreement: Agreement, *, terms: Terms, user_id: int, language: str, address: str
+) -> tuple[int, int]:
+    """Keep the consent and the document, and queue the copy; the ids of both."""
+    consent_id = keep_consent(
+        session,
+        user_id=user_id,
+        kind=ConsentKind.PLAN,
+        version=agreement.version,
+        language=language,
+        text=agreement.text,
+        address=address,
+        subject=plan.public_id,
+    )
+    document_id = store(
+        session, kind=DocumentKind.PLAN_AGREEMENT, content=agreement.document, account_id=plan.account_id
+    )
+    emails.queue_copy(session, user_id=user_id, terms=terms, version=plan.version)
+    return consent_id, document_id
+
+
+def propose(
+    session: Session,
+    *,
+    account_id: int,
+    user_id: int,
+    staff_user_id: int,
+    charge_ids: Collection[int] | None,
+    each: Money,
+    rhythm: Rhythm,
+    reason: str,
+    is_supervisor: bool,
+    conditions: Conditions,
+) -> str:
+    """Offer a plan to a patient, who has to agree to it; commits, and returns its public id.
+
+    What exceeds the policy needs a reason, and a supervisor where the policy says so. Raises what :func:`draft` raises,
+    :class:`PlanRuns` and :class:`ReasonMissing`.
+    """
+    lock_accounts(session, [account_id])
+    if _running(session, account_id):
+        raise PlanRuns
+    wanted = draft(
+        session,
+        account_id,
+        user_id=user_id,
+        each=each,
+        rhythm=rhythm,
+        conditions=conditions,
+        charge_ids=charge_ids,
+        exceed=True,
+    )
+    broken = breaks_policy(conditions.policy, wanted.total, each, rhythm.frequency, wanted.standing.unpaid)
+    if broken and not (reason.strip() and (is_supervisor or conditions.policy.may_exceed == "staff")):
+        raise ReasonMissing
+    for other in _proposals(session, account_id):
+        _decline(session, other, actor_user_id=staff_user_id, reason="overtaken")
+    plan = Plan(
+        account_id=account_id,
+        user_id=user_id,
+        state=PlanState.PROPOSED,
+        frequency=rhythm.frequency,
+        day=rhythm.day,
+        each=wanted.standing.each,
+        proposed_by=staff_user_id,
+        exceeds=reason.strip()[:300] if broken else "",
+        checked_at=clock.now(),
+    )
+    session.add(plan)
+    session.flush()
+    join(session, plan.id, [(line.charge_id, amount, line.sums.paid) for line, amount in wanted.lines], mark=False)
+    record(
+        session,
+        Tag.PLAN_PROPOSED,
+        actor_user_id=staff_user_id,
+        account_id=account_id,
+        subject=plan.public_id,
+        each_cents=plan.each.cents,
+        exceeds=int(bool(broken)),
+    )
+    public_id = plan.public_id
+    emails.queue_proposed(session, user_id=user_id, plan=public_id, plan_url=conditions.plan_url(public_id))
+    session.commit()
+    return public_id
+
+
+def decline(session: Session, *, plan_id: int, actor_user_id: int, reason: str = "patient") -> None:
+    """Turn a proposal down, or take it back; commits. Raises :class:`PlanIsOver`."""
+    account_id = session.execute(sa.select(Plan.account_id).where(Plan.id == plan_id)).scalar_one()
+    lock_accounts(session, [account_id])
+    plan = session.get_one(Plan, plan_id, populate_existing=True)
+    if plan.state is not PlanState.PROPOSED:
+        raise PlanIsOver
+    _decline(session, plan, actor_user_id=actor_user_id, reason=reason)
+    session.commit()
+
+
+def _decline(session: Session, plan: Plan, *, actor_user_id: int, reason: str) -> None:
+    now = clock.now()
+    plan.state, plan.ended_at, plan.end_reason = PlanState.DECLINED, now, reason[:40]
+    session.execute(
+        sa.update(PlanLine).where(PlanLine.plan_id == plan.id, PlanLine.left_at.is_(None)).values(left_at=now)
+    )
+    record(
+        session,
+        Tag.PLAN_DECLINED,
+        actor_user_id=actor_user_id,
+        account_id=plan.account_id,
+        subject=plan.public_id,
+        reason=reason,
+    )
+    session.flush()
+
+
+def _running(session: Session, account_id: int) -> bool:
+    query = sa.select(sa.func.count()).where(Plan.account_id == account_id, Plan.state.in_(RUNNING))
+    return bool(session.scalar(query))
+
+
+def _proposals(session: Session, account_id: int) -> list[Plan]:
+    return list(
+        session.scalars(
+            sa.select(Plan)
+            .where(Plan.account_id == account_id, Plan.state == PlanState.PROPOSED)
+            .execution_options(populate_existing=True)
+        )
+    )

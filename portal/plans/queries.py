@@ -1,0 +1,399 @@
+"""Reading plans. Columns, not entities; a fixed number of queries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal.accounts.access import visible
+from portal.accounts.models import Account
+from portal.auth.models import User
+from portal.db import MoneyType, RecordNotFound
+from portal.money import Money
+from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState, RequestKind
+from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine, PlanRequest
+from portal.plans.schedule import Due, Rhythm
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A plan as pages show it."""
+
+    id: int
+    public_id: str
+    account_id: int
+    account_public_id: str
+    account_ref: str
+    guarantor_name: str
+    user_id: int
+    method_id: int | None
+    state: PlanState
+    rhythm: Rhythm
+    each: Money
+    need: Need
+    version: int
+    exceeds: str
+    paused_until: date | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    end_reason: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on."""
+        return self.state in RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class InstalmentRow:
+    """An instalment; ``payment_public_id`` is its latest payment's."""
+
+    id: int
+    public_id: str
+    ordinal: int
+    due_on: date
+    amount: Money
+    state: InstalmentState
+    charge_on: date
+    noticed_at: datetime | None
+    tries: int
+    failure_code: str
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """A change of a plan, with the schedule after it."""
+
+    public_id: str
+    version: int
+    kind: ChangeKind
+    actor: str
+    agreed: bool
+    document_id: int | None
+    note: str
+    left: Money
+    dues: tuple[Due, ...]
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """Something a patient asked for."""
+
+    id: int
+    public_id: str
+    plan_public_id: str
+    guarantor_name: str
+    kind: RequestKind
+    until: date
+    note: str
+    asked_at: datetime
+    decided_at: datetime | None
+    granted: bool | None
+    answer: str
+
+
+_PLAN = (
+    Plan.id,
+    Plan.public_id,
+    Plan.account_id,
+    Account.public_id,
+    Account.ref,
+    Account.guarantor_name,
+    Plan.user_id,
+    Plan.method_id,
+    Plan.state,
+    Plan.frequency,
+    Plan.day,
+    Plan.each,
+    Plan.need,
+    Plan.version,
+    Plan.exceeds,
+    Plan.paused_until,
+    Plan.started_at,
+    Plan.ended_at,
+    Plan.end_reason,
+)
+_INSTALMENT = (
+    Instalment.id,
+    Instalment.public_id,
+    Instalment.ordinal,
+    Instalment.due_on,
+    Instalment.amount,
+    Instalment.state,
+    Instalment.charge_on,
+    Instalment.noticed_at,
+    Instalment.tries,
+    Instalment.failure_code,
+    Instalment.ended_at,
+)
+
+
+def _plans(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(*_PLAN).join(Account, Account.id == Plan.account_id).where(*where)
+
+
+def _row(row: Any) -> PlanRow:
+    return PlanRow(*[*row[:9], Rhythm(row[9], row[10]), *row[11:]])
+
+
+def plan_for(session: Session, public_id: str, *, user_id: int | None) -> PlanRow:
+    """One plan by its public id; ``user_id`` None is staff, others see their own. Raises :class:`RecordNotFound`."""
+    query = _plans(Plan.public_id == public_id)
+    if user_id is not None:
+        query = query.where(Plan.user_id == user_id, visible(user_id, Plan.account_id))
+    row = session.execute(query).first()
+    if row is None:
+        raise RecordNotFound("plan")
+    return _row(row)
+
+
+def plan_of_instalment(session: Session, public_id: str) -> tuple[PlanRow, InstalmentRow]:
+    """An instalment by its public id, with its plan. Raises :class:`RecordNotFound`."""
+    row: Any = session.execute(
+        sa.select(*_PLAN, *_INSTALMENT)
+        .join(Account, Account.id == Plan.account_id)
+        .join(Instalment, Instalment.plan_id == Plan.id)
+        .where(Instalment.public_id == public_id)
+    ).first()
+    if row is None:
+        raise RecordNotFound("instalment")
+    return _row(row[: len(_PLAN)]), InstalmentRow(*row[len(_PLAN) :])
+
+
+def plans_of_account(session: Session, account_id: int, *, user_id: int | None) -> list[PlanRow]:
+    """The plans of an account, the latest first; ``user_id`` None is staff."""
+    query = _plans(Plan.account_id == account_id).order_by(Plan.id.desc())
+    if user_id is not None:
+        query = query.where(Plan.user_id == user_id, visible(user_id, Plan.account_id))
+    return [_row(row) for row in session.execute(query)]
+
+
+def open_plans(session: Session, user_id: int) -> dict[int, PlanRow]:
+    """The running and proposed plans of a person, by account id; a running one before a proposed one."""
+    rows = session.execute(
+        _plans(
+            Plan.user_id == user_id,
+            visible(user_id, Plan.account_id),
+            Plan.state.in_([*RUNNING, PlanState.PROPOSED]),
+        ).order_by(sa.case((Plan.state == PlanState.PROPOSED, 0), else_=1))
+    )
+    return {row[2]: _row(row) for row in rows}
+
+
+def instalments_of(session: Session, plan_id: int) -> list[InstalmentRow]:
+    """A plan's instalments in the order of their days."""
+    rows: Any = session.execute(
+        sa.select(*_INSTALMENT).where(Instalment.plan_id == plan_id).order_by(Instalment.due_on, Instalment.ordinal)
+    )
+    return [InstalmentRow(*row) for row in rows]
+
+
+def payments_of(session: Session, plan_id: int) -> dict[int, list[int]]:
+    """The payments tried for each instalment, by instalment id, oldest first."""
+    rows = session.execute(
+        sa.select(Attempt.instalment_id, Attempt.payment_id)
+        .join(Instalment, Instalment.id == Attempt.instalment_id)
+        .where(Instalment.plan_id == plan_id)
+        .order_by(Attempt.id)
+    )
+    found: dict[int, list[int]] = {}
+    for instalment_id, payment_id in rows:
+        found.setdefault(instalment_id, []).append(payment_id)
+    return found
+
+
+def changes_of(session: Session, plan_id: int) -> list[ChangeRow]:
+    """What happened to a plan, the latest first."""
+    rows = session.execute(
+        sa.select(
+            PlanChange.public_id,
+            PlanChange.version,
+            PlanChange.kind,
+            User.display_name,
+            PlanChange.consent_id,
+            PlanChange.document_id,
+            PlanChange.note,
+            PlanChange.left,
+            PlanChange.schedule,
+            PlanChange.changed_at,
+        )
+        .join(User, User.id == PlanChange.actor_user_id, isouter=True)
+        .where(PlanChange.plan_id == plan_id)
+        .order_by(PlanChange.version.desc())
+    )
+    return [
+        ChangeRow(
+            row[0], row[1], row[2], row[3] or "", row[4] is not None, row[5], row[6], row[7], _dues(row[8]), row[9]
+        )
+        for row in rows
+    ]
+
+
+def _dues(schedule: Iterable[Any]) -> tuple[Due, ...]:
+    return tuple(Due(date.fromisoformat(day), Money(cents)) for day, cents in schedule)
+
+
+def agreement_document(session: Session, plan_id: int, change_public_id: str) -> int:
+    """The stored document of what was agreed by a change. Raises :class:`RecordNotFound`."""
+    found = session.scalar(
+        sa.select(PlanChange.document_id).where(
+            PlanChange.plan_id == plan_id, PlanChange.public_id == change_public_id
+        )
+    )
+    if found is None:
+        raise RecordNotFound("document")
+    return found
+
+
+_REQUEST = (
+    PlanRequest.id,
+    PlanRequest.public_id,
+    Plan.public_id,
+    Account.guarantor_name,
+    PlanRequest.kind,
+    PlanRequest.until,
+    PlanRequest.note,
+    PlanRequest.asked_at,
+    PlanRequest.decided_at,
+    PlanRequest.granted,
+    PlanRequest.answer,
+)
+
+
+def _requests(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    return (
+        sa.select(*_REQUEST)
+        .join(Plan, Plan.id == PlanRequest.plan_id)
+        .join(Account, Account.id == Plan.account_id)
+        .where(*where)
+        .order_by(PlanRequest.id)
+    )
+
+
+def open_requests(session: Session) -> list[RequestRow]:
+    """What patients wait for an answer to, the oldest first."""
+    return [RequestRow(*row) for row in session.execute(_requests(PlanRequest.decided_at.is_(None)))]
+
+
+def requests_of(session: Session, plan_id: int) -> list[RequestRow]:
+    """What was asked for on a plan, the latest last."""
+    return [RequestRow(*row) for row in session.execute(_requests(PlanRequest.plan_id == plan_id))]
+
+
+def skips_used(session: Session, plan_id: int, *, today: date) -> int:
+    """How many instalments were skipped in the year before ``today``."""
+    since = today - timedelta(days=365)
+    query = sa.select(sa.func.count()).where(
+        Instalment.plan_id == plan_id, Instalment.state == InstalmentState.SKIPPED, Instalment.due_on > since
+    )
+    return session.scalar(query) or 0
+
+
+def uses_method(session: Session, method_id: int) -> list[str]:
+    """The guarantors' names of the accounts whose running plan charges a method."""
+    rows = session.scalars(
+        sa.select(Account.guarantor_name)
+        .join(Plan, Plan.account_id == Account.id)
+        .where(Plan.method_id == method_id, Plan.state.in_(RUNNING))
+        .order_by(Account.guarantor_name)
+    )
+    return list(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ComingCharge:
+    """An instalment that is charged on a day."""
+
+    plan_public_id: str
+    guarantor_name: str
+    account_ref: str
+    amount: Money
+    charge_on: date
+    tries: int
+
+
+def charged_by(session: Session, until: date) -> list[ComingCharge]:
+    """What running plans charge up to and on ``until``, by day."""
+    rows = session.execute(
+        sa.select(
+            Plan.public_id,
+            Account.guarantor_name,
+            Account.ref,
+            Instalment.amount,
+            Instalment.charge_on,
+            Instalment.tries,
+        )
+        .join(Plan, Plan.id == Instalment.plan_id)
+        .join(Account, Account.id == Plan.account_id)
+        .where(
+            Instalment.state == InstalmentState.PLANNED,
+            Instalment.charge_on <= until,
+            Plan.state == PlanState.ACTIVE,
+            Plan.need == Need.NOTHING,
+        )
+        .order_by(Instalment.charge_on, Account.guarantor_name)
+    )
+    return [ComingCharge(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAtRisk:
+    """A running plan that somebody should look at, and why."""
+
+    plan: PlanRow
+    missed: int
+    failing: int
+    left: Money
+
+
+def plans_at_risk(session: Session) -> list[PlanAtRisk]:
+    """Running plans that wait for the patient, have missed an instalment lately, or whose charge was turned down."""
+    late = (
+        sa.select(
+            Instalment.plan_id,
+            sa.func.sum(sa.case((Instalment.state == InstalmentState.MISSED, 1), else_=0)).label("missed"),
+            sa.func.sum(
+                sa.case((sa.and_(Instalment.state == InstalmentState.PLANNED, Instalment.tries > 0), 1), else_=0)
+            ).label("failing"),
+            sa.type_coerce(
+                sa.func.coalesce(
+                    sa.func.sum(
+                        sa.case(
+                            (
+                                Instalment.state == InstalmentState.PLANNED,
+                                sa.type_coerce(Instalment.amount, sa.BigInteger),
+                            ),
+                            else_=0,
+                        )
+                    ),
+                    0,
+                ),
+                MoneyType,
+            ).label("left"),
+        )
+        .group_by(Instalment.plan_id)
+        .subquery()
+    )
+    rows: Any = session.execute(
+        sa.select(*_PLAN, late.c.missed, late.c.failing, late.c.left)
+        .join(Account, Account.id == Plan.account_id)
+        .join(late, late.c.plan_id == Plan.id)
+        .where(
+            Plan.state.in_(RUNNING),
+            sa.or_(Plan.need != Need.NOTHING, late.c.missed > 0, late.c.failing > 0),
+        )
+        .order_by(late.c.missed.desc(), Plan.id)
+    )
+    return [PlanAtRisk(_row(row[: len(_PLAN)]), *row[len(_PLAN) :]) for row in rows]
+
+
+def plan_charges(session: Session, plan_id: int) -> list[int]:
+    """The charges that are on a plan now."""
+    return list(
+        session.scalars(sa.select(PlanLine.charge_id).where(PlanLine.plan_id == plan_id, PlanLine.left_at.is_(None)))
+    )
