@@ -192,6 +192,9 @@ def parse(found: Mapping[str, Any]) -> Policy:
     retries = reader.value("charging", "retry_days", list)
     if not all(isinstance(day, int) and 1 <= day <= 30 for day in retries):
         reader.problems.append("[charging] retry_days has to list numbers of days from 1 to 30")
+    grace = reader.count("charging", "grace_days", least=1, most=60)
+    if all(isinstance(day, int) for day in retries) and grace < sum(retries) + 5:
+        reader.problems.append("[charging] grace_days has to leave 5 days after the last of retry_days")
     may_exceed = reader.value("changes", "may_exceed", str)
     if may_exceed not in ("staff", "supervisor"):
         reader.problems.append('[changes] may_exceed has to be "staff" or "supervisor"')
@@ -208,7 +211,7 @@ def parse(found: Mapping[str, Any]) -> Policy:
         oldest_service_days=reader.count("joining", "oldest_service_days"),
         notice_days=reader.count("charging", "notice_days", least=1, most=14),
         retry_days=tuple(retries),
-        grace_days=reader.count("charging", "grace_days", least=1, most=60),
+        grace_days=grace,
         missed_ends_after=reader.count("charging", "missed_ends_after", least=1, most=12),
         skips_a_year=reader.count("changes", "skips_a_year", most=12),
         pause_longest_days=reader.count("changes", "pause_longest_days", least=1, most=366),

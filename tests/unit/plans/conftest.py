@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments.gateway import StripeGateway
 from portal.payments.models import Payment
+from portal.payments.service import prepare, refresh
 from portal.payments.sweeping import sweep
 from portal.plans.agreement import agreement
 from portal.plans.amending import change, preview
@@ -34,9 +35,11 @@ from portal.plans.terms import Agreement, Terms
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
 from tests.privacy import JudgedHTTPClient
-from tests.unit.autopay.conftest import START, World
-from tests.web.paying import TESTA
+from tests.unit.autopay.conftest import World
+from tests.web.paying import TESTA, confirm
 
+#: Later than the demo clinic's entries, which are written when its database is made.
+START = datetime(2029, 11, 2, 15, 0, tzinfo=UTC)
 MONTHLY = Rhythm(Frequency.MONTHLY, 15)
 
 
@@ -106,6 +109,16 @@ class PlanWorld(World):
             address="192.0.2.1",
             conditions=self.conditions,
         )
+
+    def confirm_latest(self, card: str = "pm_card_visa") -> None:
+        """The patient's browser opens the page of the newest payment, and confirms it with Stripe."""
+        payment = self.payments()[-1]
+        payment_id = payment.id
+        self.session.rollback()
+        prepare(self.session, self.gateway, payment_id=payment_id)
+        confirm(self.standin, self.session.get_one(Payment, payment_id), card)
+        self.session.rollback()
+        refresh(self.session, self.gateway, payment_id=payment_id)
 
     def work(self) -> None:
         """The worker's minute."""

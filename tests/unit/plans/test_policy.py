@@ -1,0 +1,122 @@
+"""The operator's policy, and what the law caps."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from portal.money import Money
+from portal.plans.kinds import Frequency
+from portal.plans.policy import (
+    SHIPPED,
+    BalanceTooSmall,
+    LawCapsPayments,
+    PolicyIsWrong,
+    breaks_policy,
+    down_payment,
+    limits,
+    load,
+    parse,
+)
+from portal.plans.schedule import Rhythm, lay_out
+
+
+def _text(*changes: tuple[str, str]) -> str:
+    text = SHIPPED.read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+def test_the_shipped_policy_is_right() -> None:
+    policy = load()
+    assert policy.minimum_instalment == Money(2_500)
+    assert policy.rule is None
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (('minimum = "25.00"', 'minimum = "0.10"'), "minimum has to be at least"),
+        (('minimum = "25.00"', "minimum = 25"), "minimum is missing or not a text"),
+        (("interest_percent = 0", "interest_percent = 8"), "have to be 0"),
+        (('fee = "0.00"', 'fee = "5.00"'), "have to be 0"),
+        (('may_exceed = "supervisor"', 'may_exceed = "anybody"'), "may_exceed has to be"),
+        (("days_of_month = [1,", "days_of_month = [32,"), "days from 1 to 31"),
+        (('up_to = "1500.00"', 'up_to = "400.00"'), "rising amounts"),
+        (("grace_days = 15", "grace_dayz = 15"), "grace_dayz is not known"),
+        (('"weekly"]', '"hourly"]'), "frequencies has to name"),
+        (('state = ""', 'state = "Colorado"'), "two capital letters"),
+        (('assistance_url = ""', 'assistance_url = "javascript:x"'), "has to begin with https"),
+        (("retry_days = [3, 5]", "retry_days = [0]"), "retry_days has to list"),
+        (("grace_days = 15", "grace_days = 9"), "grace_days has to leave 5 days"),
+    ],
+)
+def test_a_wrong_policy_is_refused_with_what_is_wrong(change: tuple[str, str], problem: str) -> None:
+    with pytest.raises(PolicyIsWrong) as caught:
+        parse(tomllib.loads(_text(change)))
+    assert any(problem in one for one in caught.value.problems), caught.value.problems
+
+
+def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(_text(("skips_a_year = 1", "skips_a_year = 99"), ("notice_days = 3", "notice_days = 99")))
+    with pytest.raises(PolicyIsWrong) as caught:
+        load(file)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(PolicyIsWrong):
+        load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("balance", "frequency", "least", "most"),
+    [
+        (40_000, Frequency.MONTHLY, 6_667, 6),
+        (100_000, Frequency.MONTHLY, 8_334, 12),
+        (100_000, Frequency.TWO_WEEKLY, 3_847, 26),
+        (6_000, Frequency.MONTHLY, 2_500, 3),
+        (1_000_000, Frequency.MONTHLY, 27_778, 36),
+    ],
+)
+def test_limits_by_balance(balance: int, frequency: Frequency, least: int, most: int) -> None:
+    found = limits(load(), Money(balance), frequency)
+    assert (found.least_each.cents, found.most) == (least, most)
+
+
+def test_too_little_for_a_plan() -> None:
+    with pytest.raises(BalanceTooSmall):
+        limits(load(), Money(4_999), Frequency.MONTHLY)
+
+
+def test_colorado_caps_a_hospitals_instalments() -> None:
+    policy = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'), ('facility = "clinic"', 'facility = "hospital"'))))
+    assert policy.rule is not None
+    found = limits(policy, Money(100_000), Frequency.MONTHLY, monthly_income=Money(300_000))
+    assert (found.most_each.cents, found.most) == (12_000, 36)  # 4 % of $3,000
+    assert found.fewest == 9
+    weekly = limits(policy, Money(100_000), Frequency.WEEKLY, monthly_income=Money(300_000))
+    assert weekly.most_each == Money(2_769)  # a week's part of $120 a month
+    with pytest.raises(LawCapsPayments) as caught:
+        limits(policy, Money(100_000), Frequency.MONTHLY, monthly_income=Money(60_000))
+    assert caught.value.most_a_month == Money(2_400)
+    clinic = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'))))
+    assert clinic.rule is None
+
+
+def test_what_a_proposal_exceeds() -> None:
+    policy, rhythm = load(), Rhythm(Frequency.MONTHLY, 15)
+    dues = lay_out(Money(40_000), Money(1_000), rhythm, date(2026, 12, 1))
+    assert breaks_policy(policy, Money(40_000), Money(1_000), rhythm.frequency, dues) == ["below_minimum", "too_long"]
+    fine = lay_out(Money(40_000), Money(10_000), rhythm, date(2026, 12, 1))
+    assert breaks_policy(policy, Money(40_000), Money(10_000), rhythm.frequency, fine) == []
+
+
+def test_a_down_payment_is_a_share_and_no_less_than_an_instalment() -> None:
+    policy = parse(tomllib.loads(_text(("down_payment_percent = 0", "down_payment_percent = 10"))))
+    assert down_payment(policy, Money(100_001)) == Money(10_001)
+    assert down_payment(policy, Money(10_000)) == Money(2_500)
+    assert down_payment(load(), Money(10_000)) == Money.zero()
