@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,7 +47,7 @@ MONTHLY = Rhythm(Frequency.MONTHLY, 15)
 class PlanWorld(World):
     """The same for payment plans."""
 
-    policy: Policy = load()
+    policy: Policy = field(default_factory=load)
 
     @property
     def conditions(self) -> Conditions:

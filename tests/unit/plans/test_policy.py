@@ -93,7 +93,8 @@ def test_too_little_for_a_plan() -> None:
 
 
 def test_colorado_caps_a_hospitals_instalments() -> None:
-    policy = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'), ('facility = "clinic"', 'facility = "hospital"'))))
+    hospital = ('facility = "clinic"', 'facility = "hospital"')
+    policy = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'), hospital)))
     assert policy.rule is not None
     found = limits(policy, Money(100_000), Frequency.MONTHLY, monthly_income=Money(300_000))
     assert (found.most_each.cents, found.most) == (12_000, 36)  # 4 % of $3,000
