@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.models import AccessGrant, Account, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import AccessGrant, Account
 from portal.db import RecordNotFound
 
 

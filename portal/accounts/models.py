@@ -1,11 +1,11 @@
 """Accounts, the patients on them, and who may see which."""
 
 from datetime import date, datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.accounts.kinds import Relationship
 from portal.db import Base, Id, UTCDateTime, closed_list, new_public_id
 
 
@@ -47,14 +47,6 @@ class Patient(Base):
             family_name.casefold(),
             given_name.casefold(),
         )
-
-
-class Relationship(StrEnum):
-    """Why somebody may see an account."""
-
-    SELF = "self"
-    GUARANTOR = "guarantor"
-    PROXY = "proxy"
 
 
 class AccessGrant(Base):

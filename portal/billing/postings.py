@@ -13,6 +13,7 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.kinds import PostingState
 from portal.billing.models import Posting
+from portal.db import RecordNotFound
 from portal.money import Money
 
 _FIRST_RETRY = timedelta(seconds=30)
@@ -102,6 +103,25 @@ def mark_unanswered(session: Session, posting_id: int, *, reason: str) -> None:
         posting.state = PostingState.REJECTED
         record(session, Tag.POSTING_REJECTED, account_id=posting.account_id, subject=posting.key)
     session.commit()
+
+
+def try_again(session: Session, *, key: str) -> int | None:
+    """Have a rejected posting delivered again, now; its account's id, or None when it is not rejected any more.
+
+    It goes back as ``unknown``: one that was given up on may have arrived, so it is looked up before it is sent
+    again, under the same key (design, "Always true" 5). Raises :class:`RecordNotFound`.
+    """
+    posting = session.scalars(
+        sa.select(Posting).where(Posting.key == key).with_for_update().execution_options(populate_existing=True)
+    ).one_or_none()
+    if posting is None:
+        raise RecordNotFound("posting")
+    if posting.state is not PostingState.REJECTED:
+        return None
+    posting.state = PostingState.UNKNOWN
+    posting.next_try_at = clock.now()
+    session.flush()
+    return posting.account_id
 
 
 def undelivered_keys(session: Session) -> dict[str, tuple[int, Money, PostingState]]:

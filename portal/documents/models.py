@@ -1,19 +1,12 @@
 """Documents that were given to somebody, kept as they were."""
 
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import Base, Id, UTCDateTime, closed_list, new_public_id
-
-
-class DocumentKind(StrEnum):
-    """What a stored document is."""
-
-    STATEMENT = "statement"
-    PLAN_AGREEMENT = "plan_agreement"
+from portal.documents.kinds import DocumentKind
 
 
 class Document(Base):

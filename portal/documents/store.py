@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.db import RecordNotFound
-from portal.documents.models import Document, DocumentKind
+from portal.documents.kinds import DocumentKind
+from portal.documents.models import Document
 
 
 class DocumentDamaged(Exception):

@@ -1,12 +1,12 @@
 """What was imported, and what was refused."""
 
 from datetime import date, datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import Base, Id, MoneyType, UTCDateTime, closed_list
+from portal.ledger.kinds import RemittanceState
 from portal.money import Money
 
 
@@ -21,14 +21,6 @@ class RemittanceFile(Base):
     imported_at: Mapped[datetime] = mapped_column(UTCDateTime)
     #: Set when the last transaction was dealt with; a killed import is taken up again.
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-
-
-class RemittanceState(StrEnum):
-    """What became of one ST*835 transaction."""
-
-    LOADED = "loaded"
-    DUPLICATE = "duplicate"
-    QUARANTINED = "quarantined"
 
 
 class RemittanceTransaction(Base):

@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.ledger.kinds import RemittanceState
 from portal.ledger.load_claim import clip, load_claim, lock_accounts_of
-from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceState, RemittanceTransaction
+from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction
 from portal.ledger.x12.balancing import imbalances
 from portal.ledger.x12.model import Transaction
 from portal.ledger.x12.remittance import RemittanceFile as Reader

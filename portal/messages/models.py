@@ -1,20 +1,12 @@
 """Questions about a bill and their answers."""
 
 from datetime import datetime
-from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import Base, Id, UTCDateTime, closed_list, new_public_id
-
-
-class ThreadState(StrEnum):
-    """Whose turn it is."""
-
-    WAITING_FOR_STAFF = "waiting_for_staff"
-    ANSWERED = "answered"
-    CLOSED = "closed"
+from portal.messages.kinds import ThreadState
 
 
 class Thread(Base):

@@ -13,7 +13,8 @@ from portal.accounts.models import Account, Patient
 from portal.auth.models import User
 from portal.billing.models import Charge, Visit
 from portal.db import RecordNotFound
-from portal.messages.models import Message, Thread, ThreadState
+from portal.messages.kinds import ThreadState
+from portal.messages.models import Message, Thread
 
 
 @dataclass(frozen=True, slots=True)

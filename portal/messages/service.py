@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.auth.models import User
+from portal.auth.queries import active_email_of
 from portal.db import RecordNotFound
 from portal.messages.emails import Email
 from portal.messages.errors import BodyTooLong, EmptyBody, NewerMessage, TokenSpent
-from portal.messages.models import Message, Thread, ThreadState
+from portal.messages.kinds import ThreadState
+from portal.messages.models import Message, Thread
 from portal.messages.queries import thread_for
 from portal.notifications.service import queue_email
 
@@ -263,4 +264,4 @@ def _opener_email(session: Session, thread: Thread) -> str | None:
         thread_for(session, thread.public_id, user_id=thread.opened_by)
     except RecordNotFound:
         return None
-    return session.scalar(sa.select(User.email).where(User.id == thread.opened_by, User.active.is_(True)))
+    return active_email_of(session, thread.opened_by)

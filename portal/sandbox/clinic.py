@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.access import grant
-from portal.accounts.models import Account, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import Account
 from portal.accounts.service import add_patient, find_patient, open_account
 from portal.auth.identity import users
 from portal.billing.models import Charge, Visit

@@ -14,7 +14,7 @@ from portal.messages import queries as messages
 from portal.messages import service
 from portal.messages.emails import answer_waiting
 from portal.messages.errors import NewerMessage, TokenSpent
-from portal.messages.models import ThreadState
+from portal.messages.kinds import ThreadState
 from portal.notifications.service import wake_sender
 from portal.staff.attention import waiting
 from portal.staff.blueprint import bp

@@ -12,7 +12,8 @@ from portal.accounts.models import Account
 from portal.billing.kinds import HoldReason, PostingState
 from portal.billing.models import Charge, Entry, Hold, Posting, Visit
 from portal.db import RecordNotFound
-from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceState, RemittanceTransaction
+from portal.ledger.kinds import RemittanceState
+from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction
 from portal.money import Money
 from portal.notifications.models import Notification
 

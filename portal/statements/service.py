@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.models import Patient
+from portal.accounts.queries import born_count
 from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import Line, VisitRow, lines_of_account, visits_of_account
 from portal.db import RecordNotFound
-from portal.documents.models import DocumentKind
+from portal.documents.kinds import DocumentKind
 from portal.documents.store import store
 from portal.money import Money
 from portal.statements.codes import code_hash, new_code, normal
@@ -231,11 +231,7 @@ def find_by_code(session: Session, code: str, born_on: date | None, *, secret: s
     statement_id, public_id, account_id, number, kept, expires_at, revoked_at = row or (
         _NOBODY, "", _NOBODY, "", "0" * 64, now, None
     )
-    born = session.scalar(
-        sa.select(sa.func.count())
-        .select_from(Patient)
-        .where(Patient.account_id == account_id, Patient.born_on == (born_on or date.min))
-    )
+    born = born_count(session, account_id, born_on or date.min)
     admitted = _all(
         (
             hmac.compare_digest(kept, asked),

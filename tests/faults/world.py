@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 import portal.app
 from portal import clock
 from portal.accounts.access import grant
-from portal.accounts.models import Account, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import Account
 from portal.auth import identity
 from portal.auth.models import User
 from portal.billing.models import Charge, Visit

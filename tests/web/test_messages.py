@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from portal.db import new_public_id
-from portal.messages.models import Message, Thread, ThreadState
+from portal.messages.kinds import ThreadState
+from portal.messages.models import Message, Thread
 from portal.notifications.models import Notification
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page, text_of

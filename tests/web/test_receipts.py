@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.access import grant
-from portal.accounts.models import AccessGrant, Patient, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import AccessGrant, Patient
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.billing.models import Charge, Visit

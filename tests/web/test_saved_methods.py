@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.access import grant
-from portal.accounts.models import Account, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import Account
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.db import writing

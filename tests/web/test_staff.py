@@ -19,7 +19,8 @@ from portal.billing.models import Hold, Posting
 from portal.billing.service import NewEntry, write_entries
 from portal.db import new_public_id
 from portal.ledger.models import RemittanceFile
-from portal.messages.models import Message, Thread, ThreadState
+from portal.messages.kinds import ThreadState
+from portal.messages.models import Message, Thread
 from portal.money import Money
 from portal.notifications.service import queue_email
 from portal.staff.forms import HOLD_REASONS

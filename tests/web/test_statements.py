@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.access import grant
-from portal.accounts.models import AccessGrant, Account, Patient, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import AccessGrant, Account, Patient
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.billing.kinds import HoldReason

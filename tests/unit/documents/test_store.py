@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.service import open_account
 from portal.db import RecordNotFound
-from portal.documents.models import Document, DocumentKind
+from portal.documents.kinds import DocumentKind
+from portal.documents.models import Document
 from portal.documents.store import DocumentDamaged, content_of, store
 
 

@@ -18,7 +18,8 @@ from portal.accounts.service import add_patient, open_account
 from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Hold, Visit
 from portal.db import normal_url
-from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceState, RemittanceTransaction
+from portal.ledger.kinds import RemittanceState
+from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction
 from portal.ledger.x12.errors import NotA835
 from portal.migrate import upgrade
 from portal.money import Money

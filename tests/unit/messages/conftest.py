@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.access import grant
-from portal.accounts.models import Relationship
+from portal.accounts.kinds import Relationship
 from portal.accounts.service import add_patient, open_account
 from portal.auth.models import User
 from portal.billing.service import add_charge, visit_of

@@ -17,7 +17,8 @@ from portal.db import RecordNotFound, new_public_id, writing
 from portal.messages import queries, service
 from portal.messages.emails import Email
 from portal.messages.errors import BodyTooLong, EmptyBody, NewerMessage, TokenSpent
-from portal.messages.models import Message, Thread, ThreadState
+from portal.messages.kinds import ThreadState
+from portal.messages.models import Message, Thread
 from portal.notifications.models import Notification
 from tests.unit.messages.conftest import Family
 
