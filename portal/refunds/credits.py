@@ -29,13 +29,15 @@ from portal.refunds.service import withdraw_row, write_refund
 from portal.refunds.settle import ASKED_AGAIN, locked_refund
 from portal.refunds.state import RefundReason, RefundState
 
-#: The accounts to look at: a list of ids, a query of them, or (None) all.
-Accounts = Collection[int] | sa.Select[int] | None
+#: The accounts to look at, or (None) all.
+Accounts = Collection[int] | None
 #: What the jobs' cursors are called (payments/cursors.py): the last look, and the last one at everything.
 _LAST_LOOK, _DAILY = "credits", "credits_daily"
 _ALL_EVERY = timedelta(days=1)
 #: What a long transaction wrote is seen only when it is committed.
 _OVERLAP = timedelta(hours=1)
+#: More changed accounts than this are not looked at one by one.
+_MOST_ACCOUNTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,10 @@ def find_credits(session: Session, *, timezone: str, limit: Money, days: int) ->
     since = take_turn(session, _LAST_LOOK, every=timedelta(0), overlap=_OVERLAP)
     if since is None:
         return 0  # nothing was ever paid, or another worker looks
-    look_at = None if everything else _changed_accounts(since)
+    look_at = None if everything else _changed_accounts(session, since)
+    if look_at == []:
+        note_read(session, _LAST_LOOK, to=now)
+        return 0
     _withdraw_changed(session, look_at)
     accounts = sorted({credit.account_id for credit in open_credits(session, accounts=look_at) if credit.takes})
     session.commit()
@@ -189,32 +194,35 @@ def find_credits(session: Session, *, timezone: str, limit: Money, days: int) ->
     return written
 
 
-def _changed_accounts(since: datetime) -> sa.Select[int]:
-    """The accounts on which anything happened since then (UTC) that may make a credit, end one, or let one go back."""
+def _changed_accounts(session: Session, since: datetime) -> list[int] | None:
+    """The accounts on which anything happened since then (UTC) that may make a credit, end one, or let one go back.
+
+    None when they are so many that looking at all is as quick.
+    """
     of_payments = sa.select(PaymentShare.account_id)
-    return sa.select(
-        sa.union(
-            sa.select(Entry.account_id).where(Entry.created_at >= since),
-            sa.select(Visit.account_id)
-            .join(Charge, Charge.visit_id == Visit.id)
-            .join(Hold, Hold.charge_id == Charge.id)
-            .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since)),
-            of_payments.join(Refund, Refund.payment_id == PaymentShare.payment_id).where(
-                sa.or_(
-                    Refund.created_at >= since,
-                    Refund.checked_at >= since,
-                    Refund.decided_at >= since,
-                    Refund.ended_at >= since,
-                    Refund.handled_at >= since,
-                )
-            ),
-            of_payments.join(Dispute, Dispute.payment_id == PaymentShare.payment_id).where(
-                sa.or_(Dispute.opened_at >= since, Dispute.checked_at >= since, Dispute.closed_at >= since)
-            ),
-        )
-        .subquery()
-        .c.account_id
+    # Entries are only added: what is newer than the last older one stands at the end of the table.
+    older = sa.select(Entry.id).where(Entry.created_at < since).order_by(Entry.id.desc()).limit(1).scalar_subquery()
+    changed = sa.union(
+        sa.select(Entry.account_id).where(Entry.id > sa.func.coalesce(older, 0)),
+        sa.select(Visit.account_id)
+        .join(Charge, Charge.visit_id == Visit.id)
+        .join(Hold, Hold.charge_id == Charge.id)
+        .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since)),
+        of_payments.join(Refund, Refund.payment_id == PaymentShare.payment_id).where(
+            sa.or_(
+                Refund.created_at >= since,
+                Refund.checked_at >= since,
+                Refund.decided_at >= since,
+                Refund.ended_at >= since,
+                Refund.handled_at >= since,
+            )
+        ),
+        of_payments.join(Dispute, Dispute.payment_id == PaymentShare.payment_id).where(
+            sa.or_(Dispute.opened_at >= since, Dispute.checked_at >= since, Dispute.closed_at >= since)
+        ),
     )
+    found = list(session.scalars(changed.limit(_MOST_ACCOUNTS + 1)))
+    return found if len(found) <= _MOST_ACCOUNTS else None
 
 
 def _propose(session: Session, account_id: int, *, limit: Money, send_on: date) -> int:

@@ -249,6 +249,13 @@ def test_withdrawn_before_it_is_sent(desk: JudgingClient, session: Session, paym
     assert only(session).state is RefundState.WITHDRAWN
 
 
+def linked(patient: JudgingClient, payment: Payment) -> list[str]:
+    """The pages about a payment that lead to its refunds."""
+    pages = {"receipt": f"/payments/{payment.public_id}/receipt", "history": "/payments"}
+    refunds = f"/payments/{payment.public_id}/refunds"
+    return [name for name, address in pages.items() if patient.page(address).all("a", href=refunds)]
+
+
 def test_what_failed_comes_back_to_the_desk_and_the_patient_is_told(
     desk: JudgingClient,
     patient: JudgingClient,
@@ -258,7 +265,9 @@ def test_what_failed_comes_back_to_the_desk_and_the_patient_is_told(
     payment: Payment,
     send: Callable[[], int],
 ) -> None:
+    assert linked(patient, payment) == []
     address = ask(desk, payment, choice="amount", amount="5.00")
+    assert linked(patient, payment) == ["receipt", "history"], "it is planned"
     assert send() == 1
     seen = patient.page(f"/payments/{payment.public_id}/refunds").text("main")
     assert "We sent $5.00 back to Visa ending 4242 on" in seen
@@ -271,6 +280,7 @@ def test_what_failed_comes_back_to_the_desk_and_the_patient_is_told(
     assert "Did not arrive (1)" in todo
     assert "Call the patient" in todo
     assert "did not take our refund of $5.00" in patient.page("/").text("main")
+    assert linked(patient, payment) == ["receipt", "history"]
     again = as_page(desk.submit(desk.page(address), action="/handle"))
     assert "Write what you did." in again.text("div", class_="error-summary")
     desk.submit(again, {"handle-note": "Sent check 1204"}, action="/handle")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,6 +103,17 @@ class Till:
         """Somebody changes the amount in Stripe's dashboard."""
         client_of(self.standin).v1.payment_intents.update(str(payment.stripe_intent_id), {"amount": 700})
 
+    def debit(self, payment: Payment, account: str) -> None:
+        """The patient confirms with a bank account they signed in to."""
+        client_of(self.standin).v1.payment_intents.confirm(
+            str(payment.stripe_intent_id),
+            {
+                "payment_method": account,
+                "mandate_data": {"customer_acceptance": {"type": "offline"}},
+                "return_url": "http://localhost/back",
+            },
+        )
+
     def confirm_typed_in(self, payment: Payment) -> None:
         client_of(self.standin).v1.payment_intents.confirm(str(payment.stripe_intent_id), TYPED_IN)
 
@@ -168,7 +179,7 @@ def test_money_on_its_way_that_stripe_no_longer_knows_stays_for_the_desk(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = till.open()
-    confirm(till.standin, lost, PENDING)
+    till.debit(lost, PENDING)
     refresh(till.session, till.gateway, payment_id=lost.id)
     monkeypatch.setattr(till.gateway, "retrieve_intent", missing)
     for _again in range(2):
@@ -222,7 +233,7 @@ def test_a_customer_deleted_at_stripe_is_made_anew(till: Till) -> None:
 def test_an_older_answer_that_a_newer_one_has_overtaken_surprises_nobody(till: Till) -> None:
     debit = till.open()
     older = till.gateway.retrieve_intent(str(debit.stripe_intent_id))
-    confirm(till.standin, debit, "pm_usBankAccount_success")
+    till.debit(debit, "pm_usBankAccount_success")
     on_its_way = refresh(till.session, till.gateway, payment_id=debit.id)
     assert settle(till.session, payment_id=debit.id, intent=older) is PaymentState.PROCESSING
     till.later(days=5)
@@ -237,8 +248,6 @@ def test_what_contradicts_the_end_of_a_payment_is_still_told_once(till: Till) ->
     intent = till.gateway.retrieve_intent(str(payment.stripe_intent_id))
     till.gateway.cancel_intent(intent.id)
     refresh(till.session, till.gateway, payment_id=payment.id)
-    from dataclasses import replace
-
     for _again in range(2):
         settle(till.session, payment_id=payment.id, intent=replace(intent, status="succeeded", received=intent.amount))
     assert till.look(payment).state is PaymentState.CANCELED
@@ -248,7 +257,7 @@ def test_what_contradicts_the_end_of_a_payment_is_still_told_once(till: Till) ->
 def test_the_sweep_looks_before_it_closes_for_age(till: Till) -> None:
     """A debit confirmed in a browser that never came back; Stripe could still cancel it."""
     debit = till.open()
-    confirm(till.standin, debit, PENDING)
+    till.debit(debit, PENDING)
     till.later(hours=25)
     till.sweep()
     assert till.look(debit).state is PaymentState.PROCESSING
@@ -310,20 +319,22 @@ def test_a_tick_and_its_undoing_that_cross_end_as_the_payer_said_last(
     till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment = till.open()
+    payment_id, intent_id = payment.id, str(payment.stripe_intent_id)
+    till.session.commit()
     real, told = till.gateway.keep_method, []
 
-    def slow(intent_id: str, *, wanted: bool = True) -> Any:
+    def slow(intent: str, *, wanted: bool = True) -> Any:
         told.append(wanted)
         if told == [True]:  # the payer takes the tick away while Stripe is told of it
             with Session(till.session.get_bind()) as other:
                 methods.wish_to_keep(
-                    other, till.gateway, payment_id=payment.id, user_id=till.user_id, agreement=None
+                    other, till.gateway, payment_id=payment_id, user_id=till.user_id, agreement=None
                 )
-        return real(intent_id, wanted=wanted)
+        return real(intent, wanted=wanted)
 
     monkeypatch.setattr(till.gateway, "keep_method", slow)
-    methods.wish_to_keep(till.session, till.gateway, payment_id=payment.id, user_id=till.user_id, agreement=AGREED)
-    assert not till.gateway.retrieve_intent(str(payment.stripe_intent_id)).keeps_method
+    methods.wish_to_keep(till.session, till.gateway, payment_id=payment_id, user_id=till.user_id, agreement=AGREED)
+    assert not till.gateway.retrieve_intent(intent_id).keeps_method
 
 
 def test_a_method_that_was_kept_against_the_payers_wish_is_let_go_of(till: Till) -> None:
