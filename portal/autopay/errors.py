@@ -1,6 +1,10 @@
 """What can be in the way of autopay, as facts."""
 
 
+class AgreementChanged(Exception):
+    """The text would not be the one that was read: a setting or the method's name has changed since."""
+
+
 class AutopayRuns(Exception):
     """The account has an autopay already."""
 

@@ -6,21 +6,22 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
+from werkzeug.datastructures import MultiDict
 
 from portal import clock
 from portal.accounts.access import VisibleAccount, account_for
-from portal.autopay.errors import AutopayRuns, CapTooLow, MethodExpired
-from portal.autopay.forms import AutopayForm, StopForm
+from portal.autopay.errors import AgreementChanged, AutopayRuns, MethodExpired
+from portal.autopay.forms import AgreementForm, AutopayForm, StopForm
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.queries import active_of_account, charges_of_account, of_notice
 from portal.autopay.service import start as start_autopay
 from portal.autopay.service import stop as stop_autopay
-from portal.autopay.words import agreement
+from portal.autopay.words import agreement, fingerprint
 from portal.config import Settings
 from portal.db import RecordNotFound
 from portal.money import Money
 from portal.payments.gateway import MINIMUM
-from portal.payments.method_queries import MethodRow, method_by_id, methods_of
+from portal.payments.method_queries import MethodRow, method_by_id, method_for, methods_of
 from portal.queue import wake
 from portal.web import guards
 from portal.web.database import db
@@ -62,61 +63,99 @@ def _page(account: VisibleAccount, form: AutopayForm) -> str:
         methods=usable,
         coming=next((one for one in charges if one.state in (ChargeState.NOTICED, ChargeState.CHARGING)), None),
         charges=[one for one in charges if one.state not in (ChargeState.NOTICED, ChargeState.CHARGING)],
-        terms=_terms(_("saved card or bank account"), form.cap.amount),
     )
 
 
-def _terms(method: str, cap: Money | None) -> list[str]:
-    """The agreement as it is shown; before a limit was written, with the words for it in its place."""
+def _text(method: MethodRow, cap: Money) -> str:
+    """The agreement, as it is shown and as it is kept."""
     settings = _settings()
-    shown = str(cap) if cap is not None else _("the limit above")
-    return agreement(clinic=settings.clinic_name, phone=settings.clinic_phone, method=method, cap=shown).split("\n\n")
+    return agreement(
+        clinic=settings.clinic_name, phone=settings.clinic_phone, method=method.name, cap=str(cap)
+    )
+
+
+def _agreement_page(account: VisibleAccount, form: AgreementForm, cap: Money, *, changed: bool = False) -> str:
+    """What the patient agrees to, with the method and the limit in it.
+
+    Raises :class:`RecordNotFound` (no such method of theirs) and :class:`MethodExpired`.
+    """
+    method = method_for(db.session, current_user.id, form.method.data or "")
+    if method.has_expired(clock.today(_settings().clinic_timezone)):
+        raise MethodExpired
+    text = _text(method, cap)
+    form.seen.data = fingerprint(text)
+    return render_template(
+        "autopay/agree.html", account=account, form=form, terms=text.split("\n\n"), changed=changed
+    )
 
 
 @bp.post("/accounts/<pid:account_id>/autopay")
 @guards.own_account
 @limiter.limit("30 per hour", key_func=lambda: f"user {current_user.get_id()}")
 def turn_on(account_id: str) -> Any:
-    """Turn it on, as agreed."""
+    """First the method and the limit, answered by the agreement; then that one, agreed to: it is on."""
     account = account_for(db.session, current_user.id, account_id)
-    form = AutopayForm()
-    settings = _settings()
-    if not form.validate_on_submit() or form.cap.amount is None:
-        return _page(account, form), 422
+    agreeing = "seen" in request.form
+    form = AgreementForm() if agreeing else AutopayForm()
+    valid = form.validate_on_submit()
     cap = form.cap.amount
-
-    def text(method: MethodRow) -> str:
-        return agreement(
-            clinic=settings.clinic_name, phone=settings.clinic_phone, method=method.name, cap=str(cap)
-        )
-
+    if cap is None or form.method.errors:
+        return _again(account, form)
+    if cap < MINIMUM:
+        return _again(account, form, cap=_("The limit has to be at least %(least)s.", least=str(MINIMUM)))
     try:
-        start_autopay(
-            db.session,
-            account_id=account.id,
-            user_id=current_user.id,
-            method_public_id=form.method.data,
-            cap=cap,
-            agreement=text,
-            language=str(get_locale() or "en"),
-            address=request.remote_addr or "",
-            today=clock.today(settings.clinic_timezone),
-        )
+        if not isinstance(form, AgreementForm):
+            given = MultiDict({"method": form.method.data, "cap": form.cap.data})
+            return _agreement_page(account, AgreementForm(formdata=given), cap)
+        if not valid:
+            return _agreement_page(account, form, cap), 422
+        return _start(account, form, cap)
     except RecordNotFound:
-        form.method.errors = [_("Choose one of your saved cards or bank accounts.")]
+        return _again(account, form, method=_("Choose one of your saved cards or bank accounts."))
     except MethodExpired:
-        form.method.errors = [_("This card has expired. Choose another one.")]
-    except CapTooLow:
-        form.cap.errors = [_("The limit has to be at least %(least)s.", least=str(MINIMUM))]
+        return _again(account, form, method=_("This card has expired. Choose another one."))
+    except AgreementChanged:
+        db.session.rollback()
+        return _agreement_page(account, form, cap, changed=True), 422
     except AutopayRuns:
         flash(_("Autopay is on for this account already."), "info")
         return redirect(url_for("autopay.show", account_id=account_id))
-    else:
-        wake("autopay.run_due")
-        flash(_("Autopay is on. We have sent a copy of the agreement to your e-mail address."), "success")
-        return redirect(url_for("autopay.show", account_id=account_id))
+
+
+def _start(account: VisibleAccount, form: AgreementForm, cap: Money) -> Any:
+    """Turn it on with the text that was read, and no other."""
+    settings = _settings()
+
+    def text(method: MethodRow) -> str:
+        made = _text(method, cap)
+        if form.seen.data != fingerprint(made):
+            raise AgreementChanged
+        return made
+
+    start_autopay(
+        db.session,
+        account_id=account.id,
+        user_id=current_user.id,
+        method_public_id=form.method.data or "",
+        cap=cap,
+        agreement=text,
+        language=str(get_locale() or "en"),
+        address=request.remote_addr or "",
+        today=clock.today(settings.clinic_timezone),
+    )
+    wake("autopay.run_due")
+    flash(_("Autopay is on. We have sent a copy of the agreement to your e-mail address."), "success")
+    return redirect(url_for("autopay.show", account_id=account.public_id))
+
+
+def _again(account: VisibleAccount, form: AutopayForm, **wrong: str) -> tuple[str, int]:
+    """The first form with what is wrong, by field."""
     db.session.rollback()
-    return _page(account, form), 422
+    shown = AutopayForm(formdata=MultiDict({"method": form.method.data or "", "cap": form.cap.data or ""}))
+    shown.validate()
+    for name, words in wrong.items():
+        shown[name].errors = [words]
+    return _page(account, shown), 422
 
 
 @bp.post("/accounts/<pid:account_id>/autopay/stop")

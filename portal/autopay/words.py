@@ -1,5 +1,7 @@
 """The text a patient agrees to. A changed word is a new version; old ones stay in ``consent`` as they were given."""
 
+from hashlib import sha256
+
 from flask_babel import gettext as _
 
 VERSION = "2026-11"
@@ -31,3 +33,8 @@ def agreement(*, clinic: str, phone: str, method: str, cap: str) -> str:
             _("This lasts until I stop it. A copy of this text is sent to my e-mail address."),
         ]
     )
+
+
+def fingerprint(text: str) -> str:
+    """What the form sends back of the text it showed, so that nobody agrees to another one than they read."""
+    return sha256(text.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from portal import clock
 from portal.accounts.models import Account
@@ -20,7 +22,7 @@ from portal.notifications.models import Notification
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, SavedMethod
 from tests.conftest import Clinic
-from tests.pages import JudgingClient, Page
+from tests.pages import JudgingClient, Page, as_page, text_of
 from tests.web.paying import TESTA
 
 ACCOUNT = "JDC-1001"
@@ -69,9 +71,21 @@ def _where(clinic: Clinic) -> str:
     return f"/accounts/{clinic.account(ACCOUNT)}/autopay"
 
 
-def _on(patient: JudgingClient, clinic: Clinic, **fields: str) -> object:
-    page = patient.page(_where(clinic))
-    return patient.submit(page, {"cap": "500", "agree": "y", **fields}, field="cap")
+def _agreement(patient: JudgingClient, clinic: Clinic, **fields: str) -> Page:
+    """The page with the agreement, as it follows the form."""
+    answer = patient.submit(patient.page(_where(clinic)), {"cap": "500", **fields}, field="cap")
+    assert answer.status_code == 200
+    return as_page(answer)
+
+
+def _on(patient: JudgingClient, clinic: Clinic, **fields: str) -> TestResponse:
+    return patient.submit(_agreement(patient, clinic, **fields), {"agree": "y"}, field="agree")
+
+
+def _terms(page: Page) -> str:
+    """The agreement that a page shows, in the form in which it is kept."""
+    (shown,) = page.all("section", class_="terms")
+    return "\n\n".join(text_of(one) for one in shown.iter() if one.tag == "p")
 
 
 def _autopays(session: Session) -> list[Autopay]:
@@ -86,7 +100,7 @@ def test_without_a_method_it_says_where_to_add_one(patient: JudgingClient, clini
 
 
 def test_on_and_off(patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod) -> None:
-    assert _on(patient, clinic).status_code == 302  # type: ignore[attr-defined]
+    assert _on(patient, clinic).status_code == 302
     (autopay,) = _autopays(session)
     assert (autopay.cap, autopay.method_id, autopay.state) == (Money(50_000), saved.id, AutopayState.ACTIVE)
     text = session.get_one(Consent, autopay.consent_id).text
@@ -98,13 +112,60 @@ def test_on_and_off(patient: JudgingClient, clinic: Clinic, session: Session, sa
     answer = patient.submit(page, action="/stop")
     assert answer.status_code == 302
     assert [one.state for one in _autopays(session)] == [AutopayState.STOPPED]
-    assert "Turn autopay on" in patient.page(_where(clinic)).text()
+    assert "Go on to the agreement" in patient.page(_where(clinic)).text()
 
 
+def test_what_is_kept_and_mailed_is_what_was_shown(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
+) -> None:
+    """To the letter: the method and the limit are in the text before anybody agrees to it."""
+    page = _agreement(patient, clinic)
+    assert [words in _terms(page) for words in ("Visa ending 4242", "$500.00", "Juniper Demo Clinic")] == [True] * 3
+    assert patient.submit(page, {"agree": "y"}, field="agree").status_code == 302
+    (autopay,) = _autopays(session)
+    kept = session.get_one(Consent, autopay.consent_id).text
+    assert kept == _terms(page)
+    assert re.findall(r"%\(|[{}]|limit above", kept) == []
+    mail = session.scalars(sa.select(Notification).where(Notification.key.endswith("/copy"))).one()
+    assert mail.body.partition("\n\n")[2] == kept
+
+
+def test_without_the_tick_nothing_starts_and_the_agreement_is_shown_again(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
+) -> None:
+    page = _agreement(patient, clinic)
+    answer = patient.submit(page, field="agree")
+    assert answer.status_code == 422
+    again = as_page(answer)
+    assert "autopay stays off" in again.text()
+    assert _terms(again) == _terms(page)
+    assert _autopays(session) == []
+    assert patient.submit(again, {"agree": "y"}, field="agree").status_code == 302
+
+
+def test_nobody_agrees_to_another_text_than_they_read(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
+) -> None:
+    """The limit, or the method's name, is another one when the form comes back: it is shown again instead."""
+    page = _agreement(patient, clinic)
+    other = patient.submit(page, {"agree": "y", "cap": "5000"}, field="agree")
+    assert other.status_code == 422
+    saved.label = "Joint card"
+    session.commit()
+    answer = patient.submit(page, {"agree": "y"}, field="agree")
+    assert answer.status_code == 422
+    again = as_page(answer)
+    assert "The agreement has changed" in again.text()
+    assert "Joint card" in _terms(again)
+    assert _autopays(session) == []
+    assert patient.submit(again, {"agree": "y"}, field="agree").status_code == 302
+    assert len(_autopays(session)) == 1
+
+
+@pytest.mark.parametrize("agreeing", [False, True], ids=["first", "agreeing"])
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"agree": ""}, "autopay stays off"),
         ({"cap": ""}, "Write the most we may charge"),
         ({"cap": "0.10"}, "at least $0.50"),
         ({"cap": "lots"}, "in dollars and cents"),
@@ -112,10 +173,16 @@ def test_on_and_off(patient: JudgingClient, clinic: Clinic, session: Session, sa
     ],
 )
 def test_what_is_missing_is_said(
-    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod, fields: dict[str, str], words: str
+    patient: JudgingClient,
+    clinic: Clinic,
+    session: Session,
+    saved: SavedMethod,
+    fields: dict[str, str],
+    words: str,
+    agreeing: bool,
 ) -> None:
     page = patient.page(_where(clinic))
-    given = {"cap": "500", "agree": "y", "method": saved.public_id, **fields}
+    given = {"cap": "500", "method": saved.public_id, **({"agree": "y", "seen": "x"} if agreeing else {}), **fields}
     token = page.all("input", name="csrf_token")[0].get("value")
     answer = patient.post(
         _where(clinic), data={"csrf_token": token, **{name: value for name, value in given.items() if value}}
@@ -133,9 +200,10 @@ def test_another_persons_method_is_not_there(
     assert foreign.public_id not in str(page.text())
     token = page.all("input", name="csrf_token")[0].get("value")
     answer = patient.post(
-        _where(clinic), data={"csrf_token": token, "cap": "5", "agree": "y", "method": foreign.public_id}
+        _where(clinic), data={"csrf_token": token, "cap": "5", "agree": "y", "seen": "", "method": foreign.public_id}
     )
     assert answer.status_code == 422
+    assert "Choose one of your saved" in answer.text
     assert _autopays(session) == []
 
 
@@ -194,9 +262,9 @@ def test_one_account_one_autopay(
     patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
 ) -> None:
     """Two tabs: the second form finds it on already."""
-    page = patient.page(_where(clinic))
+    page = _agreement(patient, clinic)
     for _tab in range(2):
-        assert patient.submit(page, {"cap": "500", "agree": "y"}, field="cap").status_code == 302
+        assert patient.submit(page, {"agree": "y"}, field="agree").status_code == 302
     assert len(_autopays(session)) == 1
 
 
