@@ -49,7 +49,7 @@ function withForm(stripe) {
   onSubmit(async () => {
     await kept();
     const checked = await elements.submit();
-    if (checked.error) return { error: checked.error };
+    if (checked.error) return { error: checked.error, unsent: true };
     return stripe.confirmPayment({ elements, confirmParams: { return_url: say("returnUrl") } });
   });
 }

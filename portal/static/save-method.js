@@ -11,7 +11,7 @@ withStripe((stripe) => {
   element.mount(part("payment-element"));
   onSubmit(async () => {
     const checked = await elements.submit();
-    if (checked.error) return { error: checked.error };
+    if (checked.error) return { error: checked.error, unsent: true };
     return stripe.confirmSetup({ elements, confirmParams: { return_url: say("returnUrl") } });
   });
 });

@@ -6,7 +6,8 @@
 /** @typedef {import("@stripe/stripe-js").StripeError} StripeError */
 /** @typedef {import("@stripe/stripe-js").Appearance} Appearance */
 /** @typedef {import("@stripe/stripe-js").StripeElementLocale} Locale */
-/** @typedef {{ type: string, code?: string, decline_code?: string, message?: string, payment_intent?: { status: string }, setup_intent?: { status: string } }} Problem */
+/** ``unsent``: it came before anything was confirmed, so that nothing can have been charged. */
+/** @typedef {{ type: string, unsent?: boolean, code?: string, decline_code?: string, message?: string, payment_intent?: { status: string }, setup_intent?: { status: string } }} Problem */
 
 /** @param {string} id @returns {HTMLElement} */
 export function part(id) {
@@ -108,7 +109,10 @@ export function explain(error) {
     return;
   }
   working(false);
-  if (error.type === "validation_error") {
+  if (error.code === "wallet_canceled" || (error.unsent && error.type !== "validation_error")) {
+    // Apple Pay's or Google Pay's window was closed, or did not open: the form is as it was.
+    show(say("sayStopped"), `${say("sayStoppedText")} ${say("sayNotCharged")}`);
+  } else if (error.type === "validation_error") {
     show(say("sayCheck"), error.message || say("sayCheckText"));
   } else if (error.type === "card_error" || NOT_CONFIRMED.includes(error.code ?? "") || error.code === "resource_missing") {
     show(say("sayFailed"), `${wordsFor(error)} ${say("sayNotCharged")}`.trim());
@@ -130,7 +134,7 @@ export function ready() {
 
 /**
  * Call ``confirm`` when the button is pressed, once at a time. Without an error the browser is on its way.
- * @param {() => Promise<{ error?: StripeError }>} confirm
+ * @param {() => Promise<{ error?: StripeError, unsent?: boolean }>} confirm
  */
 export function onSubmit(confirm) {
   form.addEventListener("submit", async (event) => {
@@ -138,8 +142,8 @@ export function onSubmit(confirm) {
     if (payButton.disabled) return;
     working(true);
     try {
-      const { error } = await confirm();
-      if (error) explain(error);
+      const { error, unsent = false } = await confirm();
+      if (error) explain({ ...error, unsent });
     } catch {
       explain({ type: "api_connection_error" });
     }

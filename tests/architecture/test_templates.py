@@ -119,3 +119,25 @@ def test_what_people_wrote_is_escaped_in_every_kind_of_template(app: Flask, sour
     escapes = app.jinja_env.autoescape
     assert callable(escapes)
     assert [name for name in source if escapes(name) != name.endswith((".html", ".svg"))] == []
+
+
+#: What the scripts of the pages with Stripe's form read of it: ``say("sayFailed")`` is ``data-say-failed``.
+SCRIPTS = ("stripe-page.js", "pay.js", "save-method.js")
+
+
+def test_the_pages_with_stripes_form_say_all_that_their_scripts_read(source: dict[str, str]) -> None:
+    scripts = "".join((PORTAL / "static" / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    names = re.findall(r'say\("(\w+)"\)', scripts)
+    asked = {"data-" + re.sub(r"([A-Z])", r"-\1", name).lower() for name in names}
+    assert {"data-say-stopped-text", "data-business"} <= asked
+    forms = {name: text for name, text in source.items() if 'id="pay-form"' in text}
+    assert len(forms) == 3
+    missing = {name: sorted(one for one in asked if f"{one}=" not in text) for name, text in forms.items()}
+    assert {name: what for name, what in missing.items() if what} == {}
+
+
+def test_the_name_in_wallets_and_mandates_is_the_clinics_setting(source: dict[str, str]) -> None:
+    """``clinic_name`` is ``Settings.clinic_name`` on every page (portal/web/templating.py)."""
+    for name, text in source.items():
+        if 'id="pay-form"' in text:
+            assert re.findall(r'data-business="([^"]*)"', text) == ["{{ clinic_name }}"], name

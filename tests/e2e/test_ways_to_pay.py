@@ -283,7 +283,9 @@ def test_a_family_is_paid_in_one_go_by_visits(
     assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 
-def test_a_wallet_pays(live_demo: LiveDemo, open_page: Callable[..., Page]) -> None:
+def test_a_wallet_that_is_closed_says_so_and_then_pays(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
     page = open_page(PHONE)
     sign_in(page, live_demo, "sam@example.com")
     choose_amount(page, live_demo, "JDC-1002", "1.50")
@@ -291,6 +293,47 @@ def test_a_wallet_pays(live_demo: LiveDemo, open_page: Callable[..., Page]) -> N
     if not wallet.count() or not wallet.is_visible():
         wallet = element(page).get_by_text("Apple Pay")
     wallet.click()
+    for close in ("button", "escape"):
+        page.locator("#pay-button").click()
+        expect(element(page).locator("#sheet-no")).to_be_visible()
+        if close == "button":
+            element(page).locator("#sheet-no").click()
+        else:
+            page.keyboard.press("Escape")
+        expect(page.locator("#pay-error-title")).to_have_text("You have not paid yet")
+        expect(page.locator("#pay-error-text")).to_contain_text("Press the button to open it again")
+        expect(page.locator("#pay-error-text")).to_contain_text("You have not been charged.")
+        expect(page.locator("#pay-error")).to_be_focused()
+        expect(page.locator("#pay-error-look")).to_be_hidden()
+        expect(page.locator("#pay-button")).to_be_enabled()
+        expect(page.locator("#pay-cancel")).to_be_enabled()
+        expect(page.locator("#pay-working")).to_be_empty()
+    judge(page)
+    screenshots(page, "wallet-closed")
     page.locator("#pay-button").click()
+    expect(page.locator("#pay-error")).to_be_hidden()
     element(page).locator("#sheet-yes").click()
     expect(page).to_have_url(re.compile("/receipt"))
+
+
+def test_a_wallet_that_is_closed_while_saving_says_so(
+    live_demo: LiveDemo, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(PHONE)
+    sign_in(page, live_demo, "sam@example.com")
+    page.goto(f"{live_demo.url}/methods")
+    page.get_by_role("link", name="Add a card or bank account").click()
+    page.get_by_role("button", name="Agree and go on").click()
+    expect(page.locator("#pay-button")).to_be_enabled()
+    wallet = element(page).get_by_text("Google Pay")
+    if not wallet.count() or not wallet.is_visible():
+        wallet = element(page).get_by_text("Apple Pay")
+    wallet.click()
+    page.locator("#pay-button").click()
+    element(page).locator("#sheet-no").click()
+    expect(page.locator("#pay-error-title")).to_have_text("It was not saved yet")
+    expect(page.locator("#pay-error-text")).to_contain_text("Nothing was charged.")
+    expect(page.locator("#pay-button")).to_be_enabled()
+    page.locator("#pay-button").click()
+    element(page).locator("#sheet-yes").click()
+    expect(page.get_by_text("It is saved")).to_be_visible()
