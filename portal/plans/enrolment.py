@@ -12,7 +12,7 @@ from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import Line, lines_of_account
-from portal.documents.models import DocumentKind
+from portal.documents.kinds import DocumentKind
 from portal.documents.store import store
 from portal.money import Money
 from portal.payments.consents import keep_consent

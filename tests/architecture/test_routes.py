@@ -23,7 +23,8 @@ from werkzeug.routing import Rule
 import portal.app
 from portal import clock
 from portal.accounts.access import grant
-from portal.accounts.models import Account, Patient, Relationship
+from portal.accounts.kinds import Relationship
+from portal.accounts.models import Account, Patient
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.billing.models import Charge, Posting, Visit
 from portal.billing.service import queue_posting
