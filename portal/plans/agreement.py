@@ -62,46 +62,38 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
         _("The plan costs me nothing: no interest and no fee, also when I pay late, early or extra."),
         _(
             "I allow %(clinic)s to charge these payments to %(method)s, %(rhythm)s, until the plan is paid. A payment "
-            "is "
-            "never more than what I still owe on these charges by its day.",
+            "is never more than what I still owe on these charges by its day.",
             clinic=clinic,
             method=method,
             rhythm=rhythm_words(terms.rhythm),
         ),
         _(
             "Before each payment I get an e-mail at least %(days)s days ahead with the amount and the day. If the "
-            "amount "
-            "of a bank payment is not the usual one, the e-mail comes at least 10 days ahead.",
+            "amount of a bank payment is not the usual one, the e-mail comes at least 10 days ahead.",
             days=terms.notice_days,
         ),
         _(
-            "If my insurance or somebody else pays, or a charge is changed, the payments to come get fewer or smaller, "
-            "and I am "
-            "told why. A charge that is on hold or in dispute is left out until that is settled. What is added to a "
-            "bill "
-            "later is not part of the plan unless I agree to it."
+            "If my insurance or somebody else pays, or a charge is changed, the payments to come get fewer or "
+            "smaller, and I am told why. A charge that is on hold or in dispute is left out until that is settled. "
+            "What is added to a bill later is not part of the plan unless I agree to it."
         ),
         _(
-            "I can stop a payment or the whole plan at any time until it is made: on the plan’s page, with the link in "
-            "the "
-            "e-mail, or by calling %(phone)s. My bank must also stop a payment when I tell it at least 3 business days "
-            "before.",
+            "I can stop a payment or the whole plan at any time until it is made: on the plan’s page, with the link "
+            "in the e-mail, or by calling %(phone)s. My bank must also stop a payment when I tell it at least 3 "
+            "business days before.",
             phone=phone,
         ),
         _(
             "At any time I can pay early, pay extra or pay everything, move the day, ask for another amount, take a "
-            "bill "
-            "out or add one, ask for a pause, change the card or bank account, or end the plan. Skipped payments a "
-            "year: "
-            "%(skips)s.",
+            "bill out or add one, ask for a pause, change the card or bank account, or end the plan. Skipped payments "
+            "a year: %(skips)s.",
             skips=terms.skips_a_year,
         ),
         _(
             "If a payment does not go through, I am told and it is tried again or I choose another way to pay. A "
-            "payment that is not "
-            "made within %(grace)s days counts as missed, and its amount comes at the end. After %(missed)s missed "
-            "payments in a row the plan ends: what is left is an ordinary bill, nothing more is charged by itself, and "
-            "there is no fee.",
+            "payment that is not made within %(grace)s days counts as missed, and its amount comes at the end. After "
+            "%(missed)s missed payments in a row the plan ends: what is left is an ordinary bill, nothing more is "
+            "charged by itself, and there is no fee.",
             grace=terms.grace_days,
             missed=terms.missed_ends_after,
         ),
