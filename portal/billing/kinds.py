@@ -34,6 +34,10 @@ class HoldReason(StrEnum):
     STAFF = "staff"
 
 
+#: Postings that only tell of something and move no money: how much of which visit is paid in instalments.
+MOVES_NO_MONEY = frozenset({"plan_enrolled", "plan_changed", "plan_ended"})
+
+
 class PostingState(StrEnum):
     """Where a posting is on its way to the back office."""
 

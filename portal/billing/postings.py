@@ -11,7 +11,7 @@ from portal import clock
 from portal.accounts.models import Account
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.kinds import PostingState
+from portal.billing.kinds import MOVES_NO_MONEY, PostingState
 from portal.billing.models import Posting
 from portal.db import RecordNotFound
 from portal.money import Money
@@ -125,10 +125,10 @@ def try_again(session: Session, *, key: str) -> int | None:
 
 
 def undelivered_keys(session: Session) -> dict[str, tuple[int, Money, PostingState]]:
-    """Keys that the back office has not confirmed: (account, amount, state), for reconciling."""
+    """Keys of money that the back office has not confirmed: (account, amount, state), for reconciling."""
     rows = session.execute(
         sa.select(Posting.key, Posting.account_id, Posting.amount, Posting.state).where(
-            Posting.state != PostingState.POSTED
+            Posting.state != PostingState.POSTED, Posting.kind.not_in(sorted(MOVES_NO_MONEY))
         )
     )
     return {key: (account_id, amount, state) for key, account_id, amount, state in rows}

@@ -222,7 +222,7 @@ def queue_posting(
     effective_on: date,
     lines: list[tuple[str, Money]],
 ) -> None:
-    """Tell the back office about money, in the transaction that took it.
+    """Tell the back office about money, in the transaction that took it, or (MOVES_NO_MONEY) about a payment plan.
 
     ``lines`` are (visit ref, amount); they sum to ``amount``. A positive amount lessens what the patient owes, a
     negative one (a refund, a chargeback) adds to it. ``key`` is 32 letters and digits (some ledgers take

@@ -197,6 +197,7 @@ class PostingRow:
     key: str
     account_public_id: str
     account_ref: str
+    kind: str
     amount: Money
     state: PostingState
     created_at: datetime
@@ -218,6 +219,7 @@ def open_postings(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
             Posting.key,
             Account.public_id,
             Account.ref,
+            Posting.kind,
             Posting.amount,
             Posting.state,
             Posting.created_at,

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from portal.payments.queries import webhook_backlog
@@ -16,6 +17,18 @@ from portal.staff.seen import age
 from portal.web import guards
 from portal.web.database import db
 
+#: What the back office is told, in words.
+KINDS = {
+    "patient_payment": _l("A payment"),
+    "patient_refund": _l("A refund"),
+    "patient_refund_returned": _l("A refund that came back"),
+    "patient_dispute": _l("A payment that a bank took back"),
+    "patient_dispute_won": _l("A dispute that was won"),
+    "plan_enrolled": _l("A payment plan began; moves no money"),
+    "plan_changed": _l("A payment plan changed; moves no money"),
+    "plan_ended": _l("A payment plan ended; moves no money"),
+}
+
 
 @bp.route("/sync")
 @guards.staff
@@ -27,6 +40,7 @@ def sync() -> Any:
     return render_template(
         "staff/sync.html",
         postings=postings,
+        kinds=KINDS,
         page=Page(number, total),
         events=events,
         oldest_event=oldest_event,

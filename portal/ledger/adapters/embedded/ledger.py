@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.billing.kinds import MOVES_NO_MONEY
 from portal.db import MoneyType
 from portal.ledger.adapters.embedded.models import Book, LedgerLine, LedgerTransaction, ServiceItem
 from portal.ledger.port import Outcome, PostingAnswer, PostingRequest, Snapshot
@@ -31,8 +32,11 @@ def post(
     effective_on: date,
     account_ref: str,
     lines: Iterable[tuple[Book, str, Money]],
+    noted: Sequence[tuple[str, int]] = (),
 ) -> LedgerTransaction:
     """Write one balanced transaction in the caller's transaction; ``lines`` are (book, visit ref, debit).
+
+    ``noted`` is what it tells without moving it: (visit ref, cents).
 
     Raises :class:`UnbalancedPosting`; a known ``key`` fails at the database's unique constraint.
     """
@@ -41,7 +45,7 @@ def post(
         raise UnbalancedPosting(key)
     transaction = LedgerTransaction(
         key=key,
-        digest=_digest(kind, account_ref, [(book.value, ref, amount.cents) for book, ref, amount in kept]),
+        digest=_digest(kind, account_ref, [*_written(kept), *noted]),
         kind=kind,
         effective_on=effective_on,
         posted_at=clock.now(),
@@ -57,7 +61,11 @@ def post(
     return transaction
 
 
-def _digest(kind: str, account_ref: str, lines: list[tuple[str, str, int]]) -> str:
+def _written(lines: Iterable[tuple[Book, str, Money]]) -> list[tuple[str, str, int]]:
+    return [(book.value, ref, amount.cents) for book, ref, amount in lines if amount]
+
+
+def _digest(kind: str, account_ref: str, lines: Sequence[tuple[str | int, ...]]) -> str:
     return hashlib.sha256(json.dumps([kind, account_ref, sorted(lines)]).encode()).hexdigest()
 
 
@@ -121,11 +129,19 @@ class EmbeddedLedger:
         self._session = session
 
     def push(self, posting: PostingRequest) -> PostingAnswer:
-        """Debit card clearing, credit the patient's receivable, visit by visit; a negative amount the other way."""
+        """Debit card clearing, credit the patient's receivable, visit by visit; a negative amount the other way.
+
+        What moves no money is noted under its key, and the books stay as they are.
+        """
         session = self._session
-        lines = [(Book.CARD_CLEARING, "", posting.amount)] + [
-            (Book.PATIENT_RECEIVABLE, part.visit_ref, -part.amount) for part in posting.parts
-        ]
+        lines: list[tuple[Book, str, Money]] = []
+        noted: list[tuple[str, int]] = []
+        if posting.kind in MOVES_NO_MONEY:
+            noted = [(part.visit_ref, part.amount.cents) for part in posting.parts]
+        else:
+            lines = [(Book.CARD_CLEARING, "", posting.amount)] + [
+                (Book.PATIENT_RECEIVABLE, part.visit_ref, -part.amount) for part in posting.parts
+            ]
         try:
             transaction = post(
                 session,
@@ -134,6 +150,7 @@ class EmbeddedLedger:
                 effective_on=posting.effective_on,
                 account_ref=posting.account_ref,
                 lines=lines,
+                noted=noted,
             )
             ref = str(transaction.id)
             session.commit()
@@ -143,11 +160,7 @@ class EmbeddedLedger:
         except IntegrityError:
             session.rollback()
             known = self._known(posting.key)
-            wanted = _digest(
-                posting.kind,
-                posting.account_ref,
-                [(book.value, ref, amount.cents) for book, ref, amount in lines if amount],
-            )
+            wanted = _digest(posting.kind, posting.account_ref, [*_written(lines), *noted])
             if known is None or known[1] != wanted:
                 return PostingAnswer(Outcome.REJECTED, reason="the key is taken by another posting")
             return PostingAnswer(Outcome.DUPLICATE, ref=known[0])
