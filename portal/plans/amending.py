@@ -19,6 +19,7 @@ from portal.plans.conditions import Conditions
 from portal.plans.enrolment import Agree, candidates, keep_agreement, terms_of, told_until
 from portal.plans.errors import (
     ChargeUnderWay,
+    ConsentMissing,
     LineCannotJoin,
     MethodNotUsable,
     NothingToChange,
@@ -148,8 +149,8 @@ def amend(
 ) -> None:
     """Change a plan for the patient, with a reason; commits. Only what makes it easier: the rest needs their consent.
 
-    Raises what :func:`preview` raises, :class:`ScheduleMoved`, and :class:`ReasonMissing` without a reason, for what
-    would ask for more or sooner, and for what exceeds the policy where only a supervisor may.
+    Raises what :func:`preview` raises, :class:`ScheduleMoved`, :class:`ReasonMissing` without a reason, or for what
+    exceeds the policy where only a supervisor may, and :class:`ConsentMissing` for what would ask for more or sooner.
     """
     plan = running(session, plan_id)
     now = read(session, plan, today=conditions.today)
@@ -157,8 +158,12 @@ def amend(
     if found.seen != seen:
         raise ScheduleMoved
     allowed = is_supervisor or conditions.policy.may_exceed == "staff" or not wish.exceed
-    if not reason.strip() or not allowed or not eases(found.before, found.after):
+    if wish.kind not in EASING or not eases(found.before, found.after):
+        raise ConsentMissing
+    if not reason.strip() or not allowed:
         raise ReasonMissing
+    if wish.kind is ChangeKind.PAUSED and _is_paused_beyond(plan, wish.until):
+        raise NothingToChange
     _carry(session, now, found, wish, conditions)
     write(session, now, found.after, kind=wish.kind, actor_user_id=staff_user_id, note=reason.strip())
     emails.queue_reshaped(
@@ -172,6 +177,23 @@ def amend(
         plan_url=conditions.plan_url(plan.public_id),
     )
     session.commit()
+
+
+#: What the staff may do with a reason. Going on is not among it: who stopped the charges has to want them again.
+EASING = (
+    ChangeKind.SKIPPED,
+    ChangeKind.AMOUNT_CHANGED,
+    ChangeKind.DAY_MOVED,
+    ChangeKind.PAUSED,
+    ChangeKind.LINES_REMOVED,
+)
+
+
+def _is_paused_beyond(plan: Plan, until: date | None) -> bool:
+    """Whether a plan is paused for longer than ``until``: for as long as the patient wants, or to a later day."""
+    if plan.state is not PlanState.PAUSED:
+        return False
+    return plan.paused_until is None or (until is not None and plan.paused_until >= until)
 
 
 def eases(before: Standing, after: Standing) -> bool:
@@ -341,7 +363,8 @@ def decide_request(
 ) -> None:
     """Answer a patient's request; a pause begins at once; commits.
 
-    Raises :class:`PlanIsOver`, :class:`ChargeUnderWay`, and :class:`NothingToChange` when it was answered already.
+    A plan that is stopped, or paused for longer, stays so. Raises :class:`PlanIsOver`, :class:`ChargeUnderWay`,
+    :class:`PauseTooLong` (its day has passed), and :class:`NothingToChange` when it was answered already.
     """
     plan_id = session.execute(sa.select(PlanRequest.plan_id).where(PlanRequest.id == request_id)).scalar_one()
     plan = running(session, plan_id)
@@ -354,7 +377,8 @@ def decide_request(
         now = read(session, plan, today=conditions.today)
         wish = Wish(ChangeKind.PAUSED, until=request.until, exceed=True)
         found = _preview(session, now, wish, conditions)
-        _carry(session, now, found, wish, conditions)
+        if not _is_paused_beyond(plan, request.until):
+            _carry(session, now, found, wish, conditions)
         write(session, now, found.after, kind=ChangeKind.PAUSED, actor_user_id=staff_user_id, note=request.answer)
     record(
         session,

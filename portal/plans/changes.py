@@ -20,7 +20,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency
 from portal.plans.policy import Policy, limits
-from portal.plans.schedule import Due, Rhythm, change_amount, move, postpone, reshape, skip_first
+from portal.plans.schedule import SMALLEST, Due, Rhythm, change_amount, move, postpone, reshape, skip_first
 
 #: At least so many days lie between an instalment and the next one when the day is moved: half of the rhythm.
 _HALF = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}
@@ -72,7 +72,7 @@ def carry_out(standing: Standing, wish: Wish, *, policy: Policy, today: date) ->
     after = _ACTS[wish.kind](standing, wish, policy, today)
     if Money.total(due.amount for due in after.unpaid) != after.total:
         raise AssertionError("the instalments don't sum to what is left")
-    if after == standing and wish.kind is not ChangeKind.RESUMED:
+    if after == standing and wish.kind not in _ALSO_WITHOUT_A_NEW_SCHEDULE:
         raise NothingToChange
     return after
 
@@ -85,11 +85,11 @@ def _add(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standin
     each = wish.each or standing.each
     if not wish.exceed and wish.each is None:
         # As long as the policy lets it be, the amount stays and the plan gets longer.
-        each = max(each, limits(policy, total, standing.rhythm.frequency).least_each)
+        each = max(each, limits(_as_it_runs(policy), total, standing.rhythm.frequency).least_each)
     dues = reshape(standing.unpaid, total, standing.each, standing.rhythm, earliest=_next(standing, today))
     if each != standing.each:
         dues = change_amount(dues, each, standing.rhythm, fixed=0)
-    return _within(replace(standing, each=each, left=left, unpaid=tuple(dues)), wish, policy)
+    return _within(standing, replace(standing, each=each, left=left, unpaid=tuple(dues)), wish, policy)
 
 
 def _remove(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
@@ -110,13 +110,15 @@ def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> St
     if standing.last_due_on is not None:
         earliest = max(earliest, standing.last_due_on + timedelta(days=_HALF[rhythm.frequency]))
     dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
-    return _within(replace(standing, rhythm=rhythm, unpaid=tuple(dues)), wish, policy)
+    return _within(standing, replace(standing, rhythm=rhythm, unpaid=tuple(dues)), wish, policy)
 
 
 def _change_amount(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
     each = wish.each or standing.each
+    if each < SMALLEST:
+        raise InstalmentTooSmall(policy.minimum_instalment)
     dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0)
-    return _within(replace(standing, each=each, unpaid=tuple(dues)), wish, policy)
+    return _within(standing, replace(standing, each=each, unpaid=tuple(dues)), wish, policy)
 
 
 def _skip(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
@@ -136,12 +138,13 @@ def _pause(standing: Standing, wish: Wish, policy: Policy, today: date) -> Stand
     return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=wish.until)))
 
 
-
-
 def _resume(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
     earliest = today + timedelta(days=max(1, policy.notice_days))
     return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=earliest)))
 
+
+#: A plan is paused and goes on also where no instalment falls in between.
+_ALSO_WITHOUT_A_NEW_SCHEDULE = (ChangeKind.PAUSED, ChangeKind.RESUMED)
 
 _Act = Callable[[Standing, Wish, Policy, date], Standing]
 _ACTS: dict[ChangeKind, _Act] = {
@@ -163,14 +166,24 @@ def _next(standing: Standing, today: date) -> date:
     return max(after, standing.last_due_on + timedelta(days=_HALF[standing.rhythm.frequency]))
 
 
-def _within(after: Standing, wish: Wish, policy: Policy) -> Standing:
-    """The same where it keeps to the policy. Raises :class:`InstalmentTooSmall` and :class:`PlanTooLong`."""
-    if wish.exceed:
+def _as_it_runs(policy: Policy) -> Policy:
+    """The policy for a plan that runs: how much a plan is made for says nothing of how little may be left of one."""
+    return replace(policy, smallest_balance=Money.zero())
+
+
+def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> Standing:
+    """The same where it keeps to the policy, or strays from it no further than the plan does already.
+
+    The staff may have agreed to more than the policy allows, and what a balance allows gets less as it is paid: neither
+    may keep the patient from moving the day. Raises :class:`InstalmentTooSmall` and :class:`PlanTooLong`.
+    """
+    if wish.exceed or not after.total:
         return after
-    allowed = limits(policy, after.total, after.rhythm.frequency)
-    if after.each < min(policy.minimum_instalment, after.total):
+    allowed = limits(_as_it_runs(policy), after.total, after.rhythm.frequency)
+    if after.each < min(policy.minimum_instalment, after.total, before.each):
         raise InstalmentTooSmall(policy.minimum_instalment)
-    if len(after.unpaid) > allowed.most:
+    as_often = before.rhythm.frequency is after.rhythm.frequency
+    if len(after.unpaid) > max(allowed.most, len(before.unpaid) if as_often else 0):
         raise PlanTooLong(allowed.most, allowed.least_each)
     return after
 

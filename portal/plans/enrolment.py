@@ -1,7 +1,7 @@
 """Beginning a plan: what may go on it, how it would look, and agreeing to it; and proposals of the staff."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import Line, lines_of_account
+from portal.db import new_public_id
 from portal.documents.kinds import DocumentKind
 from portal.documents.store import store
 from portal.money import Money
@@ -39,7 +40,7 @@ from portal.plans.errors import (
 from portal.plans.kinds import RUNNING, ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
 from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits
-from portal.plans.schedule import Rhythm, lay_out
+from portal.plans.schedule import SMALLEST, Rhythm, lay_out
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
 
@@ -97,7 +98,7 @@ def draft(
     """How a plan over these lines (None: all that may) would look. Writes nothing.
 
     Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall` and
-    :class:`PlanTooLong`; ``exceed`` leaves the policy's limits aside.
+    :class:`PlanTooLong`; ``exceed`` leaves the policy's limits aside, but not what a card can pay.
     """
     lines = candidates(session, account_id, user_id=user_id, conditions=conditions)
     if charge_ids is not None:
@@ -108,9 +109,12 @@ def draft(
     total = Money.total(amount for _line, amount in lines)
     policy = conditions.policy
     try:
-        allowed = limits(policy, total, rhythm.frequency)
+        asked = replace(policy, smallest_balance=SMALLEST) if exceed else policy
+        allowed = limits(asked, total, rhythm.frequency)
     except BalanceTooSmall:
         raise NoPlanPossible from None
+    if each < SMALLEST:
+        raise InstalmentTooSmall(policy.minimum_instalment)
     down = down_payment(policy, total)
     dues = tuple(
         lay_out(total, each, rhythm, earliest_first_day(conditions), down=down, today=conditions.today)
@@ -145,9 +149,9 @@ def enrol(
     """Make the plan a person agreed to; commits, and returns its public id.
 
     ``seen`` is the :attr:`Draft.seen` of the page that was agreed to; ``agree`` makes the exact text and document.
-    ``proposal_id`` is a proposal of the staff that this accepts: it may exceed the policy. Raises what
-    :func:`draft` raises, :class:`PlanRuns`, :class:`RecordNotFound` (no such method), :class:`MethodNotUsable`,
-    :class:`PlanIsOver` (the proposal was withdrawn) and :class:`ScheduleMoved`.
+    ``proposal_id`` is a proposal of the staff that this accepts: as it was offered it may exceed the policy, otherwise
+    it is held to it. Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`RecordNotFound` (no such method),
+    :class:`MethodNotUsable`, :class:`PlanIsOver` (the proposal was withdrawn) and :class:`ScheduleMoved`.
     """
     method = method_for(session, user_id, method_public_id)
     if method.has_expired(conditions.today):
@@ -166,7 +170,7 @@ def enrol(
         rhythm=rhythm,
         conditions=conditions,
         charge_ids=charge_ids,
-        exceed=proposal is not None and bool(proposal.exceeds),
+        exceed=proposal is not None and _as_offered(session, proposal, charge_ids, each, rhythm),
     )
     if wanted.seen != seen:
         raise ScheduleMoved
@@ -208,6 +212,17 @@ def enrol(
     public_id = plan.public_id
     session.commit()
     return public_id
+
+
+def _as_offered(
+    session: Session, proposal: Plan, charge_ids: Collection[int], each: Money, rhythm: Rhythm
+) -> bool:
+    """Whether it is what the staff offered, or that without some of its lines."""
+    lines = session.scalars(
+        sa.select(PlanLine.charge_id).where(PlanLine.plan_id == proposal.id, PlanLine.left_at.is_(None))
+    )
+    offered = (proposal.each, Rhythm(proposal.frequency, proposal.day))
+    return offered == (each, rhythm) and set(charge_ids) <= set(lines)
 
 
 def told_until(conditions: Conditions) -> date:
@@ -282,13 +297,21 @@ def propose(
     reason: str,
     is_supervisor: bool,
     conditions: Conditions,
+    seen: str = "",
+    public_id: str = "",
 ) -> str:
     """Offer a plan to a patient, who has to agree to it; commits, and returns its public id.
 
-    What exceeds the policy needs a reason, and a supervisor where the policy says so. Raises what :func:`draft` raises,
-    :class:`PlanRuns` and :class:`ReasonMissing`.
+    ``seen`` is the :attr:`Draft.seen` of the page on which it was checked (empty: nobody looked). ``public_id`` is the
+    id that it gets: the same form sent twice offers once. What exceeds the policy needs a reason, and a supervisor
+    where the policy says so. Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`ReasonMissing` and
+    :class:`ScheduleMoved`.
     """
     lock_accounts(session, [account_id])
+    known = sa.select(Plan.public_id).where(Plan.public_id == public_id, Plan.account_id == account_id)
+    if public_id and session.scalar(known):
+        session.commit()
+        return public_id
     if _running(session, account_id):
         raise PlanRuns
     wanted = draft(
@@ -301,12 +324,15 @@ def propose(
         charge_ids=charge_ids,
         exceed=True,
     )
-    broken = breaks_policy(conditions.policy, wanted.total, each, rhythm.frequency, wanted.standing.unpaid)
+    if seen and wanted.seen != seen:
+        raise ScheduleMoved
+    broken = breaks_policy(conditions.policy, wanted.total, each, rhythm, wanted.standing.unpaid)
     if broken and not (reason.strip() and (is_supervisor or conditions.policy.may_exceed == "staff")):
         raise ReasonMissing
     for other in _proposals(session, account_id):
         _decline(session, other, actor_user_id=staff_user_id, reason="overtaken")
     plan = Plan(
+        public_id=public_id or new_public_id(),
         account_id=account_id,
         user_id=user_id,
         state=PlanState.PROPOSED,

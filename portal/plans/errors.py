@@ -67,5 +67,9 @@ class ReasonMissing(Exception):
     """The policy is exceeded without a reason, or by somebody who may not."""
 
 
+class ConsentMissing(ReasonMissing):
+    """It asks for more or sooner, or goes on after a stop: only the patient can agree to that."""
+
+
 class ChargeUnderWay(Exception):
     """An instalment is being charged, and nobody knows yet what comes of it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from portal.money import Money
 from portal.plans.kinds import Frequency
-from portal.plans.schedule import SMALLEST, Due, each_for_count
+from portal.plans.schedule import SMALLEST, Due, Rhythm, each_for_count
 
 SHIPPED = Path(__file__).with_name("policy.toml")
 _STATES = Path(__file__).with_name("states.toml")
@@ -304,18 +304,20 @@ def limits(
 
 
 def breaks_policy(
-    policy: Policy, balance: Money, each: Money, frequency: Frequency, dues: Collection[Due]
+    policy: Policy, balance: Money, each: Money, rhythm: Rhythm, dues: Collection[Due]
 ) -> list[str]:
-    """What a plan exceeds: ``too_small_a_balance``, ``below_minimum``, ``too_long``, ``frequency``."""
+    """What a plan exceeds: ``too_small_a_balance``, ``below_minimum``, ``too_long``, ``frequency``, ``day``."""
     broken = []
     if balance < policy.smallest_balance:
         broken.append("too_small_a_balance")
     if each < min(policy.minimum_instalment, balance):
         broken.append("below_minimum")
-    if len(dues) > counts(longest_months(policy, balance), frequency) + bool(policy.down_payment_percent):
+    if len(dues) > counts(longest_months(policy, balance), rhythm.frequency) + bool(policy.down_payment_percent):
         broken.append("too_long")
-    if frequency not in policy.frequencies:
+    if rhythm.frequency not in policy.frequencies:
         broken.append("frequency")
+    elif rhythm.frequency is Frequency.MONTHLY and rhythm.day not in policy.days_of_month:
+        broken.append("day")
     return broken
 
 

@@ -214,7 +214,7 @@ def open_postings(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
     """Postings the back office has not confirmed, rejected ones first, then the oldest; and how many in all."""
     is_open = Posting.state.in_(list(_POSTING_ORDER))
     total = session.scalar(sa.select(sa.func.count(Posting.id)).where(is_open)) or 0
-    rows = session.execute(
+    rows: Any = session.execute(
         sa.select(
             Posting.key,
             Account.public_id,

@@ -111,9 +111,11 @@ def test_colorado_caps_a_hospitals_instalments() -> None:
 def test_what_a_proposal_exceeds() -> None:
     policy, rhythm = load(), Rhythm(Frequency.MONTHLY, 15)
     dues = lay_out(Money(40_000), Money(1_000), rhythm, date(2026, 12, 1))
-    assert breaks_policy(policy, Money(40_000), Money(1_000), rhythm.frequency, dues) == ["below_minimum", "too_long"]
+    assert breaks_policy(policy, Money(40_000), Money(1_000), rhythm, dues) == ["below_minimum", "too_long"]
     fine = lay_out(Money(40_000), Money(10_000), rhythm, date(2026, 12, 1))
-    assert breaks_policy(policy, Money(40_000), Money(10_000), rhythm.frequency, fine) == []
+    assert breaks_policy(policy, Money(40_000), Money(10_000), rhythm, fine) == []
+    other_day = Rhythm(Frequency.MONTHLY, 7)
+    assert breaks_policy(policy, Money(40_000), Money(10_000), other_day, fine) == ["day"]
 
 
 def test_a_down_payment_is_a_share_and_no_less_than_an_instalment() -> None:

@@ -1,0 +1,220 @@
+"""What the staff can do to a plan, and what only the patient can."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from portal.money import Money
+from portal.plans.amending import amend, ask_for_pause, decide_request, preview, stop_charges
+from portal.plans.changes import Wish
+from portal.plans.enrolment import draft, enrol, propose
+from portal.plans.errors import (
+    ConsentMissing,
+    InstalmentTooSmall,
+    NothingToChange,
+    PauseTooLong,
+    PlanTooLong,
+    ScheduleMoved,
+)
+from portal.plans.kinds import ChangeKind, Frequency, PlanState
+from portal.plans.models import Plan, PlanRequest
+from portal.plans.queries import plan_charges
+from portal.plans.schedule import Rhythm
+from tests.unit.plans.conftest import MONTHLY, PlanWorld
+
+
+def offer(world: PlanWorld, **values: Any) -> str:
+    """What a supervisor proposes: all that may be on a plan, $50.00 a month."""
+    given: dict[str, Any] = {
+        "account_id": world.account_id,
+        "user_id": world.user_id,
+        "staff_user_id": world.user_id,
+        "charge_ids": None,
+        "each": Money(5_000),
+        "rhythm": MONTHLY,
+        "reason": "Agreed on the phone.",
+        "is_supervisor": True,
+        "conditions": world.conditions,
+        **values,
+    }
+    return propose(world.session, **given)
+
+
+def accept(world: PlanWorld, **values: Any) -> None:
+    """The patient says yes, to what was offered or (``values``) to something else."""
+    plan = world.plan()
+    given: dict[str, Any] = {
+        "each": plan.each,
+        "rhythm": Rhythm(plan.frequency, plan.day),
+        "charge_ids": plan_charges(world.session, plan.id),
+        **values,
+    }
+    seen = draft(
+        world.session, world.account_id, user_id=world.user_id, conditions=world.conditions, exceed=True, **given
+    ).seen
+    world.session.rollback()
+    enrol(
+        world.session,
+        account_id=world.account_id,
+        user_id=world.user_id,
+        method_public_id=world.save().public_id,
+        seen=seen,
+        agree=world.agree,
+        language="en",
+        address="",
+        conditions=world.conditions,
+        proposal_id=plan.id,
+        **given,
+    )
+
+
+def by_staff(world: PlanWorld, wish: Wish) -> None:
+    seen = preview(world.session, plan_id=world.plan().id, wish=wish, conditions=world.conditions).seen
+    world.session.rollback()
+    amend(
+        world.session,
+        plan_id=world.plan().id,
+        staff_user_id=world.user_id,
+        wish=wish,
+        seen=seen,
+        reason="They called.",
+        is_supervisor=True,
+        conditions=world.conditions,
+    )
+
+
+def asked(world: PlanWorld, days: int) -> int:
+    ask_for_pause(
+        world.session,
+        plan_id=world.plan().id,
+        user_id=world.user_id,
+        until=world.today + timedelta(days=days),
+        note="",
+        conditions=world.conditions,
+    )
+    return world.session.scalars(sa.select(PlanRequest.id)).one()
+
+
+def grant(world: PlanWorld, request_id: int) -> None:
+    world.session.rollback()
+    decide_request(
+        world.session,
+        request_id=request_id,
+        staff_user_id=world.user_id,
+        granted=True,
+        answer="",
+        conditions=world.conditions,
+    )
+
+
+def test_a_day_that_the_policy_does_not_offer_can_be_proposed_and_accepted(world: PlanWorld) -> None:
+    offer(world, rhythm=Rhythm(Frequency.MONTHLY, 7))
+    assert world.plan().exceeds
+    accept(world)
+    assert world.plan().state is PlanState.ACTIVE
+    assert {day[-2:] for day, _cents in world.coming()} == {"07"}
+
+
+def test_a_small_balance_can_be_proposed_with_a_reason(world: PlanWorld) -> None:
+    world.with_policy(smallest_balance=Money(100_000))
+    offer(world)
+    accept(world)
+    assert world.plan().state is PlanState.ACTIVE
+
+
+def test_an_offer_gives_no_leave_to_exceed_the_policy_otherwise(world: PlanWorld) -> None:
+    offer(world, each=Money(1_000))
+    with pytest.raises(InstalmentTooSmall):
+        accept(world, each=Money(100))
+    world.session.rollback()
+    assert world.plan().state is PlanState.PROPOSED
+    accept(world)
+
+
+def test_what_was_within_the_policy_when_it_was_offered_can_be_accepted(world: PlanWorld) -> None:
+    offer(world, reason="")
+    world.with_policy(longest=((None, 2),))
+    accept(world)
+    assert world.plan().state is PlanState.ACTIVE
+
+
+def test_what_no_card_can_pay_is_not_proposed_either(world: PlanWorld) -> None:
+    for cents in (49, 1, 0, -5):
+        with pytest.raises(InstalmentTooSmall):
+            offer(world, each=Money(cents))
+        world.session.rollback()
+    world.enrol()
+    with pytest.raises(InstalmentTooSmall):
+        by_staff(world, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(1), exceed=True))
+    world.session.rollback()
+
+
+def test_the_same_form_twice_offers_once_and_only_what_was_seen(world: PlanWorld) -> None:
+    with pytest.raises(ScheduleMoved):
+        offer(world, seen="something else")
+    world.session.rollback()
+    first = offer(world, public_id="a" * 32)
+    assert offer(world, public_id="a" * 32) == first == "a" * 32
+    assert world.session.scalar(sa.select(sa.func.count()).select_from(Plan)) == 1
+    assert world.plan_mails().count("A payment plan for you") == 1
+
+
+def test_a_pause_in_which_nothing_is_due_can_be_granted(world: PlanWorld) -> None:
+    world.enrol()
+    before = world.coming()
+    grant(world, asked(world, days=5))
+    assert world.plan().state is PlanState.PAUSED
+    assert world.coming() == before
+
+
+def test_a_pause_whose_day_has_passed_cannot(world: PlanWorld) -> None:
+    world.enrol()
+    request_id = asked(world, days=5)
+    world.later(days=6)
+    with pytest.raises(PauseTooLong):
+        grant(world, request_id)
+    world.session.rollback()
+
+
+def test_staff_do_not_start_charges_again_that_the_patient_stopped(world: PlanWorld) -> None:
+    world.enrol()
+    request_id = asked(world, days=30)
+    stop_charges(world.session, plan_id=world.plan().id, conditions=world.conditions)
+    with pytest.raises(ConsentMissing):
+        by_staff(world, Wish(ChangeKind.RESUMED))
+    world.session.rollback()
+    with pytest.raises(NothingToChange):
+        by_staff(world, Wish(ChangeKind.PAUSED, until=world.today + timedelta(days=3)))
+    world.session.rollback()
+    grant(world, request_id)
+    world.day_by_day(50)
+    assert (world.plan().state, world.plan().paused_until, world.taken()) == (PlanState.PAUSED, None, 0)
+
+
+def test_a_pause_is_made_longer_and_not_shorter(world: PlanWorld) -> None:
+    world.enrol()
+    long, short = (Wish(ChangeKind.PAUSED, until=world.today + timedelta(days=days)) for days in (40, 20))
+    by_staff(world, short)
+    by_staff(world, long)
+    assert world.plan().paused_until == long.until
+    with pytest.raises(NothingToChange):
+        by_staff(world, short)
+    world.session.rollback()
+
+
+def test_the_day_can_be_moved_when_little_is_left_or_the_plan_exceeds_the_policy(world: PlanWorld) -> None:
+    offer(world, each=Money(1_000))
+    accept(world)
+    world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20)))
+    with pytest.raises(InstalmentTooSmall):
+        world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(900)))
+    world.session.rollback()
+    world.with_policy(smallest_balance=Money(1_000_000), longest=((None, 1),))
+    world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 25)))
+    with pytest.raises(PlanTooLong):  # as many weeks as months would be fine, as many months as weeks is longer
+        world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.TWO_WEEKLY, 2)))
+    world.session.rollback()
