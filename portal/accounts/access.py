@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.kinds import Relationship
 from portal.accounts.models import AccessGrant, Account
+from portal.auth.models import User
 from portal.db import RecordNotFound
 
 
@@ -26,7 +27,7 @@ class VisibleAccount:
     mirrored_at: Any
 
 
-def visible(user_id: int, account_id: Any, patient_id: Any = None) -> sa.ColumnElement[bool]:
+def visible(user_id: Any, account_id: Any, patient_id: Any = None) -> sa.ColumnElement[bool]:
     """The SQL condition that ``user_id`` may see rows of ``account_id`` (and ``patient_id``, where rows have one).
 
     Without ``patient_id`` any grant on the account suffices.
@@ -62,6 +63,35 @@ def account_for(session: Session, user_id: int, public_id: str) -> VisibleAccoun
     if row is None:
         raise RecordNotFound("account")
     return VisibleAccount(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may see an account; ``whole`` says whether all of it."""
+
+    user_id: int
+    name: str
+    relationship: Relationship
+    whole: bool
+
+
+def people_of(session: Session, account_id: int) -> list[Person]:
+    """Who may see an account now, by name, for staff. Who has several grants is named once, with the widest."""
+    rows = session.execute(
+        sa.select(AccessGrant.user_id, User.display_name, AccessGrant.relationship, AccessGrant.patient_id.is_(None))
+        .join(User, User.id == AccessGrant.user_id)
+        .where(AccessGrant.account_id == account_id, AccessGrant.revoked_at.is_(None), User.active)
+        .order_by(User.display_name, AccessGrant.user_id, AccessGrant.patient_id.is_not(None))
+    )
+    found: dict[int, Person] = {}
+    for row in rows:
+        found.setdefault(row[0], Person(*row))
+    return list(found.values())
+
+
+def has_access(session: Session, user_id: int, account_id: int) -> bool:
+    """Whether somebody may see an account, or a patient on it."""
+    return bool(session.scalar(sa.select(visible(user_id, account_id))))
 
 
 def grant(

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.accounts.access import has_access
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.money import Money
@@ -65,6 +66,7 @@ def notice(session: Session, *, instalment_id: int, conditions: Conditions) -> b
         or row.noticed_at is not None
         or now.has_moved  # it is made to fit first
         or now.settling
+        or not has_access(session, plan.user_id, plan.account_id)  # nothing is charged, and it is not their business
     ):
         session.commit()
         return False

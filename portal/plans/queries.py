@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.access import visible
 from portal.accounts.models import Account
 from portal.auth.models import User
-from portal.db import MoneyType, RecordNotFound
+from portal.db import RecordNotFound
 from portal.money import Money
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState, RequestKind
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine, PlanRequest
@@ -97,7 +97,8 @@ class RequestRow:
     answer: str
 
 
-_PLAN = (
+#: What :func:`plan_row` makes a row of; a query of them joins the account.
+PLAN_COLUMNS = (
     Plan.id,
     Plan.public_id,
     Plan.account_id,
@@ -134,10 +135,11 @@ _INSTALMENT = (
 
 
 def _plans(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*_PLAN).join(Account, Account.id == Plan.account_id).where(*where)
+    return sa.select(*PLAN_COLUMNS).join(Account, Account.id == Plan.account_id).where(*where)
 
 
-def _row(row: Any) -> PlanRow:
+def plan_row(row: Any) -> PlanRow:
+    """A row of :data:`PLAN_COLUMNS` as pages want it."""
     return PlanRow(*[*row[:9], Rhythm(row[9], row[10]), *row[11:]])
 
 
@@ -149,20 +151,20 @@ def plan_for(session: Session, public_id: str, *, user_id: int | None) -> PlanRo
     row = session.execute(query).first()
     if row is None:
         raise RecordNotFound("plan")
-    return _row(row)
+    return plan_row(row)
 
 
 def plan_of_instalment(session: Session, public_id: str) -> tuple[PlanRow, InstalmentRow]:
     """An instalment by its public id, with its plan. Raises :class:`RecordNotFound`."""
     row: Any = session.execute(
-        sa.select(*_PLAN, *_INSTALMENT)
+        sa.select(*PLAN_COLUMNS, *_INSTALMENT)
         .join(Account, Account.id == Plan.account_id)
         .join(Instalment, Instalment.plan_id == Plan.id)
         .where(Instalment.public_id == public_id)
     ).first()
     if row is None:
         raise RecordNotFound("instalment")
-    return _row(row[: len(_PLAN)]), InstalmentRow(*row[len(_PLAN) :])
+    return plan_row(row[: len(PLAN_COLUMNS)]), InstalmentRow(*row[len(PLAN_COLUMNS) :])
 
 
 def plans_of_account(session: Session, account_id: int, *, user_id: int | None) -> list[PlanRow]:
@@ -170,7 +172,7 @@ def plans_of_account(session: Session, account_id: int, *, user_id: int | None) 
     query = _plans(Plan.account_id == account_id).order_by(Plan.id.desc())
     if user_id is not None:
         query = query.where(Plan.user_id == user_id, visible(user_id, Plan.account_id))
-    return [_row(row) for row in session.execute(query)]
+    return [plan_row(row) for row in session.execute(query)]
 
 
 def open_plans(session: Session, user_id: int) -> dict[int, PlanRow]:
@@ -182,7 +184,7 @@ def open_plans(session: Session, user_id: int) -> dict[int, PlanRow]:
             Plan.state.in_([*RUNNING, PlanState.PROPOSED]),
         ).order_by(sa.case((Plan.state == PlanState.PROPOSED, 0), else_=1))
     )
-    return {row[2]: _row(row) for row in rows}
+    return {row[2]: plan_row(row) for row in rows}
 
 
 def instalments_of(session: Session, plan_id: int) -> list[InstalmentRow]:
@@ -265,24 +267,26 @@ _REQUEST = (
 )
 
 
-def _requests(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
-    return (
+def request_rows(session: Session, *where: sa.ColumnElement[bool]) -> list[RequestRow]:
+    """Requests that fit, the oldest first."""
+    query: sa.Select[*tuple[Any, ...]] = (
         sa.select(*_REQUEST)
         .join(Plan, Plan.id == PlanRequest.plan_id)
         .join(Account, Account.id == Plan.account_id)
         .where(*where)
         .order_by(PlanRequest.id)
     )
+    return [RequestRow(*row) for row in session.execute(query)]
 
 
 def open_requests(session: Session) -> list[RequestRow]:
     """What patients wait for an answer to, the oldest first."""
-    return [RequestRow(*row) for row in session.execute(_requests(PlanRequest.decided_at.is_(None)))]
+    return request_rows(session, PlanRequest.decided_at.is_(None), Plan.state.in_(RUNNING))
 
 
 def requests_of(session: Session, plan_id: int) -> list[RequestRow]:
     """What was asked for on a plan, the latest last."""
-    return [RequestRow(*row) for row in session.execute(_requests(PlanRequest.plan_id == plan_id))]
+    return request_rows(session, PlanRequest.plan_id == plan_id)
 
 
 def skips_used(session: Session, plan_id: int, *, today: date) -> int:
@@ -303,93 +307,6 @@ def uses_method(session: Session, method_id: int) -> list[str]:
         .order_by(Account.guarantor_name)
     )
     return list(rows)
-
-
-@dataclass(frozen=True, slots=True)
-class ComingCharge:
-    """An instalment that is charged on a day."""
-
-    plan_public_id: str
-    guarantor_name: str
-    account_ref: str
-    amount: Money
-    charge_on: date
-    tries: int
-
-
-def charged_by(session: Session, until: date) -> list[ComingCharge]:
-    """What running plans charge up to and on ``until``, by day."""
-    rows = session.execute(
-        sa.select(
-            Plan.public_id,
-            Account.guarantor_name,
-            Account.ref,
-            Instalment.amount,
-            Instalment.charge_on,
-            Instalment.tries,
-        )
-        .join(Plan, Plan.id == Instalment.plan_id)
-        .join(Account, Account.id == Plan.account_id)
-        .where(
-            Instalment.state == InstalmentState.PLANNED,
-            Instalment.charge_on <= until,
-            Plan.state == PlanState.ACTIVE,
-            Plan.need == Need.NOTHING,
-        )
-        .order_by(Instalment.charge_on, Account.guarantor_name)
-    )
-    return [ComingCharge(*row) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class PlanAtRisk:
-    """A running plan that somebody should look at, and why."""
-
-    plan: PlanRow
-    missed: int
-    failing: int
-    left: Money
-
-
-def plans_at_risk(session: Session) -> list[PlanAtRisk]:
-    """Running plans that wait for the patient, have missed an instalment lately, or whose charge was turned down."""
-    late = (
-        sa.select(
-            Instalment.plan_id,
-            sa.func.sum(sa.case((Instalment.state == InstalmentState.MISSED, 1), else_=0)).label("missed"),
-            sa.func.sum(
-                sa.case((sa.and_(Instalment.state == InstalmentState.PLANNED, Instalment.tries > 0), 1), else_=0)
-            ).label("failing"),
-            sa.type_coerce(
-                sa.func.coalesce(
-                    sa.func.sum(
-                        sa.case(
-                            (
-                                Instalment.state == InstalmentState.PLANNED,
-                                sa.type_coerce(Instalment.amount, sa.BigInteger),
-                            ),
-                            else_=0,
-                        )
-                    ),
-                    0,
-                ),
-                MoneyType,
-            ).label("left"),
-        )
-        .group_by(Instalment.plan_id)
-        .subquery()
-    )
-    rows: Any = session.execute(
-        sa.select(*_PLAN, late.c.missed, late.c.failing, late.c.left)
-        .join(Account, Account.id == Plan.account_id)
-        .join(late, late.c.plan_id == Plan.id)
-        .where(
-            Plan.state.in_(RUNNING),
-            sa.or_(Plan.need != Need.NOTHING, late.c.missed > 0, late.c.failing > 0),
-        )
-        .order_by(late.c.missed.desc(), Plan.id)
-    )
-    return [PlanAtRisk(_row(row[: len(_PLAN)]), *row[len(_PLAN) :]) for row in rows]
 
 
 def plan_charges(session: Session, plan_id: int) -> list[int]:

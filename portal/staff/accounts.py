@@ -13,6 +13,8 @@ from portal.disputes.queries import open_of_account
 from portal.messages.queries import threads_about_visit, threads_of_account
 from portal.money import Money
 from portal.payments.queries import payments_of_account
+from portal.plans.queries import plans_of_account
+from portal.plans.words import rhythm_words
 from portal.staff.blueprint import bp
 from portal.staff.forms import HOLD_REASONS, SearchForm
 from portal.staff.queries import open_holds
@@ -54,11 +56,13 @@ def account(account_id: str) -> Any:
         "visits": visits,
         "statements": statements_of_account(db.session, account.id),
         "payments": payments_of_account(db.session, account.id),
+        "plans": plans_of_account(db.session, account.id, user_id=None),
+        "rhythm_words": rhythm_words,
         "threads": threads_of_account(db.session, account.id),
         "disputes": open_of_account(db.session, account.id),
         "totals": {
             name: Money.total(getattr(visit, name) for visit in visits)
-            for name in ("billed", "due", "payable", "with_insurer", "on_hold")
+            for name in ("billed", "due", "payable", "with_insurer", "on_hold", "on_plan")
         },
     }
     note_seen(Tag.ACCOUNT_SEEN, account_id=account.id, subject=account.public_id)

@@ -1,6 +1,8 @@
 """What waits for somebody at the desk, counted for the page on which staff land: one query each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -9,6 +11,7 @@ from sqlalchemy.orm import Session
 from portal.disputes.queries import to_answer
 from portal.payments.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
+from portal.plans.worklists import at_risk_count, open_request_count
 from portal.refunds.queries import failed_count
 
 
@@ -22,17 +25,19 @@ class Waiting:
 
 
 #: What is counted, in the order in which it presses.
-_COUNTED = (
+_COUNTED: tuple[tuple[Callable[[Session], int], Any, str], ...] = (
     (key_refused, _l("Payments refused because Stripe doesn’t take our key"), "staff.webhooks"),
     (contradicted, _l("Payments that contradict our books"), "staff.webhooks"),
     (to_answer, _l("Disputes to answer"), "staff.disputes"),
     (failed_count, _l("Refunds that failed"), "staff.refunds"),
+    (open_request_count, _l("Patients who ask for a pause of their plan"), "staff.plans"),
     (exceptions_open, _l("Exceptions in payouts"), "staff.exceptions"),
     (stuck, _l("Stripe events that are stuck"), "staff.webhooks"),
 )
 
 
-def waiting(session: Session) -> list[Waiting]:
-    """What waits, without what does not."""
+def waiting(session: Session, *, today: date) -> list[Waiting]:
+    """What waits on the clinic's day, without what does not."""
     found = [Waiting(count(session), name, endpoint) for count, name, endpoint in _COUNTED]
+    found.append(Waiting(at_risk_count(session, today=today), _l("Payment plans at risk"), "staff.plans"))
     return [one for one in found if one.count]

@@ -20,6 +20,7 @@ from portal.staff.attention import waiting
 from portal.staff.blueprint import bp
 from portal.staff.forms import AnswerForm, CloseForm
 from portal.staff.paging import PER_PAGE, Page, asked_page, offset
+from portal.staff.plan_conditions import todays
 from portal.staff.seen import age, note_seen
 from portal.web import guards
 from portal.web.database import db
@@ -50,7 +51,7 @@ def inbox() -> Any:
         counts={name: sum(counts[state] for state in states) for name, states in FILTERS.items()},
         page=Page(number, total),
         age=age,
-        attention=waiting(db.session),
+        attention=waiting(db.session, today=todays().today),
     )
 
 

@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from datetime import date
+from datetime import date, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ from portal.cli import main
 from portal.config import Settings
 from portal.disputes.models import Dispute
 from portal.disputes.state import DisputeState
+from portal.documents.kinds import DocumentKind
+from portal.documents.models import Document
 from portal.ledger.models import RemittanceTransaction
 from portal.messages.models import Thread
 from portal.money import Money
@@ -40,6 +43,8 @@ from portal.payments.models import Allocation, Consent, MethodSetup, Payment, Pa
 from portal.payments.state import PaymentState
 from portal.payouts.kinds import Match, Oddity
 from portal.payouts.models import BalanceMovement, Payout
+from portal.plans.kinds import ChangeKind, Frequency, PlanState, RequestKind
+from portal.plans.models import Instalment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.refunds.models import Refund
 from portal.refunds.state import RefundReason, RefundState
 from portal.statements.models import Statement
@@ -215,6 +220,63 @@ def _posting(clinic: Clinic) -> str:
     return key
 
 
+def _plan_row(clinic: Clinic) -> Plan:
+    """A plan of Sam's with an agreement, and a pause that Sam asks for."""
+    session, now, today = clinic.session, clock.now(), clock.today("America/Chicago")
+    known = session.scalar(sa.select(Plan).where(Plan.account_id == _account_id(session)))
+    if known is not None:
+        return known
+    method = _method_row(clinic)
+    document = Document(
+        account_id=_account_id(session),
+        kind=DocumentKind.PLAN_AGREEMENT,
+        sha256=sha256(b"%PDF sample").hexdigest(),
+        content=b"%PDF sample",
+        created_at=now,
+    )
+    plan = Plan(
+        account_id=_account_id(session),
+        user_id=method.user_id,
+        method_id=method.id,
+        state=PlanState.ACTIVE,
+        frequency=Frequency.MONTHLY,
+        day=15,
+        each=Money(2_500),
+        started_at=now,
+        checked_at=now,
+    )
+    session.add_all([document, plan])
+    session.flush()
+    charge_id = session.scalars(sa.select(Charge.id).where(Charge.visit_id == _visit_id(session)).limit(1)).one()
+    session.add_all(
+        [
+            PlanLine(
+                plan_id=plan.id, charge_id=charge_id, agreed=Money(2_500), paid_before=Money.zero(), joined_at=now
+            ),
+            Instalment(plan_id=plan.id, ordinal=1, due_on=today, charge_on=today, amount=Money(2_500)),
+            PlanChange(
+                plan_id=plan.id,
+                version=1,
+                kind=ChangeKind.ENROLLED,
+                actor_user_id=plan.user_id,
+                consent_id=method.consent_id,
+                document_id=document.id,
+                left=Money(2_500),
+                schedule=[[today.isoformat(), 2_500]],
+                changed_at=now,
+            ),
+            PlanRequest(plan_id=plan.id, kind=RequestKind.PAUSE, until=today + timedelta(days=30), asked_at=now),
+        ]
+    )
+    session.commit()
+    return plan
+
+
+def _of_plan(clinic: Clinic, model: Any) -> str:
+    plan_id = _plan_row(clinic).id
+    return str(_latest(clinic.session, model.public_id, model.plan_id == plan_id))
+
+
 def _year(clinic: Clinic) -> int:
     """A year in which Sam paid."""
     paid = sa.select(Payment.id).where(Payment.account_id == _account_id(clinic.session))
@@ -242,6 +304,9 @@ SAMPLES: dict[str, Callable[[Clinic], Any]] = {
         clinic.session, Charge.public_id, Charge.visit_id == _visit_id(clinic.session)
     ),
     "thread_id": _thread,
+    "plan_id": lambda clinic: _plan_row(clinic).public_id,
+    "change_id": lambda clinic: _of_plan(clinic, PlanChange),
+    "request_id": lambda clinic: _of_plan(clinic, PlanRequest),
     "payment_id": _payment,
     "key": _posting,
     "refund_id": _refund,

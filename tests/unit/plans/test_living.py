@@ -31,8 +31,9 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, PlanRequest
-from portal.plans.queries import plan_charges, plans_at_risk
+from portal.plans.queries import plan_charges
 from portal.plans.schedule import Rhythm
+from portal.plans.worklists import plans_at_risk
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
 
@@ -232,7 +233,7 @@ def test_another_method_after_a_card_that_is_gone(world: PlanWorld) -> None:
     world.enrol(method="pm_card_chargeCustomerFail")
     world.day_by_day(26)
     assert world.plan().need is Need.METHOD
-    assert [one.plan.public_id for one in plans_at_risk(world.session)] == [world.plan().public_id]
+    assert [one.plan.public_id for one in plans_at_risk(world.session, today=world.today)] == [world.plan().public_id]
     other = world.save("pm_card_mastercard").public_id
     change_method(
         world.session,

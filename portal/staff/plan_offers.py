@@ -1,0 +1,215 @@
+"""Proposing a plan to a patient: the form, the schedule as it would be, and taking an offer back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from portal.accounts.access import Person, people_of
+from portal.accounts.queries import AccountRow, account_by_public_id
+from portal.audit.tags import Tag
+from portal.billing.queries import Line
+from portal.money import Money
+from portal.notifications.service import wake_sender
+from portal.plans import queries
+from portal.plans.enrolment import Draft, candidates, decline, draft, propose
+from portal.plans.errors import (
+    InstalmentTooSmall,
+    LineCannotJoin,
+    NoPlanPossible,
+    PlanIsOver,
+    PlanRuns,
+    ReasonMissing,
+    ScheduleMoved,
+)
+from portal.plans.kinds import PlanState
+from portal.plans.policy import breaks_policy, discounts_for
+from portal.plans.schedule import SMALLEST, each_for_count
+from portal.plans.words import rhythm_words
+from portal.staff.blueprint import bp
+from portal.staff.plan_conditions import is_supervisor, may_exceed, the_policy, todays
+from portal.staff.plan_forms import ActForm, OfferForm, chosen_charges, rhythm_choices, rhythm_of
+from portal.staff.plan_words import BROKEN
+from portal.staff.seen import note_seen
+from portal.web import guards
+from portal.web.database import db
+
+_IN_THE_WAY = (InstalmentTooSmall, LineCannotJoin, NoPlanPossible)
+
+
+def _explain(form: OfferForm, error: Exception) -> None:
+    """Put what is in the way beside what it is about."""
+    match error:
+        case InstalmentTooSmall():
+            beside = form.each if form.choice.data == "each" else form.count
+            beside.errors = [_("No card can pay less than %(amount)s at a time.", amount=str(SMALLEST))]
+        case NoPlanPossible():
+            form.lines.errors = [_("What was chosen is too little for a plan.")]
+        case _:
+            form.lines.errors = [
+                _("One of these charges can’t be on a plan of this person: it is paid or held by now, or not theirs.")
+            ]
+
+
+def _each(form: OfferForm, total: Money) -> Money:
+    """The amount of each payment that was asked for."""
+    if form.choice.data == "count":
+        return each_for_count(total, form.payments)
+    return form.each.amount or Money.zero()
+
+
+def _drafted(
+    form: OfferForm, account: AccountRow, offered: Sequence[tuple[Line, Money]], payer: int
+) -> tuple[Draft, list[str]]:
+    """The plan as the form asks for it, and what of the policy it breaks. Raises :data:`_IN_THE_WAY`."""
+    known = {line.public_id: line.charge_id for line, _amount in offered}
+    charges = chosen_charges(form.lines.data, known)
+    if charges is None:
+        raise LineCannotJoin
+    total = Money.total(amount for line, amount in offered if line.charge_id in charges)
+    each, rhythm = _each(form, total), rhythm_of(form.rhythm.data)
+    found = draft(
+        db.session,
+        account.id,
+        user_id=payer,
+        each=each,
+        rhythm=rhythm,
+        conditions=todays(),
+        charge_ids=charges,
+        exceed=True,
+    )
+    return found, breaks_policy(the_policy(), found.total, each, rhythm, found.standing.unpaid)
+
+
+def _may_be_offered(form: OfferForm, broken: Sequence[str]) -> bool:
+    """Whether the one who is signed in may offer it; puts what is missing on the form."""
+    if not broken:
+        return True
+    what = " ".join(str(BROKEN[one]) for one in broken)
+    if not may_exceed():
+        form.form_errors.append(_("%(what)s Only a supervisor may offer that, with a reason.", what=what))
+        return False
+    if not (form.reason.data or "").strip():
+        form.reason.errors = [_("%(what)s Write why it is offered all the same.", what=what)]
+        return False
+    return True
+
+
+@bp.route("/accounts/<pid:account_id>/propose-plan", methods=["GET", "POST"])
+@guards.staff
+def propose_plan(account_id: str) -> Any:
+    """Propose a plan: what and how, then a page with every payment, then it is sent to the patient."""
+    account = account_by_public_id(db.session, account_id)
+    people = people_of(db.session, account.id)
+    offered = candidates(db.session, account.id, user_id=None, conditions=todays())
+    plans = queries.plans_of_account(db.session, account.id, user_id=None)
+    running = next((one for one in plans if one.runs), None)
+    form = _form(people, offered)
+    if running is None and people and offered and form.validate_on_submit() and "change" not in request.form:
+        try:
+            answer = _go_on(form, account, people, offered)
+        except _IN_THE_WAY as error:
+            db.session.rollback()
+            _explain(form, error)
+        else:
+            if answer is not None:
+                return answer
+    elif "change" in request.form:
+        for field in form:
+            field.errors = []
+    if request.method == "GET":
+        note_seen(Tag.ACCOUNT_SEEN, account_id=account.id, subject=account.public_id)
+    return render_template(
+        "staff/plan_offer.html",
+        account=account,
+        people=people,
+        lines=offered,
+        running=running,
+        waiting=next((one for one in plans if one.state is PlanState.PROPOSED), None),
+        form=form,
+        policy=the_policy(),
+        may_exceed=may_exceed(),
+    )
+
+
+def _form(people: Sequence[Person], offered: Sequence[tuple[Line, Money]]) -> OfferForm:
+    """The form as it is shown first: everything that may be on a plan, in the policy's own rhythm."""
+    policy, form = the_policy(), OfferForm()
+    form.token.data = form.plan_id
+    form.offer(
+        payers=[(str(one.user_id), one.name) for one in people],
+        rhythms=rhythm_choices(policy, may_exceed=may_exceed()),
+    )
+    if request.method == "GET":
+        form.lines.data = [line.public_id for line, _amount in offered]
+        if len(people) == 1:
+            form.payer.data = str(people[0].user_id)
+    return form
+
+
+def _go_on(
+    form: OfferForm, account: AccountRow, people: Sequence[Person], offered: Sequence[tuple[Line, Money]]
+) -> Any:
+    """The page with every payment, or (``confirmed``) the offer itself; None where the form is shown again."""
+    payer = int(form.payer.data)
+    found, broken = _drafted(form, account, offered, payer)
+    if not _may_be_offered(form, broken):
+        return None
+    moved = False
+    if "confirmed" in request.form:
+        try:
+            plan_id = propose(
+                db.session,
+                account_id=account.id,
+                user_id=payer,
+                staff_user_id=current_user.id,
+                charge_ids=[line.charge_id for line, _amount in found.lines],
+                each=_each(form, found.total),
+                rhythm=found.standing.rhythm,
+                reason=form.reason.data or "",
+                is_supervisor=is_supervisor(),
+                conditions=todays(),
+                seen=form.seen.data or "-",
+                public_id=form.plan_id,
+            )
+        except ScheduleMoved:
+            db.session.rollback()
+            moved = True
+        except (PlanRuns, ReasonMissing):
+            db.session.rollback()
+            flash(_("Something changed meanwhile. Nothing was sent."), "info")
+            return redirect(url_for("staff.account", account_id=account.public_id) + "#plans")
+        else:
+            wake_sender()
+            flash(_("The plan was offered. It begins when the patient says yes."), "success")
+            return redirect(url_for("staff.plan", plan_id=plan_id))
+    form.seen.data = found.seen
+    return render_template(
+        "staff/plan_offer_confirm.html",
+        account=account,
+        payer=next(one for one in people if one.user_id == payer),
+        form=form,
+        draft=found,
+        when=rhythm_words(found.standing.rhythm),
+        broken=[BROKEN[one] for one in broken],
+        moved=moved,
+        discounts=discounts_for(the_policy(), found.total),
+    )
+
+
+@bp.post("/plans/<pid:plan_id>/withdraw")
+@guards.staff
+def withdraw_plan(plan_id: str) -> Any:
+    """Take an offer back that nobody has answered."""
+    found = queries.plan_for(db.session, plan_id, user_id=None)
+    if ActForm().validate_on_submit():
+        try:
+            decline(db.session, plan_id=found.id, actor_user_id=current_user.id, reason="withdrawn")
+        except PlanIsOver:
+            db.session.rollback()
+            flash(_("This offer was answered or taken back already. Nothing was changed."), "info")
+        else:
+            flash(_("The offer was taken back."), "success")
+    return redirect(url_for("staff.plan", plan_id=plan_id))

@@ -1,0 +1,143 @@
+"""Payment plans at the desk: which run, which are at risk, what is charged when, and everything about one."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Response, render_template, request
+
+from portal.accounts.queries import account_by_public_id
+from portal.audit.tags import Tag
+from portal.documents.store import content_of
+from portal.money import Money
+from portal.payments.method_queries import method_by_id
+from portal.plans import queries, worklists
+from portal.plans.kinds import InstalmentState, PlanState
+from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
+from portal.staff.blueprint import bp
+from portal.staff.paging import PER_PAGE, Page, asked_page, offset
+from portal.staff.plan_conditions import is_supervisor, the_policy, the_settings, todays
+from portal.staff.plan_forms import ActForm
+from portal.staff.plan_words import CHANGES, DECLINED_REASONS, END_REASONS, why_at_risk
+from portal.staff.seen import age, note_seen
+from portal.web import guards
+from portal.web.database import db
+from portal.web.pdf import pdf_answer
+
+#: How many days ahead the list of charges looks.
+AHEAD = 14
+LISTS = ("todo", "charges", "offered", "running")
+
+
+def _asked_day(first: date, last: date, *, otherwise: date) -> date:
+    """The day in the address, where it is one between ``first`` and ``last``."""
+    try:
+        day = date.fromisoformat(request.args.get("on", ""))
+    except ValueError:
+        return otherwise
+    return day if first <= day <= last else otherwise
+
+
+@bp.get("/plans")
+@guards.staff
+def plans() -> str:
+    """The worklist: who waits for an answer, what is at risk, what is charged when, what was offered, what runs."""
+    chosen = request.args.get("list", "todo")
+    if chosen not in LISTS:
+        chosen = "todo"
+    number, today = asked_page(), todays().today
+    tomorrow, last = today + timedelta(days=1), today + timedelta(days=AHEAD)
+    running, running_total = worklists.running_plans(
+        db.session, limit=PER_PAGE if chosen == "running" else 0, offset=offset(number) if chosen == "running" else 0
+    )
+    requests = queries.open_requests(db.session)
+    at_risk = worklists.plans_at_risk(db.session, today=today)
+    offered = worklists.offered_plans(db.session)
+    days = worklists.charge_days(db.session, first=today, last=last)
+    by_day = {one.on: one for one in days}
+    day = _asked_day(today, last, otherwise=tomorrow)
+    on_day = by_day.get(day, worklists.ChargeDay(day, 0, Money.zero()))
+    charges = (
+        worklists.charges_on(db.session, day, limit=PER_PAGE, offset=offset(number)) if chosen == "charges" else []
+    )
+    in_all = {"charges": on_day.count, "running": running_total}.get(chosen, 0)
+    return render_template(
+        "staff/plans.html",
+        chosen=chosen,
+        counts={
+            "todo": len(requests) + len(at_risk),
+            "charges": by_day[tomorrow].count if tomorrow in by_day else 0,
+            "offered": len(offered),
+            "running": running_total,
+        },
+        requests=requests,
+        at_risk=at_risk,
+        why_at_risk=why_at_risk,
+        offered=offered,
+        running=running,
+        days=days,
+        day=day,
+        on_day=on_day,
+        tomorrow=tomorrow,
+        ahead=AHEAD,
+        week=Money.total(one.total for one in days),
+        charges=charges,
+        page=Page(number, in_all),
+        rhythm_words=rhythm_words,
+        supervisor=is_supervisor(),
+        age=age,
+    )
+
+
+@bp.get("/plans/<pid:plan_id>")
+@guards.staff
+def plan(plan_id: str) -> str:
+    """One plan: what is on it, what is to come, what was paid and tried, what happened and why."""
+    found = queries.plan_for(db.session, plan_id, user_id=None)
+    changes = queries.changes_of(db.session, found.id)
+    at_risk = [one for one in worklists.plans_at_risk(db.session, today=todays().today) if one.plan.id == found.id]
+    instalments = queries.instalments_of(db.session, found.id)
+    lines = worklists.lines_of_plan(db.session, found)
+    page = {
+        "plan": found,
+        "account": account_by_public_id(db.session, found.account_public_id),
+        "people": worklists.people_of_plan(db.session, found.id),
+        "method": method_by_id(db.session, found.method_id) if found.method_id else None,
+        "lines": lines,
+        "left": Money.total(one.left for one in lines),
+        "agreed": Money.total(one.agreed for one in lines),
+        "instalments": [one for one in instalments if one.state is not InstalmentState.DROPPED],
+        "dropped": sum(one.state is InstalmentState.DROPPED for one in instalments),
+        "tries": worklists.tries_of(db.session, found.id),
+        "changes": changes,
+        "requests": queries.requests_of(db.session, found.id),
+        "why": [why for one in at_risk for why in why_at_risk(one)],
+        "change_words": CHANGES,
+        "instalment_words": INSTALMENT,
+        "end_reasons": DECLINED_REASONS if found.state is PlanState.DECLINED else END_REASONS,
+        "rhythm_words": rhythm_words,
+        "form": ActForm(formdata=None),
+    }
+    note_seen(Tag.ACCOUNT_SEEN, account_id=found.account_id, subject=found.public_id)
+    return render_template("staff/plan.html", **page)
+
+
+@bp.get("/plans/<pid:plan_id>/changes/<pid:change_id>/agreement")
+@guards.staff
+def plan_agreement(plan_id: str, change_id: str) -> Response:
+    """What the patient agreed to, as it was shown."""
+    found = queries.plan_for(db.session, plan_id, user_id=None)
+    content = content_of(db.session, queries.agreement_document(db.session, found.id, change_id))
+    note_seen(Tag.PLAN_AGREEMENT_SEEN, account_id=found.account_id, subject=found.public_id)
+    return pdf_answer(content, "payment-plan-agreement")
+
+
+@bp.get("/plans/policy")
+@guards.supervisor
+def plan_policy() -> Any:
+    """What the operator allows, as it is in force, and where it is changed."""
+    return render_template(
+        "staff/plan_policy.html",
+        policy=the_policy(),
+        path=the_settings().plans_policy,
+        frequencies=[FREQUENCY[one] for one in the_policy().frequencies],
+    )
