@@ -11,6 +11,7 @@ from portal.payments.method_views import bp as methods
 from portal.payments.receipt_views import bp as receipts
 from portal.payments.views import bp as payments
 from portal.payments.webhook import bp as webhook
+from portal.plans.views import bp as plans
 from portal.refunds.views import bp as refunds
 from portal.staff.views import bp as staff
 from portal.statements.views import bp as statements
@@ -24,6 +25,7 @@ BLUEPRINTS = (
     (methods, "/"),
     (receipts, "/"),
     (autopay, "/"),
+    (plans, "/"),
     (guests, "/"),
     (messages, "/messages"),
     (staff, "/desk"),

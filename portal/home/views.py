@@ -29,6 +29,7 @@ from portal.money import Money
 from portal.payments.progress import waiting_for
 from portal.payments.queries import reserved
 from portal.payments.service import left_to_pay
+from portal.plans.queries import Outlook, PlanRow, open_plans, outlooks
 from portal.refunds.queries import PatientRefund, refunds_on_account
 from portal.statements.queries import accounts_with_statements
 from portal.web import guards
@@ -47,10 +48,13 @@ class HomeAccount:
     payable: Money
     with_insurer: Money
     on_hold: Money
+    on_plan: Money
     processing: Money
     has_statements: bool
     autopay_on: bool
     autopay_charge: ChargeRow | None
+    plan: PlanRow | None
+    outlook: Outlook | None
     refunds: Sequence[PatientRefund]
 
     @property
@@ -69,7 +73,12 @@ def start() -> Any:
     settings = current_app.extensions["plainbill_settings"]
     printed = accounts_with_statements(db.session, current_user.id)
     autopays = running(db.session, current_user.id)
-    accounts = [_home_account(account, printed, autopays) for account in accounts_of(db.session, current_user.id)]
+    plans = open_plans(db.session, current_user.id)
+    outlook = outlooks(db.session, [plan.id for plan in plans.values()])
+    accounts = [
+        _home_account(account, printed, autopays, plans, outlook)
+        for account in accounts_of(db.session, current_user.id)
+    ]
     return render_template(
         "home/start.html",
         accounts=accounts,
@@ -81,8 +90,13 @@ def start() -> Any:
 
 
 def _home_account(
-    account: VisibleAccount, printed: Container[int], autopays: Mapping[int, ChargeRow | None]
+    account: VisibleAccount,
+    printed: Container[int],
+    autopays: Mapping[int, ChargeRow | None],
+    plans: Mapping[int, PlanRow],
+    outlook: Mapping[int, Outlook],
 ) -> HomeAccount:
+    plan = plans.get(account.id)
     visible = lines_of_account(db.session, account.id, user_id=current_user.id)
     visits = visits_of_account(db.session, account.id, user_id=current_user.id, lines_at_hand=visible)
     held = reserved(db.session, account.id)
@@ -93,10 +107,13 @@ def _home_account(
         payable=Money.total(line.amount for line in left_to_pay(visible, held)),
         with_insurer=Money.total(visit.with_insurer for visit in visits),
         on_hold=Money.total(visit.on_hold for visit in visits),
+        on_plan=Money.total(visit.on_plan for visit in visits),
         processing=Money.total(held[line.charge_id] for line in visible if line.charge_id in held),
         has_statements=account.id in printed,
         autopay_on=account.id in autopays,
         autopay_charge=autopays.get(account.id),
+        plan=plan,
+        outlook=outlook.get(plan.id) if plan is not None else None,
         refunds=refunds_on_account(db.session, account.id, current_user.id, timezone=_timezone()),
     )
 
@@ -137,6 +154,7 @@ def visit(visit_id: str) -> str:
         lines=visit_lines(lines, entries, language=str(get_locale() or "en")),
         threads=threads,
         refunds=refunds,
+        plan=open_plans(db.session, current_user.id).get(account.id),
         today=clock.today(_timezone()),
         as_of=account.mirrored_at,
     )

@@ -1,13 +1,14 @@
 """Saved cards and bank accounts: the list, adding one, naming, choosing the first, removing."""
 
+import re
 from typing import Any
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal import clock
-from portal.payments.blueprint import the_gateway, the_settings
+from portal.payments.blueprint import the_gateway, the_settings, uses_of_method
 from portal.payments.consents import save_method_words
 from portal.payments.decline import what_happened, when_stripe_fails, words_by_code
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeRefused, StripeUnreachable
@@ -26,6 +27,10 @@ from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
 
 bp = Blueprint("methods", __name__)
+
+#: Pages of the portal that one can go back to when a method is saved, and where the address is kept meanwhile.
+_OURS = re.compile(r"/(accounts|plans)/[0-9a-z/-]+(\?[0-9A-Za-z_=&%.-]*)?")
+_BACK = "after_saving_method"
 
 _NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)
 _SOME = limiter.limit("10 per minute; 30 per hour", key_func=lambda: f"user {current_user.get_id()}")
@@ -46,7 +51,12 @@ def methods() -> str:
 @bp.get("/methods/new")
 @guards.own_account
 def new() -> str:
-    """What keeping a method means, before it is asked for."""
+    """What keeping a method means, before it is asked for. ``back`` is the page that needs it, to go on there."""
+    back = request.args.get("back", "")
+    if _OURS.fullmatch(back):
+        session[_BACK] = back
+    else:
+        session.pop(_BACK, None)
     return render_template(
         "payments/method_new.html", form=Confirm(), agreement=save_method_words(the_settings().clinic_name)
     )
@@ -118,7 +128,7 @@ def _setup_page(setup_id: str, *, back: bool) -> Any:
 def _setup_ended(state: SetupState) -> Any:
     if state is SetupState.SUCCEEDED:
         flash(_("It is saved. You can use it the next time you pay."), "success")
-        return redirect(url_for("methods.methods"))
+        return redirect(session.pop(_BACK, "") or url_for("methods.methods"))
     if state is SetupState.CANCELED:
         flash(_("Nothing was saved. You can start again whenever you like."), "info")
         return redirect(url_for("methods.methods"))
@@ -175,7 +185,8 @@ def default(method_id: str) -> Any:
 @guards.own_account
 def ask_remove(method_id: str) -> str:
     """Whether to really remove a method."""
-    return render_template("payments/method_remove.html", method=method_for(db.session, current_user.id, method_id))
+    method = method_for(db.session, current_user.id, method_id)
+    return render_template("payments/method_remove.html", method=method, uses=uses_of_method(method.id))
 
 
 @bp.post("/methods/<pid:method_id>/remove")

@@ -25,6 +25,7 @@ from portal.plans.errors import (
     NothingToChange,
     PauseTooLong,
     PlanIsOver,
+    PlanIsPaused,
     ReasonMissing,
     ScheduleMoved,
 )
@@ -32,6 +33,9 @@ from portal.plans.kinds import ChangeKind, Need, PlanState, RequestKind
 from portal.plans.models import Plan, PlanRequest
 from portal.plans.schedule import Due
 from portal.plans.standing import PlanNow, end, fingerprint, join, leave, read, running, write
+
+#: These would put an instalment on a day within the pause, to be charged with others once it is over.
+_NOT_WHILE_PAUSED = (ChangeKind.DAY_MOVED, ChangeKind.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Preview:
 def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Conditions) -> Preview:
     """How a plan would stand after ``wish``. Writes nothing.
 
-    Raises what :func:`carry_out` raises, :class:`PlanIsOver` and :class:`ChargeUnderWay`.
+    Raises what :func:`carry_out` raises, :class:`PlanIsOver`, :class:`PlanIsPaused` and :class:`ChargeUnderWay`.
     """
     plan = session.get_one(Plan, plan_id, populate_existing=True)
     if plan.state not in (PlanState.ACTIVE, PlanState.PAUSED):
@@ -62,6 +66,10 @@ def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Condition
 def _preview(session: Session, now: PlanNow, wish: Wish, conditions: Conditions) -> Preview:
     if now.settling:
         raise ChargeUnderWay
+    if now.plan.state is PlanState.PAUSED and wish.kind in _NOT_WHILE_PAUSED:
+        raise PlanIsPaused
+    if wish.kind is ChangeKind.RESUMED and now.plan.state is PlanState.ACTIVE:
+        raise NothingToChange
     if wish.kind is ChangeKind.LINES_ADDED:
         wish = replace(wish, charges=_amounts_to_add(session, now.plan, wish.charges, conditions))
     after = carry_out(now.standing, wish, policy=conditions.policy, today=conditions.today)

@@ -27,6 +27,7 @@ from portal.plans.conditions import Conditions
 from portal.plans.coverage import joinable
 from portal.plans.errors import (
     DayNotOffered,
+    InstalmentTooLarge,
     InstalmentTooSmall,
     LineCannotJoin,
     MethodNotUsable,
@@ -94,11 +95,14 @@ def draft(
     conditions: Conditions,
     charge_ids: Collection[int] | None = None,
     exceed: bool = False,
+    monthly_income: Money | None = None,
 ) -> Draft:
     """How a plan over these lines (None: all that may) would look. Writes nothing.
 
-    Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall` and
-    :class:`PlanTooLong`; ``exceed`` leaves the policy's limits aside, but not what a card can pay.
+    ``monthly_income`` is the household's, where the patient told it: a state may cap its share. Raises
+    :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall`,
+    :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.policy.LawCapsPayments`; ``exceed``
+    leaves the policy's limits aside, but not what a card can pay.
     """
     lines = candidates(session, account_id, user_id=user_id, conditions=conditions)
     if charge_ids is not None:
@@ -110,7 +114,7 @@ def draft(
     policy = conditions.policy
     try:
         asked = replace(policy, smallest_balance=SMALLEST) if exceed else policy
-        allowed = limits(asked, total, rhythm.frequency)
+        allowed = limits(asked, total, rhythm.frequency, monthly_income=monthly_income)
     except BalanceTooSmall:
         raise NoPlanPossible from None
     if each < SMALLEST:
@@ -122,8 +126,10 @@ def draft(
     if not exceed:
         if not offers(policy, rhythm):
             raise DayNotOffered
-        if each < min(policy.minimum_instalment, total):
+        if each < min(policy.minimum_instalment, allowed.most_each):
             raise InstalmentTooSmall(policy.minimum_instalment)
+        if allowed.most_each < min(each, total):
+            raise InstalmentTooLarge(allowed.most_each)
         if len(dues) > allowed.most + bool(down):
             raise PlanTooLong(allowed.most, allowed.least_each)
     left = {line.charge_id: amount for line, amount in lines}
@@ -145,6 +151,7 @@ def enrol(
     address: str,
     conditions: Conditions,
     proposal_id: int | None = None,
+    monthly_income: Money | None = None,
 ) -> str:
     """Make the plan a person agreed to; commits, and returns its public id.
 
@@ -171,6 +178,7 @@ def enrol(
         conditions=conditions,
         charge_ids=charge_ids,
         exceed=proposal is not None and _as_offered(session, proposal, charge_ids, each, rhythm),
+        monthly_income=monthly_income,
     )
     if wanted.seen != seen:
         raise ScheduleMoved

@@ -15,12 +15,24 @@ class PlanIsOver(Exception):
     """The plan has ended meanwhile."""
 
 
+class PlanIsPaused(Exception):
+    """The plan is paused, and what is wished only makes sense while it goes on."""
+
+
 class InstalmentTooSmall(Exception):
     """Less than the policy's minimum."""
 
     def __init__(self, least: Money) -> None:
         self.least = least
         super().__init__(str(least))
+
+
+class InstalmentTooLarge(Exception):
+    """More than the law lets anybody ask of this household; ``most`` is the largest instalment."""
+
+    def __init__(self, most: Money) -> None:
+        self.most = most
+        super().__init__(str(most))
 
 
 class PlanTooLong(Exception):

@@ -195,6 +195,29 @@ def instalments_of(session: Session, plan_id: int) -> list[InstalmentRow]:
     return [InstalmentRow(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to come on a plan: what is left in all, and the next instalment where one is planned."""
+
+    left: Money
+    next_amount: Money | None
+    next_on: date | None
+
+
+def outlooks(session: Session, plan_ids: Iterable[int]) -> dict[int, Outlook]:
+    """What is to come on each of these plans, by plan id; plans of nothing to come are left out."""
+    rows = session.execute(
+        sa.select(Instalment.plan_id, Instalment.amount, Instalment.charge_on)
+        .where(Instalment.plan_id.in_(list(plan_ids)), Instalment.state == InstalmentState.PLANNED)
+        .order_by(Instalment.plan_id, Instalment.due_on.desc(), Instalment.ordinal.desc())
+    )
+    found: dict[int, Outlook] = {}
+    for plan_id, amount, charge_on in rows:
+        before = found[plan_id].left if plan_id in found else Money.zero()
+        found[plan_id] = Outlook(before + amount, amount, charge_on)
+    return found
+
+
 def payments_of(session: Session, plan_id: int) -> dict[int, list[int]]:
     """The payments tried for each instalment, by instalment id, oldest first."""
     rows = session.execute(

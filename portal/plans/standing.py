@@ -51,6 +51,11 @@ class PlanNow:
     settling: bool
 
     @property
+    def told(self) -> int:
+        """How many of the first instalments the patient was told of, or a bank has been asked for."""
+        return _told(self.rows)
+
+    @property
     def has_moved(self) -> bool:
         """Whether what is due is not what the instalments sum to."""
         return self.written != self.standing.unpaid
@@ -110,8 +115,12 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
     return PlanNow(plan, standing, written, tuple(rows), tuple(covered), _settling(session, plan.id))
 
 
+def look(session: Session, plan_id: int, *, today: date) -> PlanNow:
+    """The same without a lock, for pages that only show it."""
+    return read(session, session.get_one(Plan, plan_id, populate_existing=True), today=today)
+
+
 def _told(rows: Sequence[Instalment]) -> int:
-    """How many of the first instalments the patient was told of, or a bank has been asked for."""
     return next((place for place, row in enumerate(rows) if row.noticed_at is None and not row.tries), len(rows))
 
 

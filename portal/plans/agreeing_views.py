@@ -1,0 +1,260 @@
+"""Agreeing to a plan: the exact words, the tick; and saying yes or no to a plan that the staff offer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from portal.accounts.access import VisibleAccount, account_for
+from portal.db import RecordNotFound
+from portal.money import Money
+from portal.plans.blueprint import (
+    ACTING,
+    agreeing_to,
+    bp,
+    chosen_method,
+    keep_income,
+    the_conditions,
+    the_income,
+    the_words,
+    usable_methods,
+)
+from portal.plans.enrolment import candidates, decline, draft, enrol
+from portal.plans.errors import (
+    DayNotOffered,
+    InstalmentTooLarge,
+    InstalmentTooSmall,
+    LineCannotJoin,
+    MethodNotUsable,
+    NoPlanPossible,
+    PlanIsOver,
+    PlanRuns,
+    PlanTooLong,
+    ScheduleMoved,
+)
+from portal.plans.kinds import Frequency, PlanState
+from portal.plans.policy import LawCapsPayments
+from portal.plans.queries import PlanRow, plan_charges, plan_for, plans_of_account
+from portal.plans.schedule import Rhythm
+from portal.plans.setup_forms import AgreeForm, DeclineForm
+from portal.plans.showing import terms_of_draft
+from portal.plans.words import rhythm_words
+from portal.queue import wake
+from portal.web import guards
+from portal.web.database import db
+
+#: What makes a plan impossible that was possible when the page was opened.
+_GONE = (
+    NoPlanPossible,
+    LineCannotJoin,
+    DayNotOffered,
+    InstalmentTooSmall,
+    InstalmentTooLarge,
+    PlanTooLong,
+    LawCapsPayments,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be agreed to: the lines, the amount and the rhythm; ``offer`` is the proposal it comes from."""
+
+    account: VisibleAccount
+    charge_ids: tuple[int, ...]
+    each: Money
+    rhythm: Rhythm
+    offer: PlanRow | None = None
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether the staff offer more than the policy allows."""
+        return self.offer is not None and bool(self.offer.exceeds)
+
+    @property
+    def income(self) -> Money | None:
+        """The household's income, where it limits what may be asked; an offer was set right by the staff."""
+        return the_income() if self.offer is None and the_conditions().policy.rule is not None else None
+
+
+@bp.get("/accounts/<pid:account_id>/plan/agree")
+@guards.own_account
+def agree(account_id: str) -> Any:
+    """The plan as it would be, with the exact words to agree to."""
+    return _page(_wanted(account_id), AgreeForm(formdata=None))
+
+
+@bp.post("/accounts/<pid:account_id>/plan/agree")
+@guards.own_account
+@ACTING
+def start(account_id: str) -> Any:
+    """Agree."""
+    return _start(_wanted(account_id))
+
+
+def _wanted(account_id: str) -> Wanted:
+    """What the address says was chosen. Raises :class:`RecordNotFound` for an address that nobody was given."""
+    account = account_for(db.session, current_user.id, account_id)
+    offered = candidates(db.session, account.id, user_id=current_user.id, conditions=the_conditions())
+    ids = {line.public_id: line.charge_id for line, _amount in offered}
+    try:
+        rhythm = Rhythm(Frequency(request.args["frequency"]), int(request.args["day"]))
+        each = Money(int(request.args["each"]))
+    except (KeyError, ValueError):
+        raise RecordNotFound("plan") from None
+    if each <= Money.zero() or not 0 <= rhythm.day <= 31:
+        raise RecordNotFound("plan")
+    return Wanted(account, tuple(ids.get(one, -1) for one in request.args.getlist("lines")), each, rhythm)
+
+
+@bp.get("/plans/<pid:plan_id>/offer")
+@guards.own_account
+def offer(plan_id: str) -> Any:
+    """A plan that the staff offer."""
+    plan = plan_for(db.session, plan_id, user_id=current_user.id)
+    if plan.state is not PlanState.PROPOSED:
+        return redirect(url_for("plans.show", plan_id=plan_id))
+    return _page(_offered(plan), AgreeForm(formdata=None))
+
+
+@bp.post("/plans/<pid:plan_id>/offer")
+@guards.own_account
+@ACTING
+def accept(plan_id: str) -> Any:
+    """Agree to it."""
+    return _start(_offered(plan_for(db.session, plan_id, user_id=current_user.id)))
+
+
+@bp.post("/plans/<pid:plan_id>/no-thank-you")
+@guards.own_account
+@ACTING
+def turn_down(plan_id: str) -> Any:
+    """Turn it down."""
+    plan = plan_for(db.session, plan_id, user_id=current_user.id)
+    try:
+        decline(db.session, plan_id=plan.id, actor_user_id=current_user.id)
+    except PlanIsOver:
+        db.session.rollback()
+        return redirect(url_for("plans.show", plan_id=plan_id))
+    flash(_("All right, there is no plan. You can set one up yourself, or write to us."), "info")
+    return redirect(url_for("home.start"))
+
+
+def _offered(plan: PlanRow) -> Wanted:
+    """What of an offer may still go on a plan: what was paid meanwhile is left out."""
+    account = account_for(db.session, current_user.id, plan.account_public_id)
+    offered = candidates(db.session, account.id, user_id=current_user.id, conditions=the_conditions())
+    charges = set(plan_charges(db.session, plan.id))
+    still = tuple(line.charge_id for line, _amount in offered if line.charge_id in charges)
+    return Wanted(account, still, plan.each, plan.rhythm, plan)
+
+
+def _page(wanted: Wanted, form: AgreeForm) -> Any:
+    conditions, account = the_conditions(), wanted.account
+    runs = _where_it_runs(account)
+    if runs is not None:
+        return redirect(runs)
+    try:
+        found = draft(
+            db.session,
+            account.id,
+            user_id=current_user.id,
+            each=wanted.each,
+            rhythm=wanted.rhythm,
+            conditions=conditions,
+            charge_ids=wanted.charge_ids,
+            exceed=wanted.exceeds,
+            monthly_income=wanted.income,
+        )
+    except _GONE:
+        if wanted.offer is not None:
+            return render_template(
+                "plans/offer_gone.html", account=account, offer=wanted.offer, decline_form=DeclineForm(formdata=None)
+            )
+        flash(_("What you owe has changed, so this plan is not possible any more. Please choose again."), "info")
+        return redirect(url_for("plans.setup", account_id=account.public_id))
+    usable = usable_methods(conditions.today)
+    method = chosen_method(usable)
+    words: list[str] = []
+    if method is not None:
+        terms = terms_of_draft(db.session, found, account_id=account.id, method=method, conditions=conditions)
+        words, fingerprint = the_words(terms)
+        form.seen.data = f"{found.seen}.{fingerprint}"
+    return render_template(
+        "plans/agree.html",
+        account=account,
+        form=form,
+        draft=found,
+        rhythm=rhythm_words(found.standing.rhythm),
+        methods=usable,
+        method=method,
+        words=words,
+        offer=wanted.offer,
+        decline_form=DeclineForm(formdata=None),
+        kept=[(name, value) for name, value in request.args.items(multi=True) if name != "method"],
+        here=request.full_path.rstrip("?"),
+        today=conditions.today,
+    )
+
+
+def _where_it_runs(account: VisibleAccount) -> str | None:
+    """Where to look at the plan that the account has already; None where it has none."""
+    plans = plans_of_account(db.session, account.id, user_id=None)
+    if any(plan.runs for plan in plans):
+        return url_for("plans.setup", account_id=account.public_id)
+    return None
+
+
+def _start(wanted: Wanted) -> Any:
+    form, account = AgreeForm(), wanted.account
+    method = chosen_method(usable_methods(the_conditions().today))
+    if not form.validate_on_submit() or method is None:
+        return _again(wanted, form)
+    seen, _dot, words = (form.seen.data or "").partition(".")
+    try:
+        plan_id = enrol(
+            db.session,
+            account_id=account.id,
+            user_id=current_user.id,
+            charge_ids=wanted.charge_ids,
+            each=wanted.each,
+            rhythm=wanted.rhythm,
+            method_public_id=method.public_id,
+            seen=seen,
+            agree=agreeing_to(words),
+            language=str(get_locale() or "en"),
+            address=request.remote_addr or "",
+            conditions=the_conditions(),
+            proposal_id=wanted.offer.id if wanted.offer is not None else None,
+            monthly_income=wanted.income,
+        )
+    except PlanRuns:
+        db.session.rollback()
+        flash(_("There is a plan on this account already."), "info")
+        return redirect(url_for("plans.setup", account_id=account.public_id))
+    except PlanIsOver:
+        db.session.rollback()
+        flash(_("This offer is not open any more. You can set up a plan here."), "info")
+        return redirect(url_for("plans.setup", account_id=account.public_id))
+    except (ScheduleMoved, *_GONE):
+        form.form_errors.append(
+            _("Something has changed since this page was opened. Nothing was started. Here is the plan as it is now.")
+        )
+    except (RecordNotFound, MethodNotUsable):
+        form.form_errors.append(_("This card or bank account can’t be used any more. Choose another one."))
+    else:
+        keep_income(None)
+        wake("plans.run_due")
+        wake("notifications.send")
+        flash(_("Your plan is set up. We have sent a copy of the agreement to your e-mail address."), "success")
+        return redirect(url_for("plans.show", plan_id=plan_id))
+    return _again(wanted, form)
+
+
+def _again(wanted: Wanted, form: AgreeForm) -> Any:
+    db.session.rollback()
+    form.agree.data = False
+    page = _page(wanted, form)
+    return (page, 422) if isinstance(page, str) else page

@@ -1,0 +1,47 @@
+"""What a patient says about a plan that runs."""
+
+from flask_babel import lazy_gettext as _l
+from wtforms import BooleanField, DateField, HiddenField, TextAreaField
+from wtforms.validators import DataRequired, InputRequired, Length
+
+from portal.web.forms import Form, MoneyField
+
+
+class AmountForm(Form):
+    """An amount, asked for with GET."""
+
+    class Meta(Form.Meta):
+        csrf = False
+
+    amount = MoneyField(_l("Amount"), validators=[DataRequired(_l("Write an amount."))])
+
+
+class ConsentForm(Form):
+    """The tick under a change as it was shown, and what was on the page."""
+
+    agree = BooleanField(
+        _l("I agree to this change"),
+        validators=[DataRequired(_l("Tick the box if you agree. Without it, nothing changes."))],
+    )
+    seen = HiddenField()
+
+
+class PauseForm(Form):
+    """A day, and why."""
+
+    until = DateField(
+        _l("Until when?"), validators=[InputRequired(_l("Choose the day on which payments can go on."))]
+    )
+    note = TextAreaField(
+        _l("What happened?"), validators=[Length(max=500, message=_l("Use 500 letters or fewer."))]
+    )
+
+
+class PayForm(Form):
+    """The press of the button, with the amount that was on the page."""
+
+    seen = HiddenField()
+
+
+class ActForm(Form):
+    """Nothing but the act."""
