@@ -13,6 +13,9 @@ const showDays = () => {
   for (const [name, shown] of /** @type {[string, boolean][]} */ ([["day", monthly], ["weekday", !monthly]])) {
     const box = document.getElementById(name)?.closest(".field");
     if (box instanceof HTMLElement) box.hidden = !shown;
+    // The hint says which of the two counts, where both are shown.
+    const hint = document.getElementById(`${name}-hint`);
+    if (hint) hint.hidden = true;
   }
 };
 document.getElementById("frequency")?.addEventListener("change", showDays);
@@ -53,8 +56,8 @@ if (form instanceof HTMLFormElement && said && result) {
         if (document.activeElement !== slider) slider.value = fresh.value;
       }
     }
-    const summary = document.querySelector(".plan-lines summary");
-    const newSummary = page.querySelector(".plan-lines summary");
+    const summary = document.querySelector(".plan-lines summary span");
+    const newSummary = page.querySelector(".plan-lines summary span");
     if (summary && newSummary) summary.textContent = newSummary.textContent;
   };
 
