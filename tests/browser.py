@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,9 +100,9 @@ def portal_command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from portal.cli import main; main()", *arguments]
 
 
-def start_demo(data_dir: Path, port: int | None = None) -> LiveDemo:
+def _start_demo(data_dir: Path) -> LiveDemo:
     """Start ``portal demo`` and wait until it says that it is ready. Fails with what it printed."""
-    port = port or free_port()
+    port = free_port()
     process = subprocess.Popen(
         portal_command("demo", f"--port={port}", f"--data-dir={data_dir}"),
         cwd=_ROOT,
@@ -130,15 +131,24 @@ def start_demo(data_dir: Path, port: int | None = None) -> LiveDemo:
     return demo
 
 
-@pytest.fixture
-def live_demo(tmp_path: Path) -> Iterator[LiveDemo]:
-    """A real demo on free ports for one test, which may pay all its bills. It must end cleanly."""
-    demo = start_demo(tmp_path / "demo")
-    yield demo
-    told = leaks_of_demo(demo.standin_url, demo.database_url)
-    code = demo.stop()
+@contextmanager
+def running_demo(data_dir: Path) -> Iterator[LiveDemo]:
+    """A real demo on free ports. It must end cleanly, and have told Stripe nothing but ids and amounts."""
+    demo = _start_demo(data_dir)
+    try:
+        yield demo
+        told = leaks_of_demo(demo.standin_url, demo.database_url)
+    finally:
+        code = demo.stop()
     assert code == 0, "".join(demo.output)
     assert not told, "Stripe was told more than ids and amounts:\n" + "\n".join(told)
+
+
+@pytest.fixture
+def live_demo(tmp_path: Path) -> Iterator[LiveDemo]:
+    """A demo for one test, which may pay all its bills."""
+    with running_demo(tmp_path / "demo") as demo:
+        yield demo
 
 
 @pytest.hookimpl(trylast=True)

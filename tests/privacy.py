@@ -2,7 +2,8 @@
 
 Stripe signs no business associate agreement, so nothing clinical or identifying may reach it (design, "Always true" 8).
 Each request of the portal's is held to a closed list: the place, the parameter, and the shape of its value. Every test
-that uses the stand-in is judged by it, in-process (:class:`JudgedHTTPClient`) and over HTTP (:func:`leaks_of_demo`).
+that uses the stand-in is judged by it, in-process (:class:`JudgedHTTPClient`, also in the fault runs) and over HTTP
+(:func:`leaks_of_demo`), where what our pages have Stripe's script send is looked at, too.
 """
 
 from __future__ import annotations
@@ -46,8 +47,34 @@ _ALLOWED: dict[str, str] = {
     "created.gte": _SECONDS,
     "delivery_success": "false",
 }
+#: What a browser sends with the publishable key. What somebody types into Stripe's own form is between them and Stripe;
+#: what comes from our page is not.
+_FROM_A_BROWSER: dict[str, str] = {
+    "client_secret": r"(pi|seti)_\w+_secret_\w+",
+    "return_url": rf"https?://[^/?#]+/((guest/)?payments|methods/setups)/{_OURS}/return",
+    "payment_method": _THEIRS,
+    "use_stripe_sdk": "true",
+    "type": "card|us_bank_account",
+}
+_TYPED_AT_STRIPE = re.compile(
+    r"(card|us_bank_account)\.\w+|billing_details\.(name|email|address\.(country|postal_code))|descriptor_code|amounts\[\]"
+)
 _PATH = re.compile(rf"/v1(/[a-z_]+(/{_THEIRS})?)+")
 _KEY = re.compile(rf"(customer-)?{_OURS}(-(keep|[0-9]{{1,3}}))?|[0-9a-f-]{{36}}")
+
+
+def leaks_of_browser(request: Mapping[str, Any]) -> list[str]:
+    """The same of a request that a browser made from one of our pages."""
+    where = f"{request.get('method', '')} {request['path']} (browser)"
+    found = [] if _PATH.fullmatch(request["path"]) else [f"{where}: the path"]
+    for name, value in _flat(request.get("params") or {}):
+        name = re.sub(r"\.\d+$", "[]", name)
+        if name in _FROM_A_BROWSER:
+            if not re.fullmatch(_FROM_A_BROWSER[name], value):
+                found.append(f"{where}: {name}={value!r}")
+        elif not _TYPED_AT_STRIPE.fullmatch(name):
+            found.append(f"{where}: {name}={value!r}")
+    return found
 
 
 def _flat(params: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -103,7 +130,7 @@ class JudgedHTTPClient(StandInHTTPClient):
 
 
 def leaks_of_demo(stripe_url: str, database_url: str) -> list[str]:
-    """The same of everything that a stand-in over HTTP was asked with the secret key (browsers have the other one).
+    """The same of everything that a stand-in over HTTP was asked: with the secret key, and by browsers.
 
     Fails when the books know Stripe's names for things and yet no request is on record: then nothing was judged.
     """
@@ -114,4 +141,6 @@ def leaks_of_demo(stripe_url: str, database_url: str) -> list[str]:
         known = connection.scalar(sa.text("SELECT count(*) FROM stripe_customer"))
     engine.dispose()
     assert requests or not known, "the portal has customers at Stripe, but no request is on record"
-    return [leak for request in requests if not request["public"] for leak in leaks(request)]
+    return [
+        leak for request in requests for leak in (leaks_of_browser if request["public"] else leaks)(request)
+    ]

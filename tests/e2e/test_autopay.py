@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import DESKTOP, PHONE, LiveDemo, start_demo
+from tests.browser import DESKTOP, PHONE, LiveDemo, running_demo
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, let_pass, until
 
@@ -24,9 +24,8 @@ ROOT = str(Path(__file__).parents[2])
 @pytest.fixture(scope="module")
 def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     """A demo of these tests' own: they let weeks pass, and pay whole accounts."""
-    demo = start_demo(tmp_path_factory.mktemp("autopay"))
-    yield demo
-    assert demo.stop() == 0, "".join(demo.output)
+    with running_demo(tmp_path_factory.mktemp("autopay")) as demo:
+        yield demo
 
 
 def work(demo: LiveDemo) -> None:

@@ -191,8 +191,8 @@ def _live(world: World, acts: dict[str, Act], death: Death, say: Callable[[str],
         _before(world, who, death.act)
         world.points = Points(death.die_at, say)
     _do(world, who, acts[death.act], dice)
-    if world.troubles:
-        raise HarnessFailed(f"{death}: {world.troubles}")
+    if world.troubles or world.leaks:
+        raise HarnessFailed(f"{death}: {world.troubles + world.leaks}")
 
 
 def _before(world: World, who: Patient, act: str) -> None:

@@ -123,6 +123,7 @@ def judge(world: World, *, at_rest: bool = True, shares_move: bool = False) -> F
             _nothing_under_way(session, found)
         session.commit()
     found.notes += [f"{job} raised {error}" for job, error in world.troubles]
+    found.notes += [f"Stripe was told more than ids and amounts: {leak}" for leak in world.leaks]
     found.notes += [f"not as Stripe describes it: {problem}" for problem in world.stripe.violations]
     return found
 

@@ -40,6 +40,7 @@ from portal.payments.gateway import StripeGateway
 from portal.sandbox.stripe import StandIn, StandInHTTPClient
 from portal.web.database import db
 from portal.worker import Job, timetable
+from tests.privacy import JudgedHTTPClient
 from tests.unit.ledger.books import claim, payment, remittance
 
 #: When every run begins.
@@ -100,11 +101,11 @@ class Patient:
     charge_ids: tuple[int, ...]
 
 
-class _Wire(StandInHTTPClient):
-    """The portal's way to Stripe."""
+class _Wire(JudgedHTTPClient):
+    """The portal's way to Stripe, which is held to ids and amounts here as everywhere."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(None)  # type: ignore[arg-type]  # World.open puts the stand-in here
+        super().__init__(None, [])  # type: ignore[arg-type]  # World.open puts the stand-in here
         self._world = world
 
     def request(self, *args: Any, **named: Any) -> Any:
@@ -132,6 +133,11 @@ class World:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         with self.app.app_context():
             self._watch_commits(db.engine)
+
+    @property
+    def leaks(self) -> list[str]:
+        """What the portal told Stripe in this process beyond ids and amounts."""
+        return self._wire.leaks
 
     def open(self) -> World:
         """Open the stand-in; with a ``store`` it is the one that earlier processes left."""
