@@ -157,7 +157,7 @@ class Api:
         return False
 
     def _answer(self, request: _Request, record: Obj) -> tuple[int, str, bool]:
-        fault = self.faults.take(request.method, request.path)
+        fault = self.faults.take(request.method, request.path, public=request.public)
         if fault is not None:
             record["fault"] = fault.kind
             if fault.kind == "drop_before":

@@ -23,6 +23,26 @@ from portal.sandbox.stripe.errors import ApiError, Obj
 from portal.sandbox.stripe.webhooks import WebhookPlan
 
 SHOWN = 25
+#: So many requests meet a fault that was ordered by a button: until the button that ends it.
+UNTIL_IT_ENDS = 100_000
+#: As slow as a slow answer is then: noticed, and short of every time-out.
+SLOW_SECONDS = 6.0
+#: What can be wrong with Stripe, by a button: the words, and the fault.
+TROUBLES = (
+    ("Stripe can’t be reached", "drop_before"),
+    ("Its answers are lost", "drop_after"),
+    ("It fails (500)", "error_500"),
+    ("It is too busy (429)", "rate_limited"),
+    ("It is slow", "slow"),
+    ("The secret key has expired", "key_expired"),
+)
+#: What can be wrong with webhooks, by a button: the words, and the plan.
+WEBHOOK_TROUBLES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("The portal can’t be reached", {"down": True}),
+    ("Each comes three times, in any order", {"duplicates": 2, "reorder": True}),
+    ("They come an hour late", {"delay_seconds": 3600}),
+    ("Every fifth answer is lost", {"lost_share": 0.2}),
+)
 
 
 def post_on_loopback(url: str, body: bytes, headers: dict[str, str]) -> int:
@@ -102,6 +122,8 @@ def _add_overview(app: Flask, standin: StandIn, links: tuple[tuple[str, str], ..
             balance=_balance(standin), answerable=ANSWERABLE,
             charges={charge["id"]: charge for charge in standin.every("charge", 8 * SHOWN)},
             deliveries=standin.deliveries(SHOWN), links=links,
+            troubles=TROUBLES, webhook_troubles=WEBHOOK_TROUBLES, faults=sorted({one.kind for one in standin.faults.left()}),
+            plan=_plan(standin),
         )  # fmt: skip
 
 
@@ -125,7 +147,28 @@ def _add_observation(app: Flask, standin: StandIn) -> None:
 # Faults, webhooks, time
 
 
+def _plan(standin: StandIn) -> dict[str, Any]:
+    """How deliveries misbehave now."""
+    return {name: getattr(standin.webhook_plan, name) for name in WebhookPlan.__slots__ if name != "dice"}
+
+
 def _add_weather(app: Flask, standin: StandIn) -> None:
+    @app.post("/_standin/trouble")
+    def trouble() -> WerkzeugResponse:
+        """The page's own buttons: a fault by its kind, webhook weather by its number; neither ends all trouble."""
+        kind, weather = request.form.get("kind", ""), request.form.get("webhooks", "")
+        if not kind and not weather:
+            standin.faults.clear()
+            standin.webhook_plan = WebhookPlan()
+        if kind:
+            standin.faults.clear()
+            _ordered(lambda: standin.faults.add(kind, times=UNTIL_IT_ENDS, seconds=SLOW_SECONDS))
+        if weather:
+            if not weather.isdecimal() or int(weather) >= len(WEBHOOK_TROUBLES):
+                abort(400, "There is no such weather.")
+            standin.webhook_plan = WebhookPlan(**WEBHOOK_TROUBLES[int(weather)][1])
+        return redirect("/#trouble", 303)
+
     @app.route("/_standin/faults", methods=["GET", "POST", "DELETE"])
     def faults() -> Response:
         if request.method == "DELETE":
@@ -140,8 +183,7 @@ def _add_weather(app: Flask, standin: StandIn) -> None:
     def webhooks() -> Response:
         if request.method == "POST":
             standin.webhook_plan = _ordered(lambda: WebhookPlan(**request.get_json()))
-        plan = {name: getattr(standin.webhook_plan, name) for name in WebhookPlan.__slots__ if name != "dice"}
-        return jsonify(plan=plan, deliveries=standin.deliveries())
+        return jsonify(plan=_plan(standin), deliveries=standin.deliveries())
 
     @app.post("/_standin/deliver")
     def deliver() -> WerkzeugResponse:
@@ -184,6 +226,10 @@ def _add_acts(app: Flask, standin: StandIn) -> None:
     @app.post("/_standin/payouts/<payout_id>/fail")
     def fail_payout(payout_id: str) -> WerkzeugResponse:
         return _done("payouts", lambda: standin.fail_payout(payout_id))
+
+    @app.post("/_standin/refunds")
+    def refund_in_dashboard() -> WerkzeugResponse:
+        return _done("refunds", lambda: standin.refund_in_dashboard(str(_given().get("charge", ""))))
 
     @app.post("/_standin/refunds/<refund_id>/fail")
     def fail_refund(refund_id: str) -> WerkzeugResponse:

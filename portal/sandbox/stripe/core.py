@@ -215,6 +215,10 @@ class StandIn:
         """The bank sends a payout back; its money is in the balance again."""
         return self._done(lambda call: payouts.fail(call, payout_id))
 
+    def refund_in_dashboard(self, charge_id: str) -> Obj:
+        """Somebody gives back all that is left of a charge in Stripe's dashboard, past the portal."""
+        return self._done(lambda call: refunds.in_dashboard(call, charge_id))
+
     def fail_refund(self, refund_id: str) -> Obj:
         """The payer's bank sends a refund back; its money is in the balance again."""
         return self._done(lambda call: refunds.fail(call, refund_id))

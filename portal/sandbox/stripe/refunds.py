@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from portal.sandbox.stripe import disputes, forms, movements
 from portal.sandbox.stripe.call import Call
 from portal.sandbox.stripe.cards import BY_NUMBER
@@ -72,6 +74,11 @@ def create(call: Call) -> Obj:
     if charge["refunded"]:
         disputes.settle_inquiry(call, charge["id"])
     return body
+
+
+def in_dashboard(call: Call, charge_id: str) -> Obj:
+    """All that is left of a charge, given back without a request of the merchant's."""
+    return create(replace(call, params={"charge": charge_id}))
 
 
 def finish(call: Call, refund_id: str) -> None:

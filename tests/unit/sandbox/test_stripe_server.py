@@ -13,8 +13,9 @@ import pytest
 import stripe
 from flask.testing import FlaskClient
 
-from portal.sandbox.stripe import StandIn, StandInSetupError
+from portal.sandbox.stripe import StandIn, StandInHTTPClient, StandInSetupError
 from portal.sandbox.stripe.cards import BANKS, CARDS
+from portal.sandbox.stripe.controls import TROUBLES, WEBHOOK_TROUBLES
 from portal.sandbox.stripe.pages import with_result
 from portal.sandbox.stripe.server import create_standin_app, prepare, running
 
@@ -237,7 +238,7 @@ def test_refunds_and_payouts_fail_on_order(
 def press(web: FlaskClient, words: str) -> int:
     """Presses the first page's first button of that name; the status of what follows it back to the page."""
     page = web.get("/").text
-    button = rf'<form method="post" action="([^"]+)">((?:(?!</form>).)*?<button[^>]*>{words}<.*?)</form>'
+    button = rf'<form method="post" action="([^"]+)">((?:(?!</form>).)*?<button[^>]*>{re.escape(words)}<.*?)</form>'
     form = re.search(button, page, re.DOTALL)
     assert form, f"no button {words}"
     names = re.findall(r'name="(\w+)" value="([^"]*)"', form[2])
@@ -279,6 +280,60 @@ def test_the_first_pages_buttons_do_what_they_say(
     assert press(web, "Pay out now") == 200
     assert latest("payout") == "in_transit"
     assert standin.violations == []
+
+
+def test_a_refund_of_the_dashboards_bears_no_marks_of_ours(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn
+) -> None:
+    charge = paid(client)
+    assert press(web, "Refund it in the dashboard") == 200
+    (refund,) = standin.every("refund")
+    assert (refund["charge"], refund["amount"], refund["metadata"]) == (charge, 1234, {})
+    assert web.post("/_standin/refunds", json={"charge": charge}).status_code == 400
+    assert web.post("/_standin/refunds", json={"charge": "ch_unknown"}).status_code == 400
+
+
+@pytest.mark.parametrize(("words", "kind"), TROUBLES)
+def test_trouble_lasts_until_it_is_ended(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn, words: str, kind: str
+) -> None:
+    assert press(web, words) == 200
+    assert f"Now: {words}." in web.get("/").text
+    assert [one.kind for one in standin.faults.left()] == [kind]
+    if kind != "slow":
+        for _ in range(2):
+            with pytest.raises(stripe.StripeError):
+                create(client)
+    assert press(web, "All is well again") == 200
+    assert "Now: " not in web.get("/").text
+    assert create(client).status == "requires_payment_method"
+
+
+def test_a_browsers_key_does_not_end_with_the_secret_one(client: stripe.StripeClient, standin: StandIn) -> None:
+    made = create(client)
+    standin.faults.add("key_expired", times=2)
+    in_browser = stripe.StripeClient(standin.publishable_key, http_client=StandInHTTPClient(standin))
+    assert in_browser.v1.payment_intents.retrieve(made.id, {"client_secret": made.client_secret}).id == made.id
+    with pytest.raises(stripe.AuthenticationError):
+        create(client)
+
+
+@pytest.mark.parametrize(("words", "plan"), WEBHOOK_TROUBLES)
+def test_webhooks_have_weather_by_a_button(
+    web: FlaskClient, standin: StandIn, words: str, plan: dict[str, object]
+) -> None:
+    assert press(web, words) == 200
+    assert f"Now, webhooks: {words}." in web.get("/").text
+    assert {name: getattr(standin.webhook_plan, name) for name in plan} == plan
+    assert press(web, "All is well again") == 200
+    assert "Now, webhooks" not in web.get("/").text
+    assert not standin.webhook_plan.down
+
+
+def test_there_is_no_other_trouble(web: FlaskClient, standin: StandIn) -> None:
+    for form in ({"kind": "nonsense"}, {"webhooks": "99"}, {"webhooks": "x"}):
+        assert web.post("/_standin/trouble", data=form).status_code == 400
+    assert standin.faults.left() == []
 
 
 def test_the_first_page_tells_what_each_card_and_account_does(web: FlaskClient) -> None:
@@ -380,7 +435,9 @@ def test_a_connected_account_is_known_or_refused(client: stripe.StripeClient) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["clock", "deliver", "disputes", "disputes/dp_1/close", "payouts", "payouts/po_1/fail", "refunds/re_1/fail"]
+    "path",
+    ["clock", "deliver", "disputes", "disputes/dp_1/close", "payouts", "payouts/po_1/fail", "refunds",
+     "refunds/re_1/fail", "trouble"],
 )
 def test_another_sites_form_changes_nothing(web: FlaskClient, standin: StandIn, path: str) -> None:
     answer = web.post(f"/_standin/{path}", data={"won": "true"}, headers={"Origin": "https://attacker.example"})
