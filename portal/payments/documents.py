@@ -22,11 +22,14 @@ _PaidLine = tuple[Receipt, AllocatedLine]
 
 @dataclass(frozen=True, slots=True)
 class RefundLine:
-    """Money that went back: the day at the clinic, how much (positive), and what to quote for it."""
+    """Money that went back: the day at the clinic, how much (positive), what to quote for it, and whether the payer's
+    bank took it (a dispute) rather than we gave it.
+    """
 
     refunded_on: date
     amount: Money
     reference: str
+    by_bank: bool = False
 
 
 def receipt_document(
@@ -106,8 +109,8 @@ def year_document(
             [_("Paid by (account of)"), ", ".join(sorted({receipt.guarantor_name for receipt in receipts}))],
             [_("Provider"), clinic_name],
             [_("Paid"), str(paid)],
-            [_("Refunded"), str(refunded)],
-            [_("Paid after refunds"), str(paid - refunded)],
+            [_("Went back") if _by_bank(refunds) else _("Refunded"), str(refunded)],
+            [_kept_words(refunds), str(paid - refunded)],
         ],
         lines_title=_("What was paid for"),
         lines_head=[_("Date of service"), _("Description"), _("Paid on"), _("Receipt"), _("Amount")],
@@ -147,9 +150,24 @@ def _day(line: AllocatedLine) -> str:
 
 
 def _refunds(refunds: Sequence[RefundLine], kept: Money) -> dict[str, list[list[str]] | list[str] | str]:
+    by_bank = _by_bank(refunds)
     return {
-        "refunds_title": _("Refunds"),
-        "refunds_head": [_("Refunded on"), _("Reference"), _("Amount")],
-        "refunds": [[day(refund.refunded_on), refund.reference, str(refund.amount)] for refund in refunds],
-        "kept": [_("Paid after refunds"), str(kept)],
+        "refunds_title": _("What went back") if by_bank else _("Refunds"),
+        "refunds_head": [_("Day") if by_bank else _("Refunded on"), _("Reference"), _("Amount")],
+        "refunds": [[day(refund.refunded_on), _reference(refund), str(refund.amount)] for refund in refunds],
+        "kept": [_kept_words(refunds), str(kept)],
     }
+
+
+def _by_bank(refunds: Sequence[RefundLine]) -> bool:
+    return any(refund.by_bank for refund in refunds)
+
+
+def _kept_words(refunds: Sequence[RefundLine]) -> str:
+    return str(_("Paid after what went back") if _by_bank(refunds) else _("Paid after refunds"))
+
+
+def _reference(refund: RefundLine) -> str:
+    if not refund.by_bank:
+        return refund.reference
+    return str(_("%(reference)s, taken back through the payer’s bank", reference=refund.reference))

@@ -1,7 +1,7 @@
 """What became of payments, step by step: paid, settled, posted, given back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +54,22 @@ class Progress:
         return [
             one for one in self.moved_back if one.kind is BookingKind.REFUND and one.reference not in returned
         ]
+
+    @property
+    def taken_back(self) -> list[MovedBack]:
+        """What the payer's bank took back and did not return, dispute by dispute."""
+        returned: dict[str, Money] = {}
+        for one in self.moved_back:
+            if one.kind is BookingKind.DISPUTE_WON:
+                returned[one.reference] = returned.get(one.reference, Money.zero()) + one.amount
+        found = []
+        for one in self.moved_back:
+            if one.kind is BookingKind.DISPUTE:
+                back = min(one.amount, returned.get(one.reference, Money.zero()))
+                returned[one.reference] = returned.get(one.reference, Money.zero()) - back
+                if one.amount > back:
+                    found.append(replace(one, amount=one.amount - back))
+        return found
 
     @property
     def posted_at(self) -> datetime | None:

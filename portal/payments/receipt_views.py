@@ -56,9 +56,12 @@ def year_pdf(year: int) -> Response:
 
 
 def _refunds(payment_id: str, timezone: str) -> list[RefundLine]:
-    """What went back of a payment; a refund that the bank returned did not."""
-    zone = ZoneInfo(timezone)
+    """What went back of a payment: refunds, less those that the bank returned, and what a bank took back for good or
+    until it has decided. Nobody shall have an expense paid by an HSA that they did not have.
+    """
+    zone, progress = ZoneInfo(timezone), progress_of(db.session, payment_id)
     return [
-        RefundLine(back.at.astimezone(zone).date(), back.amount, back.reference)
-        for back in progress_of(db.session, payment_id).refunds
+        RefundLine(back.at.astimezone(zone).date(), back.amount, back.reference, by_bank=by_bank)
+        for by_bank, moved in ((False, progress.refunds), (True, progress.taken_back))
+        for back in moved
     ]

@@ -15,7 +15,12 @@ from portal.accounts.models import AccessGrant, Patient
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.billing.models import Charge, Visit
-from portal.payments.models import Payment
+from portal.db import writing
+from portal.money import Money
+from portal.payments.allocate import Part
+from portal.payments.booking import book
+from portal.payments.kinds import BookingKind
+from portal.payments.models import Allocation, Payment
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page
@@ -71,6 +76,34 @@ def test_the_receipt_and_the_year_are_linked_and_name_the_lines(
             assert wanted in text, (address, wanted)
     for other in (2024, 2026, 0, 1, 9998, 10**30):
         assert client.get(f"/payments/year/{other}.pdf").status_code == 404
+
+
+def test_what_a_bank_took_back_is_not_paid_on_paper(
+    client: JudgingClient, clinic: Clinic, paid: Payment, session: Session
+) -> None:
+    """A dispute takes the money and its end brings some of it back; an inquiry or a dispute that was won takes none."""
+    charges = dict(
+        session.execute(
+            sa.select(Allocation.charge_id, Allocation.amount).where(Allocation.payment_id == paid.id)
+        ).all()
+    )
+    charge_id, amount = next(iter(charges.items()))
+
+    def move(kind: BookingKind, cents: int) -> None:
+        with writing():
+            session.commit()
+            book(
+                session, kind=kind, payment_id=paid.id, home_account_id=paid.account_id, subject="d" * 32,
+                parts=[Part(charge_id, Money(cents))],
+            )  # fmt: skip
+            session.commit()
+
+    move(BookingKind.DISPUTE, amount.cents)
+    left = f"Paid after what went back {paid.amount - amount}"
+    for address in addresses(paid):
+        assert left in words(client.get(address).data)
+    move(BookingKind.DISPUTE_WON, amount.cents - 100)
+    assert f"Paid after what went back {paid.amount - Money(100)}" in words(client.get(addresses(paid)[0]).data)
 
 
 def test_only_those_who_may_see_the_payment_get_its_papers(

@@ -79,6 +79,17 @@ def test_a_receipt_lists_what_went_back() -> None:
     assert "May 1, 2026 AAAA-0001 $10.00 May 2, 2026 AAAA-0002 $0.50 Paid after refunds $1,249.50" in text
 
 
+def test_a_receipt_does_not_say_paid_of_what_a_bank_took_back() -> None:
+    refunds = [
+        RefundLine(date(2026, 5, 1), Money(1000), "AAAA-0001"),
+        RefundLine(date(2026, 5, 2), Money(123450), "DDDD-0002", by_bank=True),
+    ]
+    text = text_of(receipt_document(receipt(GAIL, KIT), refunds=refunds, **CLINIC))
+    assert "DDDD-0002, taken back through the payer’s bank $1,234.50 Paid after what went back $15.50" in text
+    year = text_of(year_document([receipt(GAIL, KIT)], year=2026, refunds=refunds, **CLINIC))
+    assert "Went back $1,244.50 Paid after what went back $15.50" in year
+
+
 def test_a_year_is_one_table_by_patient_that_adds_up() -> None:
     later = receipt(KIT, GAIL, name="BBBB-0002", paid_at=datetime(2026, 12, 31, 12, tzinfo=UTC), method="")
     pdf = year_document(
