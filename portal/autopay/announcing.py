@@ -1,6 +1,7 @@
 """Announcing a charge, ten days before it is made."""
 
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import structlog
@@ -11,7 +12,7 @@ from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay import emails
-from portal.autopay.calendar import charge_day
+from portal.autopay.calendar import charge_day, was_in_time
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.service import StopUrl, end
@@ -92,11 +93,14 @@ def announce(session: Session, *, autopay_id: int, today: date, stop_url: StopUr
     return True
 
 
-def announce_again(session: Session, *, charge_id: int, today: date, stop_url: StopUrl) -> bool:
-    """Announce anew, for a later day, a charge whose notice never went out; commits. False when it did go out.
+def announce_again(
+    session: Session, *, charge_id: int, today: date, stop_url: StopUrl, timezone: str
+) -> bool:
+    """Announce anew, for a later day, a charge whose notice did not go out in time; commits. False when it did.
 
-    Nobody is charged without having been told: a notice that its mail server refuses, or has not taken by the day of
-    the charge, is no notice.
+    Nobody is charged without having been told, and told ten days before (the clinic's days, in ``timezone``): a notice
+    that its mail server refuses, or takes days later when it is there again, is none. A bounced debit's second try is
+    not a new amount; for that it is enough to have been told.
     """
     account_id = session.execute(
         sa.select(Autopay.account_id)
@@ -110,7 +114,11 @@ def announce_again(session: Session, *, charge_id: int, today: date, stop_url: S
         .where(AutopayCharge.id == charge_id)
         .execution_options(populate_existing=True)
     ).one()
-    if row.state is not ChargeState.NOTICED or emails.notice_is_sent(session, charge=row.public_id, on=row.charge_on):
+    told_at = emails.notice_sent_at(session, charge=row.public_id, on=row.charge_on)
+    if row.state is not ChargeState.NOTICED or (
+        told_at is not None
+        and (row.tries > 0 or was_in_time(told_at.astimezone(ZoneInfo(timezone)).date(), row.charge_on))
+    ):
         session.commit()
         return False
     emails.withdraw_notice(session, charge=row.public_id, on=row.charge_on)
@@ -123,8 +131,9 @@ def announce_again(session: Session, *, charge_id: int, today: date, stop_url: S
         on=row.charge_on,
         stop_url=stop_url(row.public_id),
         retry=row.tries > 0,
+        late=told_at is not None,
     )
     record(session, Tag.AUTOPAY_NOTICED, account_id=account_id, subject=row.public_id, cents=row.amount.cents, again=1)
     session.commit()
-    log.warning("autopay.notice_not_sent", charge=charge_id)
+    log.warning("autopay.notice_not_in_time", charge=charge_id)
     return True

@@ -21,6 +21,11 @@ def charge_day(noticed_on: date) -> date:
     return _weekday(noticed_on + timedelta(days=NOTICE_DAYS))
 
 
+def was_in_time(told_on: date, charge_on: date) -> bool:
+    """Whether a patient who was told on ``told_on`` has had the days that they must have before ``charge_on``."""
+    return charge_on - told_on >= timedelta(days=NOTICE_DAYS)
+
+
 def retry_day(failed_on: date) -> date:
     """The day on which a debit that bounced on ``failed_on`` is tried again."""
     return _weekday(failed_on + timedelta(days=RETRY_DAYS))

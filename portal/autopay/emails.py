@@ -1,6 +1,6 @@
 """What autopay writes to people: amounts, days, and how to stop it. Nothing else."""
 
-from datetime import date
+from datetime import date, datetime
 
 from flask_babel import format_date
 from flask_babel import gettext as _
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.money import Money
-from portal.notifications.service import is_sent, queue_email, withdraw_email
+from portal.notifications.service import queue_email, sent_at, withdraw_email
 
 
 def _day(day: date) -> str:
@@ -30,9 +30,9 @@ def _notice(charge: str, on: date) -> str:
     return f"autopay/{charge}/notice/{on.isoformat()}"
 
 
-def notice_is_sent(session: Session, *, charge: str, on: date) -> bool:
-    """Whether the mail server has taken the notice of a charge on that day."""
-    return is_sent(session, key=_notice(charge, on))
+def notice_sent_at(session: Session, *, charge: str, on: date) -> datetime | None:
+    """When the mail server took the notice of a charge on that day; None where it has not."""
+    return sent_at(session, key=_notice(charge, on))
 
 
 def withdraw_notice(session: Session, *, charge: str, on: date) -> None:
@@ -41,14 +41,27 @@ def withdraw_notice(session: Session, *, charge: str, on: date) -> None:
 
 
 def queue_notice(
-    session: Session, *, user_id: int, charge: str, amount: Money, on: date, stop_url: str, retry: bool = False
+    session: Session,
+    *,
+    user_id: int,
+    charge: str,
+    amount: Money,
+    on: date,
+    stop_url: str,
+    retry: bool = False,
+    late: bool = False,
 ) -> None:
-    """A charge is coming: how much, when, and how to stop it."""
-    first = (
-        _("Your bank could not take %(amount)s, so we will try once more.", amount=str(amount))
-        if retry
-        else _("Your next autopay charge is %(amount)s.", amount=str(amount))
-    )
+    """A charge is coming: how much, when, and how to stop it. ``late``: an earlier notice of it went out too late."""
+    if retry:
+        first = _("Your bank could not take %(amount)s, so we will try once more.", amount=str(amount))
+    elif late:
+        first = _(
+            "Our last e-mail about this charge came too late, so we did not make it. It has a new day. The charge is "
+            "%(amount)s.",
+            amount=str(amount),
+        )
+    else:
+        first = _("Your next autopay charge is %(amount)s.", amount=str(amount))
     queue_email(
         session,
         key=_notice(charge, on),

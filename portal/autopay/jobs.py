@@ -13,7 +13,11 @@ from portal.payments.gateway import StripeGateway
 def run_autopay(session: Session, gateway: StripeGateway, settings: Settings) -> None:
     """Announce, charge and follow whatever is due at the clinic's day."""
     run_due(
-        session, gateway, today=clock.today(settings.clinic_timezone), stop_url=stop_url(settings.base_url)
+        session,
+        gateway,
+        today=clock.today(settings.clinic_timezone),
+        stop_url=stop_url(settings.base_url),
+        timezone=settings.clinic_timezone,
     )
 
 

@@ -22,8 +22,13 @@ log = structlog.get_logger(__name__)
 _AT_A_TIME = 500
 
 
-def run_due(session: Session, gateway: StripeGateway, *, today: date, stop_url: StopUrl) -> None:
-    """Announce, charge what is due, and follow what is under way. What Stripe keeps from being done, waits."""
+def run_due(
+    session: Session, gateway: StripeGateway, *, today: date, stop_url: StopUrl, timezone: str
+) -> None:
+    """Announce, charge what is due, and follow what is under way. What Stripe keeps from being done, waits.
+
+    ``today`` is the day at the clinic, whose time zone is ``timezone``.
+    """
     to_check = (
         sa.select(Autopay.id)
         .where(Autopay.state == AutopayState.ACTIVE, Autopay.checked_at <= clock.now() - CHECK_EVERY)
@@ -33,19 +38,23 @@ def run_due(session: Session, gateway: StripeGateway, *, today: date, stop_url: 
         with _on_its_own(session, "announce", autopay_id):
             announce(session, autopay_id=autopay_id, today=today, stop_url=stop_url)
     try:
-        _ask_stripe(session, gateway, today=today, stop_url=stop_url)
+        _ask_stripe(session, gateway, today=today, stop_url=stop_url, timezone=timezone)
     except StripeAway as error:
         # The others would only wait for the same: in a minute.
         log.warning("autopay.stopped", error=str(error))
 
 
-def _ask_stripe(session: Session, gateway: StripeGateway, *, today: date, stop_url: StopUrl) -> None:
+def _ask_stripe(
+    session: Session, gateway: StripeGateway, *, today: date, stop_url: StopUrl, timezone: str
+) -> None:
     due = sa.select(AutopayCharge.id).where(
         AutopayCharge.state == ChargeState.NOTICED, AutopayCharge.charge_on <= today
     )
     for charge_id in _ids(session, due):
         with _on_its_own(session, "charge", charge_id):
-            if not announce_again(session, charge_id=charge_id, today=today, stop_url=stop_url):
+            if not announce_again(
+                session, charge_id=charge_id, today=today, stop_url=stop_url, timezone=timezone
+            ):
                 charge(session, gateway, charge_id=charge_id)
     under_way = sa.select(AutopayCharge.id).where(AutopayCharge.state == ChargeState.CHARGING)
     for charge_id in _ids(session, under_way):

@@ -1,7 +1,7 @@
 """Telling people something once."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -31,9 +31,9 @@ def queue_email(session: Session, *, key: str, to: str, subject: str, body: str)
     return True
 
 
-def is_sent(session: Session, *, key: str) -> bool:
-    """Whether the mail server has taken a message; False for one that is not there."""
-    return session.scalar(sa.select(Notification.sent_at).where(Notification.key == key)) is not None
+def sent_at(session: Session, *, key: str) -> datetime | None:
+    """When the mail server took a message (UTC); None for one that it has not taken, or that is not there."""
+    return session.scalar(sa.select(Notification.sent_at).where(Notification.key == key))
 
 
 def is_waiting(session: Session, *, key: str) -> bool:

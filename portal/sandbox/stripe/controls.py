@@ -122,8 +122,8 @@ def _add_overview(app: Flask, standin: StandIn, links: tuple[tuple[str, str], ..
             balance=_balance(standin), answerable=ANSWERABLE,
             charges={charge["id"]: charge for charge in standin.every("charge", 8 * SHOWN)},
             deliveries=standin.deliveries(SHOWN), links=links,
-            troubles=TROUBLES, webhook_troubles=WEBHOOK_TROUBLES, faults=sorted({one.kind for one in standin.faults.left()}),
-            plan=_plan(standin),
+            troubles=TROUBLES, webhook_troubles=WEBHOOK_TROUBLES, plan=_plan(standin),
+            faults={one.kind for one in standin.faults.left()},
         )  # fmt: skip
 
 

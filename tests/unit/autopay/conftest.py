@@ -30,6 +30,7 @@ from tests.conftest import Clinic, _leaks
 from tests.privacy import JudgedHTTPClient
 from tests.web.paying import TESTA, client_of
 
+TIMEZONE = "America/Chicago"
 START = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)  # a Monday
 
 
@@ -48,7 +49,7 @@ class World:
     @property
     def today(self) -> date:
         """The day at the clinic."""
-        return clock.today("America/Chicago")
+        return clock.today(TIMEZONE)
 
     def save(self, method: str = "pm_card_visa") -> SavedMethod:
         """The patient keeps a method, as the pages would."""
@@ -112,14 +113,20 @@ class World:
     def work(self) -> None:
         """The worker's minute."""
         self.post()
-        run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
+        self.work_once()
         sweep(self.session, self.gateway, older_than=timedelta(minutes=5))
-        run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
+        self.work_once()
         self.post()
 
     def work_once(self) -> None:
         """Autopay's own part of it."""
-        run_due(self.session, self.gateway, today=self.today, stop_url=lambda one: f"http://localhost/stop/{one}")
+        run_due(
+            self.session,
+            self.gateway,
+            today=self.today,
+            stop_url=lambda one: f"http://localhost/stop/{one}",
+            timezone=TIMEZONE,
+        )
 
     def post(self) -> None:
         """All mail goes out."""

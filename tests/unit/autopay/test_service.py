@@ -26,7 +26,7 @@ from portal.payments.errors import StripeUnreachable
 from portal.payments.models import Consent, SavedMethod
 from portal.payments.service import Payer, start_payment
 from portal.payments.state import PaymentState
-from tests.unit.autopay.conftest import World
+from tests.unit.autopay.conftest import TIMEZONE, World
 
 
 def url(charge_id: str) -> str:
@@ -364,7 +364,7 @@ def test_one_charge_that_waits_does_not_hold_up_the_others(world: World, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr("portal.autopay.running.charge", away)
-        run_due(world.session, world.gateway, today=world.today, stop_url=url)
+        run_due(world.session, world.gateway, today=world.today, stop_url=url, timezone=TIMEZONE)
     assert [one.state for one in world.charges()] == [ChargeState.NOTICED]
     world.work()
     assert [one.state for one in world.charges()] == [ChargeState.PAID]

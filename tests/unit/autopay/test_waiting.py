@@ -67,6 +67,32 @@ def test_nothing_is_charged_whose_notice_never_went_out(world: World) -> None:
     assert [one.state for one in world.charges()] == [ChargeState.PAID]
 
 
+@pytest.mark.parametrize("hours_late", [20, 60])
+def test_a_notice_that_went_out_late_gives_its_ten_days_anew(world: World, hours_late: int) -> None:
+    """12 CFR 1005.10(d): ten days before. The mail server was away when the charge was announced."""
+    world.mail_works = False
+    world.turn_on()
+    world.work()
+    (charge,) = world.charges()
+    promised = charge.charge_on
+    world.later(hours=hours_late)
+    world.mail_works = True
+    world.post()
+    while world.today < promised:
+        world.later(hours=12)
+    world.work()
+    assert world.payments() == [], "told nine days before or less, and charged"
+    (charge,) = world.charges()
+    assert (charge.charge_on - world.today).days >= 10
+    body = world.session.scalars(sa.select(Notification.body).order_by(Notification.id.desc()).limit(1)).one()
+    assert "came too late, so we did not make it" in body
+    while world.today < charge.charge_on:
+        world.later(hours=12)
+        world.post()
+    world.work()
+    assert [one.state for one in world.charges()] == [ChargeState.PAID]
+
+
 def test_nothing_is_announced_for_a_method_that_was_removed(world: World) -> None:
     world.turn_on()
     world.session.execute(sa.update(SavedMethod).values(removed_at=sa.func.now()))
