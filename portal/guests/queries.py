@@ -84,12 +84,18 @@ _OWN = (
 
 
 def pass_of(session: Session, token: str) -> Pass | None:
-    """The pass that a browser's token stands for; None when it has ended, is over, or never was."""
+    """The pass that a browser's token stands for; None when it has ended, is over, or never was.
+
+    A pass ends with its code: whoever revokes it does so since the paper is in wrong hands.
+    """
     row = session.execute(
-        sa.select(GuestPass.id, GuestPass.account_id, GuestPass.statement_id, GuestPass.expires_at).where(
+        sa.select(GuestPass.id, GuestPass.account_id, GuestPass.statement_id, GuestPass.expires_at)
+        .join(Statement, Statement.id == GuestPass.statement_id)
+        .where(
             GuestPass.token_hash == hashlib.sha256(token.encode()).hexdigest(),
             GuestPass.ended_at.is_(None),
             GuestPass.expires_at > clock.now(),
+            Statement.code_revoked_at.is_(None),
         )
     ).first()
     return Pass(*row) if row else None

@@ -57,17 +57,40 @@ _OF_KIND = {
     "stripe_fee": Source.STRIPE,
     "stripe_fx_fee": Source.STRIPE,
     "tax_fee": Source.STRIPE,
+    "tax_fund": Source.STRIPE,
 }
 #: Stripe moves money of its own accord: nobody but staff can say what it was for.
 _OF_ITS_OWN_ACCORD = frozenset(
-    {"adjustment", "reserve_transaction", "reserved_funds", "contribution", "payout_minimum_balance_hold"}
+    {
+        "adjustment",
+        "contribution",
+        "payment_network_reserve_hold",
+        "payment_network_reserve_release",
+        "payment_reversal",
+        "payment_unreconciled",
+        "payout_minimum_balance_hold",
+        "payout_minimum_balance_release",
+        "reserve_hold",
+        "reserve_release",
+        "reserve_transaction",
+        "reserved_funds",
+    }
 )
+#: Products of Stripe's that the portal does not use. The clinic's account may: nothing of that is ours to look at.
+_OF_OTHER_PRODUCTS = (
+    "advance", "anticipation_", "application_fee", "climate_", "connect_", "fee_credit_", "inbound_", "issuing_",
+    "obligation_", "stripe_balance_payment_", "topup", "transfer",
+)  # fmt: skip
 
 
 def source_of(kind: str, source_id: str) -> Source | None:
-    """What a movement of ``kind`` is of; None for what Stripe moved of its own accord."""
+    """What a movement of ``kind`` is of; None for what Stripe moved of its own accord, and for a kind that is none of
+    the known ones: somebody has to look rather than nobody.
+    """
     if kind == "adjustment" and source_id.startswith(("dp_", "du_", "pdp_")):
         return Source.DISPUTE
     if kind in _OF_ITS_OWN_ACCORD:
         return None
-    return _OF_KIND.get(kind, Source.ELSEWHERE)
+    if kind.startswith(_OF_OTHER_PRODUCTS):
+        return Source.ELSEWHERE
+    return _OF_KIND.get(kind)

@@ -328,6 +328,18 @@ def test_done_ends_the_pass_and_every_copy_of_its_cookie(app: Flask, guest: Judg
     assert [row.token_hash for row in session.query(GuestPass)] != [_session_of(guest).get(door.TOKEN)]
 
 
+def test_a_revoked_code_ends_the_passes_that_it_opened(
+    guest: JudgingClient, session: Session, statement: Statement, clinic: Clinic
+) -> None:
+    pay = choose(guest, choice="amount", amount="5.00").location
+    staff = clinic.user_id("staff@example.com")
+    assert guest.get(pay).status_code == 200
+    revoke_code(session, statement_id=statement.id, revoked_by=staff)
+    session.commit()
+    for address in ("/guest/bill", pay, f"{pay}/return"):
+        assert guest.get(address).location == "/guest"
+
+
 def test_another_code_ends_the_pass_before_it(guest: JudgingClient, session: Session) -> None:
     issue(session, "JDC-1002", code=OTHER_CODE)
     enter(guest, OTHER_CODE, "11/2/1951")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,15 @@ from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
 from portal.payments.models import Payment
 from portal.payments.state import PaymentState
-from portal.payouts.kinds import Match, Oddity, Source, source_of
+from portal.payouts.kinds import (
+    _OF_ITS_OWN_ACCORD,
+    _OF_KIND,
+    _OF_OTHER_PRODUCTS,
+    Match,
+    Oddity,
+    Source,
+    source_of,
+)
 from portal.payouts.models import BalanceMovement, Payout
 from portal.payouts.queries import exceptions_open
 from portal.payouts.service import COMPLETE_WITHIN, PULLED_EVERY, pull, refresh_payout
@@ -28,6 +37,7 @@ from portal.payouts.words import MATCHES, ODDITIES
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic
 from tests.pages import JudgingClient
+from tests.shared_data import shared_path
 from tests.web.money_moves import Pay, agrees, gateway, pay
 from tests.web.paying import client_of
 
@@ -276,10 +286,23 @@ def test_every_kind_of_movement_has_its_words() -> None:
         ("stripe_fee", "", Source.STRIPE),
         ("payout_failure", "po_1", Source.PAYOUT),
         ("topup", "tu_1", Source.ELSEWHERE),
+        ("payment_reversal", "py_1", None),
+        ("payment_unreconciled", "py_1", None),
+        ("reserve_release", "", None),
+        ("something_new", "ch_1", None),
     ],
 )
 def test_what_a_movement_is_of(kind: str, source: str, of: Source | None) -> None:
     assert source_of(kind, source) is of
+
+
+def test_every_kind_that_stripe_has_is_one_that_we_know() -> None:
+    """Held to Stripe's own list, so that a kind of its next version is decided about and not overlooked."""
+    described = json.loads(shared_path("stripe/openapi-2026-08-26.dahlia-pruned.json").read_text())
+    kinds = described["components"]["schemas"]["balance_transaction"]["properties"]["type"]["enum"]
+    known = {*_OF_KIND, *_OF_ITS_OWN_ACCORD}
+    assert [kind for kind in kinds if kind not in known and not kind.startswith(_OF_OTHER_PRODUCTS)] == []
+    assert {kind for kind in kinds if source_of(kind, "") is None} == _OF_ITS_OWN_ACCORD
 
 
 # The desk
