@@ -29,6 +29,7 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import Line, accounts_of_charges, lines_of_account
 from portal.money import Money
+from portal.payments import emails
 from portal.payments.allocate import Part, Payable, allocate_amount, allocate_lines
 from portal.payments.closing import RESEND_WITHIN, close, close_missing, close_row, look_up
 from portal.payments.customers import customer_of, forget_customer
@@ -45,7 +46,7 @@ from portal.payments.kinds import UNATTENDED, PaymentSource
 from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.queries import reserved
 from portal.payments.settle import account_locked_payment, by_charge, lock_accounts, parts_of, settle
-from portal.payments.state import FINAL, PaymentState, of_stripe
+from portal.payments.state import DEPOSITS, FINAL, PaymentState, of_stripe
 
 log = structlog.get_logger(__name__)
 
@@ -169,13 +170,19 @@ def start_payment(
         ):
             session.rollback()  # somebody is at their bank with it: nothing that nobody waits for takes its place
             raise AnotherPaymentRuns
-        ids = [one.id for one in earlier]
+        ids = {
+            one.id: one.action == DEPOSITS and (one.user_id is None or one.user_id != payer.user_id) for one in earlier
+        }
         session.commit()
         if turn == _TURNS - 1:
             break  # closing one without taking its place would leave nobody to pay
-        for earlier_id in ids:
+        for earlier_id, is_awaited in ids.items():
             with suppress(PaymentIsOver):
-                close(session, gateway, payment_id=earlier_id)
+                ended = close(session, gateway, payment_id=earlier_id)
+                if is_awaited and ended is PaymentState.CANCELED:
+                    # Somebody else believes that it waits for them to confirm small deposits.
+                    emails.queue_deposits_failed(session, _payment(session, earlier_id))
+                    session.commit()
     raise AnotherPaymentRuns
 
 

@@ -24,11 +24,11 @@ from portal.payments.customers import customer_of
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeAway, StripeRefused
 from portal.payments.events import contradicted
 from portal.payments.gateway import StripeGateway
-from portal.payments.kinds import ConsentKind
+from portal.payments.kinds import ConsentKind, PaymentSource
 from portal.payments.models import Consent, MethodSetup, Payment, SavedMethod
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.settle import settle
-from portal.payments.state import PaymentState
+from portal.payments.state import DEPOSITS, PaymentState
 from portal.payments.sweeping import sweep
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
@@ -293,6 +293,25 @@ def _setup(till: Till) -> MethodSetup:
     setup = till.session.scalars(sa.select(MethodSetup).where(MethodSetup.public_id == public_id)).one()
     setups.look(till.session, till.gateway, setup_id=setup.id)
     return setup
+
+
+@pytest.mark.parametrize(("by_guest", "mails"), [(True, 1), (False, 0)])
+def test_whose_small_deposits_somebody_else_ends_is_told(till: Till, by_guest: bool, mails: int) -> None:
+    """Who pays another way themselves has been told on the page; who finds a payment gone that waited has not."""
+    waiting = till.open()
+    till.confirm_typed_in(waiting)
+    assert till.look(waiting).state is PaymentState.OPEN
+    refresh(till.session, till.gateway, payment_id=waiting.id)
+    assert till.look(waiting).action == DEPOSITS
+    start_payment(
+        till.session,
+        till.gateway,
+        account_ids=[till.account_id],
+        payer=Payer(None, PaymentSource.GUEST) if by_guest else Payer(till.user_id),
+        amount=Money(1_700),
+    )
+    assert till.look(waiting).state is PaymentState.CANCELED
+    assert till.mails("deposits/") == mails
 
 
 def test_small_deposits_of_a_bank_account_to_save_are_told_by_mail_once(till: Till) -> None:
