@@ -29,6 +29,7 @@ _ALLOWED: dict[str, str] = {
     "amount": _CENTS,
     "currency": "usd",
     "customer": _THEIRS,
+    "charge": _THEIRS,
     "payment_method": _THEIRS,
     "payment_intent": _THEIRS,
     "payout": _THEIRS,

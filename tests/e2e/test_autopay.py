@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from portal.autopay.kinds import ChargeState
 from tests.browser import DESKTOP, PHONE, LiveDemo, running_demo
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, let_pass, until
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 __all__ = ["screenshots"]
 
+#: It can be saved, and is declined when it is charged.
+DECLINED_LATER = "4000000000000341"
 ROOT = str(Path(__file__).parents[2])
 
 
@@ -53,8 +56,18 @@ def states(demo: LiveDemo, ref: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def turn_on(page: Page, demo: LiveDemo, email: str, ref: str, take: Callable[[Page, str], None]) -> None:
-    """From nothing saved to autopay that is on."""
+def turn_on(
+    page: Page,
+    demo: LiveDemo,
+    email: str,
+    ref: str,
+    take: Callable[[Page, str], None],
+    *,
+    card: str = GOOD,
+    cap: str = "900",
+    first: str = ChargeState.NOTICED.value,
+) -> None:
+    """From nothing saved to autopay that is on, and its first charge in the state ``first``."""
     sign_in(page, demo, email)
     page.get_by_role("link", name="Have new bills paid by themselves (autopay)").first.click()
     expect(page.get_by_text("Save a card or bank account first")).to_be_visible()
@@ -62,15 +75,15 @@ def turn_on(page: Page, demo: LiveDemo, email: str, ref: str, take: Callable[[Pa
     take(page, "autopay-nothing-saved")
     page.get_by_role("link", name="Add a card or bank account").click()
     page.get_by_role("button", name="Agree and go on").click()
-    fill_card(page, GOOD)
+    fill_card(page, card)
     page.locator("#pay-button").click()
-    expect(page.get_by_text("Visa ending 4242").first).to_be_visible()
+    expect(page.get_by_text(f"Visa ending {card[-4:]}").first).to_be_visible()
     page.goto(f"{demo.url}/accounts/{account(demo, ref)}/autopay")
     judge(page)
     take(page, "autopay-form")
-    page.get_by_label("The most we may charge at a time").fill("900")
+    page.get_by_label("The most we may charge at a time").fill(cap)
     page.get_by_role("button", name="Go on to the agreement").click()
-    expect(page.get_by_text("No single charge will be more than $900.00")).to_be_visible()
+    expect(page.get_by_text(f"No single charge will be more than ${float(cap):,.2f}")).to_be_visible()
     judge(page)
     take(page, "autopay-agreement")
     page.get_by_role("button", name="Turn autopay on").click()
@@ -79,7 +92,7 @@ def turn_on(page: Page, demo: LiveDemo, email: str, ref: str, take: Callable[[Pa
     page.get_by_label("I agree to this").check()
     page.get_by_role("button", name="Turn autopay on").click()
     expect(page.get_by_text("Autopay is on.", exact=False).first).to_be_visible()
-    assert until(lambda: states(demo, ref) == ["noticed"])
+    assert until(lambda: states(demo, ref) == [first])
     # Days that pass before the mail has gone out are no notice, and nothing is charged after them.
     assert until(lambda: not read(demo, "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"))
     page.reload()
@@ -111,6 +124,35 @@ def test_announced_and_charged_ten_days_later(
     page.get_by_role("button", name="Stop autopay").click()
     expect(page.get_by_text("Autopay is off.", exact=False).first).to_be_visible()
     assert reconciled(own_demo)["total"]["difference_cents"] == 0
+
+
+def test_a_declined_charge_and_a_bill_above_the_limit_are_told(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    """The card can be saved, and is declined when it is charged; Paula's limit is below her bill."""
+    sam, paula = open_page(PHONE), open_page(PHONE)
+    turn_on(sam, live_demo, "sam@example.com", "JDC-1002", screenshots, card=DECLINED_LATER, cap="90000")
+    turn_on(
+        paula, live_demo, "paula@example.com", "JDC-1003", screenshots, cap="1.00", first=ChargeState.ABOVE_CAP.value
+    )
+    paula.goto(f"{live_demo.url}/accounts/{account(live_demo, 'JDC-1003')}/autopay")
+    expect(paula.get_by_text("Above your limit: not charged")).to_be_visible()
+    judge(paula)
+    screenshots(paula, "autopay-above-limit")
+    let_pass(live_demo, 12 * DAY)
+    work(live_demo)
+    assert until(lambda: states(live_demo, "JDC-1002")[:1] == ["failed"])
+    work(live_demo)
+    sam.reload()
+    expect(sam.get_by_text("Did not go through")).to_be_visible()
+    judge(sam)
+    screenshots(sam, "autopay-failed")
+    assert states(live_demo, "JDC-1003") == ["above_cap"]
+    assert read(live_demo, "SELECT count(*) FROM booking") == [(0,)]
+    told = dict(read(live_demo, "SELECT subject, body FROM notification WHERE key LIKE 'autopay/%'"))
+    assert "You have not been charged." in told["Your autopay charge did not go through"]
+    assert "limit of $1.00" in told["A bill is above your autopay limit"]
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 
 def test_the_link_in_the_mail_stops_it(

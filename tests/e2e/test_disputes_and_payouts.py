@@ -216,3 +216,21 @@ def test_staff_see_what_stripe_paid_out_and_what_came_without_a_webhook(
     desk.goto(f"{live_demo.url}/desk/payouts/exceptions")
     expect(desk.get_by_text("Everything fits")).to_be_visible()
     judge(desk)
+
+    # The bank sends a payout back: an exception with what to do, until somebody has dealt with it.
+    bank = open_page(size)
+    bank.goto(live_demo.standin_url)
+    bank.get_by_role("button", name="Fail this payout").first.click()
+    expect(bank.get_by_role("heading", name="Stripe stand-in")).to_be_visible()
+    until(lambda: read(live_demo, "SELECT 1 FROM payout WHERE exception = 'payout_failed'"))
+    desk.goto(f"{live_demo.url}/desk/")
+    desk.get_by_role("link", name=re.compile("Exceptions in payouts")).first.click()
+    expect(desk.get_by_text("The bank sent the payout back").first).to_be_visible()
+    expect(desk.get_by_text("Check the clinic’s bank account in Stripe’s dashboard").first).to_be_visible()
+    judge(desk)
+    screenshots(desk, "desk-exceptions")
+    desk.get_by_role("link", name=re.compile("Mark as dealt with")).first.click()
+    desk.get_by_role("textbox").fill("The account number at Stripe was old. Corrected.")
+    desk.get_by_role("button", name="Mark as dealt with").click()
+    expect(desk.get_by_text("Noted. It is off the list.")).to_be_visible()
+    assert reconciled(live_demo)["payouts"]["exceptions"] == []

@@ -28,6 +28,7 @@ from tests.e2e.test_story import (
     screenshots,
     sign_in,
 )
+from tests.e2e.test_ways_to_pay import DAY, let_pass, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -163,6 +164,47 @@ def test_a_guest_pays_with_the_code_of_a_statement(
     screenshots(page, "guest-done")
     page.goto(pay_url)
     expect(page).to_have_url(re.compile("/guest$"))
+
+
+def test_a_guest_pays_from_a_bank_account(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    issue(live_demo, "JDC-1002", "BANKG00000001")
+    page = open_page(PHONE)
+    come_in(page, live_demo, "BANKG00000001", "11/2/1951")
+    expect(page.get_by_text("Amount due now")).to_be_visible()
+    due = dollars(page.locator(".big-amount-value").inner_text())
+    page.get_by_label("Email for your receipt").fill("bank@guest.example.org")
+    page.get_by_role("button", name="Go on to payment").click()
+    frame = page.frame_locator("#payment-element iframe")
+    frame.get_by_text("US bank account").click()
+    frame.locator("#email").fill("bank@guest.example.org")
+    frame.locator("#holder").fill("A Person")
+    page.locator("#pay-button").click()
+    frame.locator("#sheet-yes").click()
+    expect(page.get_by_role("heading", name="Your payment is on its way")).to_be_visible()
+    judge(page)
+    screenshots(page, "guest-bank-on-its-way")
+    says_nothing_of_anybody(page)
+    paid = page.url
+
+    # All of it is on its way, so nobody is asked for it: neither here nor with the code once more.
+    page.goto(f"{live_demo.url}/guest/bill")
+    expect(page.get_by_text("is on its way. It is not counted again here.")).to_be_visible()
+    assert dollars(page.locator(".big-amount-value").inner_text()) == 0
+    judge(page)
+    other = open_page(DESKTOP)
+    come_in(other, live_demo, "BANKG00000001", "11/2/1951")
+    assert dollars(other.locator(".big-amount-value").inner_text()) == 0
+    says_nothing_of_anybody(other)
+    let_pass(live_demo, 5 * DAY)
+    assert until(lambda: read(live_demo, "SELECT 1 FROM payment WHERE state = 'succeeded'"))
+    (text,) = mails_to(open_page(DESKTOP), live_demo, "bank@guest.example.org", count=1)
+    assert f"${due / 100:,.2f}" in text
+    page.goto(paid)  # days later the pass is over, and says so
+    expect(page).to_have_url(re.compile("/guest$"))
+    expect(page.get_by_text("If you have just paid, your payment is not lost")).to_be_visible()
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 
 def test_somebody_who_tries_stolen_cards_meets_a_closed_door(

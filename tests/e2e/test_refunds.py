@@ -154,6 +154,60 @@ def test_a_large_refund_is_approved_by_somebody_else_and_the_patient_sees_it(
     assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 
+def test_a_chosen_charge_is_given_back_and_the_rest_stays_paid(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
+) -> None:
+    patient, desk = open_page(PHONE), open_page(PHONE)
+    sign_in(patient, live_demo, "testa@example.com")
+    ((account_id,),) = read(live_demo, "SELECT public_id FROM account WHERE ref = 'JDC-1001'")
+    patient.goto(f"{live_demo.url}/accounts/{account_id}/pay")
+    patient.get_by_label("Choose visits or charges").check()
+    lines = patient.locator("input[name=lines]")
+    lines.nth(0).check()
+    lines.nth(1).check()
+    patient.get_by_role("button", name="Go on", exact=True).click()
+    expect(patient.locator("#pay-form")).to_be_visible()
+    payment_id = patient.url.rstrip("/").split("/")[-1]
+    fill_card(patient, GOOD)
+    patient.locator("#pay-button").click()
+    expect(patient).to_have_url(re.compile("/receipt"))
+    parts = read(
+        live_demo,
+        "SELECT c.public_id, x.amount_cents FROM allocation x JOIN charge c ON c.id = x.charge_id "
+        f"JOIN payment p ON p.id = x.payment_id WHERE p.public_id = '{payment_id}' ORDER BY x.amount_cents",
+    )
+    assert len(parts) == 2
+
+    sign_in(desk, live_demo, "staff@example.com")
+    desk.goto(f"{live_demo.url}/desk/accounts/{account_id}")
+    desk.locator(f"a[href*='{payment_id}/refund']").click()
+    desk.get_by_label("Chosen charges, in full").check()
+    desk.locator(f"input[name=lines][value='{parts[0][0]}']").check()
+    desk.get_by_label("Paid twice").check()
+    desk.get_by_label("What happened").fill("Paid at the front desk, too.")
+    judge(desk)
+    screenshots(desk, "refund-line-form")
+    desk.get_by_role("button", name="See what will happen").click()
+    amount = f"${parts[0][1] / 100:,.2f}"
+    judge(desk)
+    screenshots(desk, "refund-line-confirm")
+    desk.get_by_role("button", name=f"Give back {amount}").dblclick()
+    assert until(lambda: state_of(live_demo, payment_id, "succeeded"))
+    patient.goto(f"{live_demo.url}/payments/{payment_id}/receipt")
+    expect(patient.get_by_text("We sent you back").first).to_be_visible()
+    judge(patient)
+    screenshots(patient, "receipt-part-refunded")
+    patient.goto(f"{live_demo.url}/payments")
+    expect(patient.get_by_text(f"{amount} of it was sent back to you")).to_be_visible()
+    left = read(
+        live_demo,
+        "SELECT c.public_id, sum(x.amount_cents) FROM booking_part x JOIN charge c ON c.id = x.charge_id "
+        "GROUP BY c.public_id ORDER BY 2",
+    )
+    assert left == [(parts[0][0], 0), (parts[1][0], parts[1][1])]
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
+
+
 def test_a_refund_that_the_bank_sends_back_comes_back_to_the_desk(
     live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:

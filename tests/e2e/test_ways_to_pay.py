@@ -246,6 +246,56 @@ def test_a_method_is_added_named_put_first_and_removed(
     expect(page.locator(".links li")).to_contain_text("Visa")
 
 
+def test_a_bank_account_is_saved_after_small_deposits(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    page = open_page(PHONE)
+    sign_in(page, live_demo, "sam@example.com")
+    page.goto(f"{live_demo.url}/methods")
+    page.get_by_role("link", name="Add a card or bank account").click()
+    page.get_by_role("button", name="Agree and go on").click()
+    element(page).get_by_text("US bank account").click()
+    element(page).locator("#email").fill("sam@example.com")
+    element(page).locator("#holder").fill("A Person")
+    element(page).get_by_text("Enter bank details manually").click()
+    element(page).locator("#routing").fill("110000000")
+    element(page).locator("#account").fill("000123456789")
+    page.locator("#pay-button").click()
+    expect(page.get_by_role("heading", name="Confirm your bank account")).to_be_visible()
+    judge(page)
+    screenshots(page, "setup-deposits-wait")
+    waiting = page.url
+    page.goto(f"{live_demo.url}/methods")
+    expect(page.locator(".links li")).to_have_count(0)
+    page.goto(waiting)
+    page.get_by_role("link", name="Confirm the small deposits").click()
+    page.locator("#code").fill("SM11AA")
+    page.get_by_role("button", name="Verify").click()
+    expect(page.get_by_text("Your bank account is verified")).to_be_visible()
+    page.goto(waiting)
+    expect(page.get_by_text("It is saved")).to_be_visible()
+    ((kind, words, version),) = read(
+        live_demo, "SELECT m.kind, c.text, c.version FROM saved_method m JOIN consent c ON c.id = m.consent_id"
+    )
+    assert kind == "us_bank_account"
+    assert "I allow Juniper Demo Clinic to keep this card or bank account" in words
+    assert version
+
+    # It pays, days later, without the form.
+    open_choose(page, live_demo, "JDC-1002", "3.30")
+    page.get_by_label(re.compile("6789")).check()
+    page.get_by_role("button", name="Go on", exact=True).click()
+    expect(page.locator("#pay-button")).to_be_enabled()
+    expect(page.get_by_text("This takes up to 4 business days").first).to_be_visible()
+    page.locator("#pay-button").click()
+    expect(page.get_by_role("heading", name="Your payment is on its way")).to_be_visible()
+    paid = payment_id(page)
+    let_pass(live_demo, 5 * DAY)
+    page.goto(f"{live_demo.url}/payments/{paid}/return")
+    expect(page).to_have_url(re.compile("/receipt"))
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
+
+
 def test_a_family_is_paid_in_one_go_by_visits(
     live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
 ) -> None:

@@ -20,21 +20,23 @@ import sqlalchemy as sa
 import stripe
 from sqlalchemy.orm import Session
 
+import portal.disputes.service
 import portal.payments.service
 import portal.payments.settle
 import portal.refunds.sending
 import portal.refunds.service
+import portal.refunds.settle
 import portal.worker
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.port import PostingAnswer, PostingRequest
 from portal.payments.gateway import Intent, StripeGateway
 from portal.payments.gateway.reading import read_intent
 from portal.payments.inbox import KeptEvent
-from portal.payments.kinds import PaymentSource
+from portal.payments.kinds import BookingKind, PaymentSource
 from portal.payments.models import Payment, PaymentShare
 from portal.payments.state import PaymentState
 from tests.databases import Backend
-from tests.faults import crowd, kill, outage, webhooks
+from tests.faults import crowd, kill, machine, outage, webhooks
 from tests.faults.acts import BANK, PAYING, REFUNDING, come_back, confirm, start
 from tests.faults.verdict import Figures
 from tests.faults.world import Patient, World
@@ -200,6 +202,22 @@ def _families_hold_forgotten() -> contextlib.AbstractContextManager[None]:
     return replaced(portal.payments.service, "held_on", lambda _session, _ids: {})
 
 
+def _dispute_booked_at_each_look() -> contextlib.AbstractContextManager[None]:
+    """What was booked of a dispute before is not seen."""
+    return replaced(portal.disputes.service, "booked_parts", lambda *_args, **_named: {})
+
+
+def _refund_failure_unheard() -> contextlib.AbstractContextManager[None]:
+    """A refund that the bank sends back stays booked as one that arrived."""
+    book = portal.refunds.settle.book
+
+    def deaf(session: Session, *, kind: BookingKind, **named: Any) -> None:
+        if kind is not BookingKind.REFUND_RETURNED:
+            book(session, kind=kind, **named)
+
+    return replaced(portal.refunds.settle, "book", deaf)
+
+
 Run = Callable[[Backend, Path, int, Sabotage], Figures]
 
 
@@ -227,6 +245,13 @@ def _sitting_out(only: str) -> Run:
 def _weathering(only: str) -> Run:
     def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
         return webhooks.run(backend, seed=seed, sabotage=sabotage, only=[only])
+
+    return run
+
+
+def _telling_stories(examples: int = 6, steps: int = 25) -> Run:
+    def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
+        return machine.run(backend, seed=seed, examples=examples, steps=steps, sabotage=sabotage, shrink=False)
 
     return run
 
@@ -266,6 +291,8 @@ TWINS: dict[str, Twin] = {
     "booked twice": Twin(_booked_twice, _killing(_only("all of it")), "kill"),
     "never swept": Twin(_never_swept, _killing(_only("all of it", "in two tabs")), "kill"),
     "posted under another key": Twin(_posted_under_another_key, _killing(_only("all of it")), "kill"),
+    "a dispute booked at each look": Twin(_dispute_booked_at_each_look, _telling_stories(), "stories"),
+    "a refund's failure is not heard": Twin(_refund_failure_unheard, _telling_stories(), "stories"),
     "what is on its way is asked for": Twin(
         _families_hold_forgotten, _killing({"from a bank account, twice": _bank_twice}, kills=6), "kill"
     ),

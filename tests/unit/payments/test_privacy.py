@@ -113,7 +113,9 @@ def test_nobody_reaches_a_stand_in_unjudged() -> None:
     made = re.compile(r"StripeGateway\((?:[^()]|\([^()]*\))*\)")
     for name, text in sources.items():
         for call in made.findall(text):
-            assert "JudgedHTTPClient(" in call or "self._wire" in call, f"{name}: {call}"
+            # With a key of Stripe's own there is no stand-in; the same requests are judged when there is.
+            judged = "JudgedHTTPClient(" in call or "self._wire" in call or "STRIPE_TEST_KEY" in call
+            assert judged, f"{name}: {call}"
         if name not in ("tests/browser.py", "tests/unit/payments/test_privacy.py"):
             assert "_start_demo" not in text, name
 
