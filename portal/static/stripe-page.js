@@ -30,7 +30,9 @@ export function say(name) {
 function wordsFor(error) {
   /** @type {Record<string, string>} */
   const words = JSON.parse(say("words") || "{}");
-  return words[error.decline_code ?? ""] || words[error.code ?? ""] || say("sayDeclined");
+  // The general words are under an empty code: a card that has expired, say, has a code and no decline_code.
+  const known = [error.decline_code, error.code].find((code) => code && words[code]);
+  return words[known ?? ""] || say("sayDeclined");
 }
 
 /** @param {string} title @param {string} text @param {boolean} [look] offer the page that knows the outcome */
