@@ -15,6 +15,8 @@ from string import Formatter
 from typing import Any, Literal, cast, get_args
 
 Effect = Literal["lowers_bill", "your_share", "not_yours", "information"]
+#: Whom to ask: the clinic, the insurer, or one about the bill and the other about the plan.
+Ask = Literal["us", "payer", "both"]
 
 BASE_LANGUAGE = "en"
 TRANSLATIONS = ("es",)
@@ -28,7 +30,7 @@ OTHER_GROUP, NO_AMOUNT = "other", "all"
 TITLE: frozenset[str] = frozenset()
 WHAT = frozenset({"payer"})
 MONEY = frozenset({"payer", "amount"})
-STORY = frozenset({"payer", "amount", "share", "parts", "discount", "code", "count"})
+STORY = frozenset({"payer", "amount", "share", "parts", "discount", "code", "count", "decided", "until"})
 
 Table = Mapping[str, Any]
 
@@ -39,7 +41,7 @@ class CatalogueError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What codes of one kind mean for a bill; ``bill``, ``next`` and ``effect`` are keyed by group code."""
+    """What codes of one kind mean for a bill; ``bill``, ``next``, ``effect`` and ``ask`` are keyed by group code."""
 
     slug: str
     title: str
@@ -47,12 +49,16 @@ class Family:
     bill: Mapping[str, str]
     next: Mapping[str, str]
     effect: Mapping[str, Effect]
+    ask: Mapping[str, Ask]
     reviewed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One CARC. ``bill``, ``next`` and ``effect`` hold only what differs from its family, by group code."""
+    """One CARC. ``bill``, ``next`` and ``effect`` hold only what differs from its family, by group code.
+
+    ``wants_note``: the code says little without a remark, and its lists ask for one.
+    """
 
     code: str
     family: str
@@ -61,6 +67,7 @@ class Reason:
     bill: Mapping[str, str]
     next: Mapping[str, str]
     effect: Mapping[str, Effect]
+    wants_note: bool
     reviewed: bool
 
 
@@ -100,7 +107,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything that can be said in one language."""
+    """Everything that can be said in one language.
+
+    ``reviewed`` are the keys of the texts whose file says that a person has read them; see
+    :mod:`portal.explanations.texts` for the keys.
+    """
 
     language: str
     reasons: Mapping[str, Reason]
@@ -111,8 +122,10 @@ class Catalogue:
     words: Mapping[str, str]
     sentences: Mapping[str, str]
     protected: Mapping[str, str]
+    ask: Mapping[str, str]
     categories: Mapping[str, str]
     modifiers: Mapping[str, str]
+    reviewed: frozenset[str]
 
 
 def languages() -> tuple[str, ...]:
@@ -157,21 +170,38 @@ def read_table(name: str) -> Table:
 
 @cache
 def _load(language: str) -> Catalogue:
-    families = _families(language)
+    families, groups, terms = _families(language), _groups(language), _glossary(language)
+    reasons, remarks = _reasons(language, families), _remarks(language)
     stories = f"stories.{language}.toml"
     services = f"services.{language}.toml"
+    reviewed = {f"carc/{code}" for code, reason in reasons.items() if reason.reviewed}
+    reviewed |= {f"family/{slug}" for slug, family in families.items() if family.reviewed}
+    reviewed |= {f"group/{code}" for code, group in groups.items() if group.reviewed}
+    reviewed |= {f"term/{slug}" for slug, entry in terms.items() if entry.reviewed}
+    reviewed |= {
+        f"rarc/{remark.code}" if remark.own_words else f"remark-family/{remark.family}"
+        for remark in remarks.values()
+        if remark.reviewed
+    }
+    reviewed |= {
+        name
+        for name, file in (("stories", stories), ("services", services))
+        if _reviewed(file, name, read_table(file), language)
+    }
     return Catalogue(
         language=language,
-        reasons=_reasons(language, families),
+        reasons=reasons,
         families=families,
-        groups=_groups(language),
-        remarks=_remarks(language),
-        glossary=_glossary(language),
+        groups=groups,
+        remarks=remarks,
+        glossary=terms,
         words=_texts(stories, "words", MONEY),
         sentences=_texts(stories, "sentences", STORY),
         protected=_texts(stories, "protected", MONEY),
+        ask=_texts(stories, "ask", WHAT),
         categories=_texts(services, "categories", TITLE),
         modifiers=_texts(services, "modifiers", TITLE),
+        reviewed=frozenset(reviewed),
     )
 
 
@@ -200,6 +230,13 @@ def _effects(file: str, entry: str, table: Table) -> Mapping[str, Effect]:
     if not isinstance(effects, dict) or not set(effects) <= set(GROUP_CODES):
         raise CatalogueError(f"{file} [{entry}]: effect must be given by group {GROUP_CODES}")
     return {group: _effect(file, entry, value) for group, value in effects.items()}
+
+
+def _asks(file: str, entry: str, table: Table) -> Mapping[str, Ask]:
+    asks = table.get("ask", {})
+    if not isinstance(asks, dict) or not set(asks) <= set(GROUP_CODES) or not set(asks.values()) <= set(get_args(Ask)):
+        raise CatalogueError(f"{file} [{entry}]: ask must be one of {get_args(Ask)} by group {GROUP_CODES}")
+    return cast(Mapping[str, Ask], asks)
 
 
 def _effect(file: str, entry: str, value: object) -> Effect:
@@ -239,6 +276,7 @@ def _families(language: str) -> dict[str, Family]:
             bill=_by_group(file, slug, own, "bill"),
             next=_by_group(file, slug, own, "next"),
             effect=_effects(file, slug, base),
+            ask=_asks(file, slug, base),
             reviewed=_reviewed(file, slug, own, language),
         )
         for slug, (own, base) in entries.items()
@@ -259,6 +297,7 @@ def _reasons(language: str, families: Mapping[str, Family]) -> dict[str, Reason]
             bill=_by_group(file, code, own, "bill"),
             next=_by_group(file, code, own, "next"),
             effect=_effects(file, code, base),
+            wants_note=base.get("note") is True,
             reviewed=_reviewed(file, code, own, language),
         )
     return reasons

@@ -1,66 +1,60 @@
-"""Facts of an adjustment in, plain words out. The same facts always give the same words."""
+"""Facts of an adjustment in, plain words out. The same facts, in whatever order, always give the same words."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
-from portal.explanations.catalogue import (
-    GROUP_CODES,
-    NO_AMOUNT,
-    OTHER_GROUP,
-    Catalogue,
-    Effect,
-    Remark,
-    load,
+from babel.dates import format_date
+
+from portal.explanations.catalogue import BASE_LANGUAGE, NO_AMOUNT, OTHER_GROUP, Ask, Catalogue, Effect, Remark, load
+from portal.explanations.facts import (
+    PAYER_LENGTH,
+    AdjustmentFact,
+    clean,
+    effect_of,
+    family_of,
+    group_of,
+    is_protected,
+    known_group,
+    label,
+    natural,
+    ordered,
+    reason_of,
+    remarks_of,
 )
+from portal.explanations.stories import SHARE_KINDS, Line, is_before_share
 from portal.money import Money
-
-#: Longest payer name and code that is shown; what a feed may carry beyond that is noise.
-PAYER_LENGTH, CODE_LENGTH = 80, 12
-
-GROUP_EFFECTS: Mapping[str, Effect] = {
-    "CO": "not_yours",
-    "PR": "your_share",
-    "OA": "information",
-    "PI": "not_yours",
-    "CR": "information",
-    OTHER_GROUP: "information",
-}
 
 #: The order a line is told in: what came off, what happened in between, what is left to the patient.
 TELLING_ORDER: tuple[Effect, ...] = ("lowers_bill", "information", "not_yours", "your_share")
 
-#: Families that have their own word when the parts of a share are listed, in the order they are listed.
-SHARE_KINDS = ("deductible", "coinsurance", "copay")
+#: A remark belongs to the line; it is told with the first adjustment that is not one of these, which explain themselves.
+_PLAIN_FAMILIES = frozenset({"discount", *SHARE_KINDS})
 
-
-@dataclass(frozen=True, slots=True)
-class AdjustmentFact:
-    """One adjustment of a claim or a line: group (CO, PR, ...), CARC, signed amount, payer's name and RARCs."""
-
-    group: str
-    reason: str
-    amount: Money
-    payer: str
-    remarks: tuple[str, ...] = ()
+#: Texts that speak of this many days get the day on which they end, where the day of the decision is known.
+APPEAL_DAYS = 180
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What to show for one adjustment. All texts are plain (not HTML) and must be escaped where they are shown.
 
-    ``known`` is false when the reason or the group is not in the catalogue: staff should look at it.
-    ``unknown_codes`` names those and the remarks without any text. ``reviewed`` is false when a part of the
-    words is a translation that no person has read yet.
+    ``what`` happened, what it means for the ``bill``, the ``next_step`` and by when, and whom to ``ask``; ``source`` is
+    the payer's answer it comes from, empty where its day is not known. ``known`` is false when the reason or the group
+    is not in the catalogue: staff should look at it. ``unknown_codes`` names those and the remarks without any text;
+    ``general_codes`` the remarks that only have the general words of their family. ``reviewed`` is false when a part of
+    the words is a translation that no person has read yet.
     """
 
     title: str
     what: str
     bill: str
     next_step: str
+    ask: str
+    source: str
     code_label: str
     known: bool
     effect: Effect
@@ -68,67 +62,105 @@ class Explanation:
     family: str
     reviewed: bool
     unknown_codes: tuple[str, ...] = ()
+    general_codes: tuple[str, ...] = ()
+
+    @property
+    def by_family(self) -> bool:
+        """Whether a part of the words is general: those of a whole kind of codes."""
+        return bool(self.general_codes)
 
 
-def explain(fact: AdjustmentFact, *, siblings: Sequence[AdjustmentFact] = (), language: str = "en") -> Explanation:
+def explain(
+    fact: AdjustmentFact,
+    *,
+    siblings: Sequence[AdjustmentFact] = (),
+    language: str = BASE_LANGUAGE,
+    reviewed: Collection[str] = (),
+) -> Explanation:
     """Explain one adjustment.
 
     ``siblings`` are the other adjustments on the same line (``fact`` itself may be among them and is left out);
     they let a discount and the share that follows it read as one story. ``language`` is a code such as ``es``
-    or ``es-US``; one without texts is answered in English. Never raises, whatever the strings hold.
+    or ``es-US``; one without texts is answered in English. ``reviewed`` are the keys of the translations that
+    a person has reviewed (:mod:`portal.explanations.texts`). Never raises, whatever the strings hold.
     """
+    catalogue = load(language)
     others = [sibling for sibling in siblings if sibling is not fact]
-    return _compose(fact, others, load(language), entries=1)
+    line = _line([fact, *others], fact.amount.currency, catalogue)
+    return _compose(fact, line.story(fact), catalogue, reviewed, told_remarks=fact.remarks, entries=1)
 
 
-def explain_line(facts: Sequence[AdjustmentFact], *, language: str = "en") -> list[Explanation]:
+def explain_line(
+    facts: Sequence[AdjustmentFact], *, language: str = BASE_LANGUAGE, reviewed: Collection[str] = ()
+) -> list[Explanation]:
     """Explain all adjustments on one line, in telling order (discounts first, the patient's share last).
 
     Entries with the same group, reason and payer are merged: their amounts add up and their remarks are united.
+    What is true of the whole line (the total of the shares, a remark) is told once.
     """
+    catalogue = load(language)
     merged: dict[tuple[str, str, str, str], list[AdjustmentFact]] = {}
     for fact in facts:
-        key = (_group(fact), _reason(fact), _clean(fact.payer, PAYER_LENGTH), fact.amount.currency)
+        key = (group_of(fact), reason_of(fact), clean(fact.payer, PAYER_LENGTH), fact.amount.currency)
         merged.setdefault(key, []).append(fact)
-    line = [(_merge(same), len(same)) for same in merged.values()]
-    catalogue = load(language)
-    told = [
-        _compose(fact, [other for other, _ in line if other is not fact], catalogue, entries=count)
-        for fact, count in line
-    ]
-    return sorted(told, key=_telling_order)
+    counted = sorted(
+        ((_merge(same), len(same)) for same in merged.values()), key=lambda pair: _place(pair[0], catalogue)
+    )
+    told = [fact for fact, _ in counted]
+    lines = {
+        currency: _line(told, currency, catalogue, whole=True)
+        for currency in dict.fromkeys(fact.amount.currency for fact in told)
+    }
+    homes = _homes(told, catalogue)
+    explanations = []
+    for at, (fact, entries) in enumerate(counted):
+        later = [one for one in told[at + 1 :] if one.amount.currency == fact.amount.currency]
+        last = not any(is_before_share(one, catalogue) for one in later)
+        story = lines[fact.amount.currency].story(fact, last_before_share=last)
+        own = [remark for remark, home in homes.items() if home == at]
+        explanations.append(_compose(fact, story, catalogue, reviewed, told_remarks=own, entries=entries))
+    return explanations
 
 
-def _telling_order(explanation: Explanation) -> tuple[int, int]:
-    family = explanation.family
+def _line(facts: Sequence[AdjustmentFact], currency: str, catalogue: Catalogue, *, whole: bool = False) -> Line:
+    return Line([fact for fact in facts if fact.amount.currency == currency], catalogue, currency, whole)
+
+
+def _place(fact: AdjustmentFact, catalogue: Catalogue) -> tuple[object, ...]:
+    """Where an adjustment is told on its line, what moved no money last: nothing of it hangs on the file's order."""
+    family = family_of(fact, catalogue)
     kind = SHARE_KINDS.index(family) if family in SHARE_KINDS else len(SHARE_KINDS)
-    return TELLING_ORDER.index(explanation.effect), kind
+    effect = TELLING_ORDER.index(effect_of(fact, catalogue))
+    words = (group_of(fact), natural(reason_of(fact)), clean(fact.payer, PAYER_LENGTH), fact.amount.currency)
+    return (not fact.amount, effect, kind, *words)
+
+
+def _homes(told: Sequence[AdjustmentFact], catalogue: Catalogue) -> dict[str, int]:
+    """Where each remark of a line is told: where it frees from paying, else where an adjustment needs a reason."""
+    carried: dict[str, list[int]] = {}
+    for at, fact in enumerate(told):
+        for remark in ordered(fact.remarks):
+            carried.setdefault(remark, []).append(at)
+
+    def home(remark: str, places: list[int]) -> int:
+        known = catalogue.remarks.get(remark)
+        if known and known.effect == "not_yours":
+            wanted = [at for at in places if group_of(told[at]) == "PR" and told[at].amount.cents > 0]
+        else:
+            wanted = [at for at in places if family_of(told[at], catalogue) not in _PLAIN_FAMILIES]
+        return (wanted or places)[0]
+
+    return {remark: home(remark, places) for remark, places in carried.items()}
 
 
 def _merge(same: Sequence[AdjustmentFact]) -> AdjustmentFact:
     first = same[0]
-    total = Money.total((fact.amount for fact in same), first.amount.currency)
-    remarks = tuple(dict.fromkeys(remark for fact in same for remark in fact.remarks))
-    return AdjustmentFact(first.group, first.reason, total, first.payer, remarks)
-
-
-def _clean(text: str, length: int) -> str:
-    """One printable line: feeds carry control characters, padding and, at worst, half a character."""
-    printable = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
-    return " ".join(printable.split())[:length].strip()
-
-
-def _code(text: str) -> str:
-    code = _clean(text, CODE_LENGTH).upper()
-    return code.lstrip("0") or code
-
-
-def _group(fact: AdjustmentFact) -> str:
-    return _code(fact.group)
-
-
-def _reason(fact: AdjustmentFact) -> str:
-    return _code(fact.reason)
+    return replace(
+        first,
+        amount=Money.total((fact.amount for fact in same), first.amount.currency),
+        remarks=tuple(ordered(remark for fact in same for remark in fact.remarks)),
+        decided_on=max((fact.decided_on for fact in same if fact.decided_on), default=None),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +172,7 @@ class _Voice:
 
     @classmethod
     def of(cls, payer: str, catalogue: Catalogue) -> _Voice:
-        name = _clean(payer, PAYER_LENGTH).rstrip(" .")
+        name = clean(payer, PAYER_LENGTH).rstrip(" .")
         return cls(name or catalogue.words["payer"], not name)
 
     def say(self, template: str, **facts: object) -> str:
@@ -152,50 +184,65 @@ class _Voice:
 
 
 def _compose(
-    fact: AdjustmentFact, others: Sequence[AdjustmentFact], catalogue: Catalogue, *, entries: int
+    fact: AdjustmentFact,
+    story: Sequence[str],
+    catalogue: Catalogue,
+    reviewed: Collection[str],
+    *,
+    told_remarks: Sequence[str],
+    entries: int,
 ) -> Explanation:
     voice = _Voice.of(fact.payer, catalogue)
-    group_code = _group(fact) if _group(fact) in GROUP_CODES else OTHER_GROUP
-    reason = catalogue.reasons.get(_reason(fact))
-    family = catalogue.families[reason.family if reason else "unknown"]
+    group_code = known_group(fact)
+    reason = catalogue.reasons.get(reason_of(fact))
+    family = catalogue.families[family_of(fact, catalogue)]
     group = catalogue.groups[group_code]
-    remarks, unknown_remarks = _remarks(fact, catalogue)
-    label = "-".join(part for part in (_group(fact), _reason(fact)) if part) or "?"
+    remarks, unknown_remarks = remarks_of(replace(fact, remarks=tuple(told_remarks)), catalogue)
     known = reason is not None and group_code != OTHER_GROUP
+    protected = group_code == "PR" and is_protected(remarks_of(fact, catalogue)[0])
 
     what = [voice.say(reason.what if reason else family.what)]
     what += dict.fromkeys(voice.say(remark.what) for remark in remarks)
     what += [voice.say(catalogue.sentences["unknown_remark"], code=code) for code in unknown_remarks]
+    if reason and reason.wants_note and not fact.remarks:
+        what.append(voice.say(catalogue.sentences["no_note"]))
     if entries > 1:
         what.append(catalogue.sentences["repeated"].format(count=entries))
 
-    effect = _effect(fact, catalogue)
+    ask: Ask = "us"
     if not fact.amount:
         group = catalogue.groups[NO_AMOUNT]
         bill, next_step = group.bill, group.next
     elif fact.amount.cents < 0:
         bill, next_step = group.negative, group.next
-    elif group_code == "PR" and _protected(remarks):
+    elif protected:
         bill, next_step = catalogue.protected["bill"], catalogue.protected["next"]
     else:
         bill = _first(group_code, reason.bill if reason else {}, family.bill) or group.bill
         next_step = _first(group_code, reason.next if reason else {}, family.next) or group.next
+        ask = family.ask.get(group_code, "us")
     amount = str(abs(fact.amount))
-    bills = [voice.say(bill, amount=amount), *_story(fact, effect, others, catalogue)]
+    next_steps = [voice.say(next_step, amount=amount)]
+    if fact.decided_on and str(APPEAL_DAYS) in next_step:
+        next_steps += _appeal_by(fact.decided_on, catalogue)
 
-    parts = [family.reviewed, group.reviewed, *(remark.reviewed for remark in remarks)]
     return Explanation(
         title=reason.title if reason else family.title,
         what=" ".join(what),
-        bill=" ".join(bills),
-        next_step=voice.say(next_step, amount=amount),
-        code_label=label,
+        bill=" ".join([voice.say(bill, amount=amount), *story]),
+        next_step=" ".join(next_steps),
+        ask=voice.say(catalogue.ask[ask]),
+        source=voice.say(catalogue.sentences["source"], decided=_day(fact.decided_on, catalogue))
+        if fact.decided_on
+        else "",
+        code_label=label(fact),
         known=known,
-        effect=effect,
+        effect=effect_of(fact, catalogue),
         amount=fact.amount,
         family=family.slug,
-        reviewed=all(parts) and (reason is None or reason.reviewed),
-        unknown_codes=(() if known else (label,)) + tuple(unknown_remarks),
+        reviewed=_is_reviewed(catalogue, reviewed, reason.code if reason else None, family.slug, group_code, remarks),
+        unknown_codes=(() if known else (label(fact),)) + tuple(unknown_remarks),
+        general_codes=tuple(remark.code for remark in remarks if not remark.own_words),
     )
 
 
@@ -203,78 +250,36 @@ def _first(group: str, *sources: Mapping[str, str]) -> str | None:
     return next((source[group] for source in sources if group in source), None)
 
 
-def _effect(fact: AdjustmentFact, catalogue: Catalogue) -> Effect:
-    """What an adjustment does to the bill: the sign first, then remarks, the reason, its family and its group."""
-    group = _group(fact) if _group(fact) in GROUP_CODES else OTHER_GROUP
-    if not fact.amount:
-        return "information"
-    if fact.amount.cents < 0:
-        return "lowers_bill" if group == "PR" else "information"
-    if group == "PR" and _protected(_remarks(fact, catalogue)[0]):
-        return "not_yours"
-    reason = catalogue.reasons.get(_reason(fact))
-    if reason and group in reason.effect:
-        return reason.effect[group]
-    family = catalogue.families[reason.family if reason else "unknown"]
-    return family.effect.get(group, GROUP_EFFECTS[group])
+def _day(day: date, catalogue: Catalogue) -> str:
+    return format_date(day, "long", locale=catalogue.language)
 
 
-def _remarks(fact: AdjustmentFact, catalogue: Catalogue) -> tuple[list[Remark], list[str]]:
-    """The remarks that have a text, and the codes of those that have none, each once and in order."""
-    codes = dict.fromkeys(code for code in map(_code, fact.remarks) if code)
-    return (
-        [catalogue.remarks[code] for code in codes if code in catalogue.remarks],
-        [code for code in codes if code not in catalogue.remarks],
+def _appeal_by(decided_on: date, catalogue: Catalogue) -> list[str]:
+    """When the days to appeal end, counted from the payer's decision; a day that no calendar has is left out."""
+    try:
+        until = decided_on + timedelta(days=APPEAL_DAYS)
+    except OverflowError:
+        return []
+    return [
+        catalogue.sentences["appeal_by"].format(decided=_day(decided_on, catalogue), until=_day(until, catalogue))
+    ]
+
+
+def _is_reviewed(
+    catalogue: Catalogue,
+    reviewed: Collection[str],
+    reason: str | None,
+    family: str,
+    group: str,
+    remarks: Sequence[Remark],
+) -> bool:
+    """Whether a person has read every text that these words may be made of; see :mod:`portal.explanations.texts`."""
+    if catalogue.language == BASE_LANGUAGE:
+        return True
+    keys = {f"family/{family}", f"group/{group}", "stories"}
+    if reason:
+        keys.add(f"carc/{reason}")
+    keys.update(
+        f"rarc/{remark.code}" if remark.own_words else f"remark-family/{remark.family}" for remark in remarks
     )
-
-
-def _protected(remarks: Sequence[Remark]) -> bool:
-    return any(remark.effect == "not_yours" for remark in remarks)
-
-
-def _story(fact: AdjustmentFact, effect: Effect, others: Sequence[AdjustmentFact], catalogue: Catalogue) -> list[str]:
-    """Sentences that tie this adjustment to the others on its line; none when there is nothing to tie."""
-    if fact.amount.cents <= 0:
-        return []
-    line = [fact, *(other for other in others if other.amount.currency == fact.amount.currency)]
-    shares = [one for one in line if _effect(one, catalogue) == "your_share"]
-    currency = fact.amount.currency
-    # A line that takes back part of a share has no simple total to tell.
-    if any(_group(one) == "PR" and one.amount.cents < 0 for one in line):
-        return []
-    share = str(Money.total((one.amount for one in shares), currency))
-    kinds = _share_kinds(shares, catalogue, currency)
-    parts = _listed(kinds, catalogue)
-    say = catalogue.sentences
-    if effect == "lowers_bill" and shares:
-        template = say["share_follows"] if len(kinds) > 1 else say["share_follows_one"]
-        return [template.format(share=share, parts=parts)]
-    if effect == "not_yours" and shares:
-        return [say["not_in_share"].format(share=share)]
-    if effect != "your_share":
-        return []
-    told = []
-    discount = Money.total(
-        (one.amount for one in line if _effect(one, catalogue) == "lowers_bill" and one.amount.cents > 0), currency
-    )
-    if discount:
-        told.append(say["after_discount"].format(discount=discount))
-    if len(kinds) > 1:
-        told.append(say["share_total"].format(share=share, parts=parts))
-    return told
-
-
-def _share_kinds(shares: Sequence[AdjustmentFact], catalogue: Catalogue, currency: str) -> dict[str, Money]:
-    amounts: dict[str, Money] = {}
-    for share in shares:
-        reason = catalogue.reasons.get(_reason(share))
-        kind = reason.family if reason and reason.family in SHARE_KINDS else "other"
-        amounts[kind] = amounts.get(kind, Money.zero(currency)) + share.amount
-    return {kind: amounts[kind] for kind in (*SHARE_KINDS, "other") if kind in amounts}
-
-
-def _listed(kinds: Mapping[str, Money], catalogue: Catalogue) -> str:
-    parts = [catalogue.words[kind].format(amount=amount) for kind, amount in kinds.items()]
-    if len(parts) < 2:
-        return "".join(parts)
-    return ", ".join(parts[:-1]) + catalogue.words["and"] + parts[-1]
+    return all(key in reviewed or key in catalogue.reviewed for key in keys)

@@ -11,21 +11,20 @@ Pronouncing Dictionary (the words that rules can't tell are listed), and the Spa
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORD = re.compile(r"\$?\d[\d,.]*\d%?|\d%?|[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _VOWELS_ES = "aeiouáéíóúü"
 
 #: Words that spelling does not tell: counted as they are said, after the CMU Pronouncing Dictionary.
-_SAID = {
-    **dict.fromkeys(
-        "payer bundled being handled handles tv surgeons surgeon staying settled paying muscles matches doing "
-        "beyond va undoes settle bundle someone lifetime something business statement statements safety likely".split(),
-        2,
-    ),
-    **dict.fromkeys("premium premiums employer employers anyone quality pacemaker opinion guarantor area fda eob hsa fsa hra".split(), 3),
-    "terrorism": 4,
-    "coordination": 5,
-}
+_SAID = dict.fromkeys(
+    ["being", "beyond", "bundle", "bundled", "business", "doing", "handled", "handles", "lifetime", "likely", "matches",
+     "muscles", "payer", "paying", "safety", "settle", "settled", "someone", "something", "statement", "statements",
+     "staying", "surgeon", "surgeons", "tv", "undoes", "va"], 2,
+) | dict.fromkeys(
+    ["anyone", "area", "employer", "employers", "eob", "fda", "fsa", "guarantor", "hra", "hsa", "opinion", "pacemaker",
+     "premium", "premiums", "quality"], 3,
+) | {"terrorism": 4, "coordination": 5}  # fmt: skip
 
 
 def sentences(text: str) -> int:
@@ -38,6 +37,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+@lru_cache(maxsize=8192)
 def english_syllables(word: str) -> int:
     """Vowel groups, less a silent final e or ed, plus a spoken final le; at least one."""
     if any(character.isdigit() for character in word):
@@ -58,6 +58,7 @@ def english_syllables(word: str) -> int:
     return max(1, total)
 
 
+@lru_cache(maxsize=8192)
 def spanish_syllables(word: str) -> int:
     """Vowel groups, where two strong vowels or an accented weak one next to another vowel part."""
     if any(character.isdigit() for character in word):

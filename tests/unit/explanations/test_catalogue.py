@@ -21,9 +21,12 @@ FACTS = {
     "discount": "$40.00",
     "code": "X999",
     "count": "2",
+    "decided": "March 3, 2026",
+    "until": "August 30, 2026",
     "parts": "$40.00 for your deductible and $20.00 for your coinsurance",
 }
 PARTS_ES = "$40.00 por su deducible y $20.00 por su coseguro"
+DATES_ES = {"decided": "3 de marzo de 2026", "until": "30 de agosto de 2026"}
 
 
 def texts(language: str) -> Iterator[tuple[str, str]]:
@@ -42,7 +45,7 @@ def texts(language: str) -> Iterator[tuple[str, str]]:
         yield f"rarc {key}", remark.what
     for key, entry in book.glossary.items():
         yield f"glossary {key}", entry.text
-    for section in ("sentences", "protected", "modifiers"):
+    for section in ("sentences", "protected", "ask", "modifiers"):
         for key, text in getattr(book, section).items():
             yield f"{section} {key}", text
 
@@ -125,7 +128,7 @@ def test_english_is_easy_to_read() -> None:
 
 
 def test_spanish_is_easy_to_read() -> None:
-    facts = {**FACTS, "payer": "Plan Azul", "parts": PARTS_ES}
+    facts = {**FACTS, "payer": "Plan Azul", "parts": PARTS_ES} | DATES_ES
     ease = {place: spanish_ease(text.format_map(facts)) for place, text in texts("es")}
     assert not {place: round(score) for place, score in ease.items() if score < LOWEST_SPANISH_EASE}
 
@@ -155,7 +158,7 @@ def test_spanish_syllables(word: str, count: int) -> None:
         ("The cat sat on the mat.", 6, 6, -1.45),
         # Published (Wikipedia, "Flesch–Kincaid readability tests"): 13 words, 24 syllables, "is an 11.3".
         ("The Australian platypus is seemingly a hybrid of a mammal and reptilian creature.", 13, 24, 11.3),
-        # Published there too, with a reading ease of 69, which 16 words have at 23 syllables; the grade of those counts.
+        # Published there too, with a reading ease of 69, which 16 words have at 23 syllables; the grade of that.
         ("This sentence, taken as a reading passage unto itself, is being used to prove a point.", 16, 23, 7.61),
     ],
 )

@@ -81,7 +81,7 @@ def test_discount_and_share_read_as_one_story() -> None:
         "Of the price that is left, your share is $20.00 for your coinsurance."
     )
     assert explain(share, siblings=line).bill == (
-        "You owe $20.00 as your coinsurance. Before that, your plan's discount took $65.50 off the price."
+        "You owe $20.00 as your coinsurance. Before that, a discount took $65.50 off the price."
     )
     assert "Of the price" not in explain(discount).bill
     assert "Before that" not in explain(share).bill
@@ -92,7 +92,7 @@ def test_shares_of_several_kinds_add_up() -> None:
     told = explain(line[0], siblings=line[1:])
     assert told.bill.endswith(
         "In all, your share of this charge is $65.00: $30.00 for your deductible, $20.00 for your coinsurance, "
-        "$5.00 for your copay and $10.00 for other reasons."
+        "$5.00 for your copay and $10.00 that your plan does not pay."
     )
 
 
