@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from portal.explain_commands import COMMANDS as EXPLAIN_COMMANDS
 from portal.sandbox.commands import COMMANDS as SANDBOX_COMMANDS
 from portal.sandbox.commands import DATA_DIR
 
@@ -297,5 +298,5 @@ def routes(guards: bool, as_json: bool) -> None:
         click.echo(f"{row.get('guard') or '':<16} {','.join(row['methods']):<10} {row['rule']:<50} {row['endpoint']}")
 
 
-for command in SANDBOX_COMMANDS:
+for command in (*EXPLAIN_COMMANDS, *SANDBOX_COMMANDS):
     main.add_command(command)

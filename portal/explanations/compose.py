@@ -31,7 +31,7 @@ from portal.money import Money
 #: The order a line is told in: what came off, what happened in between, what is left to the patient.
 TELLING_ORDER: tuple[Effect, ...] = ("lowers_bill", "information", "not_yours", "your_share")
 
-#: A remark belongs to the line; it is told with the first adjustment that is not one of these, which explain themselves.
+#: A remark is the line's; it is told with the first adjustment that is none of these, which explain themselves.
 _PLAIN_FAMILIES = frozenset({"discount", *SHARE_KINDS})
 
 #: Texts that speak of this many days get the day on which they end, where the day of the decision is known.
