@@ -246,6 +246,39 @@ def inspect(paths: tuple[Path, ...], as_json: bool) -> None:
     sys.exit(2 if failed else 0)
 
 
+@main.group()
+def codes() -> None:
+    """Texts of public code tables: HCPCS Level II, and ICD-10-CM."""
+
+
+@codes.command("load")
+@click.argument("system", type=click.Choice(["hcpcs", "icd10cm"]))
+@click.argument("path", type=click.Path(path_type=Path))
+def load_codes(system: str, path: Path) -> None:
+    """Load CMS's HCPCS table (CSV) or its ICD-10-CM order file. The same file twice changes nothing.
+
+    Codes of five digits (CPT) are refused: their texts are not public.
+    """
+    from portal.codes.kinds import CodeSystem
+    from portal.codes.service import load_table
+    from portal.codes.tables import READERS, NotATable
+
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            rows, refused = READERS[system](lines)
+    except (NotATable, OSError) as error:
+        raise click.UsageError(f"{path}: {_reason(error)}.") from None
+    with _session() as session:
+        done = load_table(session, CodeSystem(system), rows)
+        session.commit()
+    click.echo(
+        f"{path.name}: {len(rows)} codes, {done.new} new, {done.changed} changed, {done.unchanged} unchanged, "
+        f"{done.kept} kept that are not in it"
+    )
+    if refused:
+        click.echo(f"refused, as their texts are not public: {len(refused)} codes, the first {refused[0]}", err=True)
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print every account (otherwise the totals).")
 def reconcile(as_json: bool) -> None:

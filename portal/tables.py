@@ -5,6 +5,7 @@ from portal.audit import models as audit
 from portal.auth import models as auth
 from portal.autopay import models as autopay
 from portal.billing import models as billing
+from portal.codes import models as codes
 from portal.db import Base
 from portal.disputes import models as disputes
 from portal.documents import models as documents
@@ -25,6 +26,7 @@ __all__ = [
     "auth",
     "autopay",
     "billing",
+    "codes",
     "disputes",
     "documents",
     "embedded",

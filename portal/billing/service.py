@@ -37,6 +37,13 @@ class NewEntry:
     revision: int = 1
 
 
+def _fitting(remarks: Sequence[str], length: int = 120) -> str:
+    """As many whole codes as the column holds: half a code would be another one."""
+    while len(" ".join(remarks)) > length:
+        remarks = remarks[:-1]
+    return " ".join(remarks)
+
+
 def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
     """Append entries; those that are there already (same source, id and revision) change nothing.
 
@@ -68,7 +75,7 @@ def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
                 stated=amount if entry.stated is None else entry.stated,
                 group_code=entry.group_code,
                 reason_code=entry.reason_code,
-                remark_codes=" ".join(entry.remarks)[:120],
+                remark_codes=_fitting(entry.remarks),
                 effective_on=entry.effective_on,
                 source=entry.source,
                 source_id=entry.source_id,

@@ -9,8 +9,10 @@ from flask_babel import lazy_gettext as _l
 from portal.billing.kinds import EntryKind
 from portal.billing.queries import Line
 from portal.billing.trace import EntryRow, Step, Trace
-from portal.explanations.compose import AdjustmentFact, Explanation, explain, explain_line
-from portal.explanations.services import service_category
+from portal.codes.queries import NO_WORDING, Wording
+from portal.explanations.compose import Explanation, explain, explain_line
+from portal.explanations.facts import AdjustmentFact
+from portal.explanations.services import modifier_text, service_category
 from portal.money import Money
 
 
@@ -21,6 +23,10 @@ class VisitLine:
     line: Line
     explanations: Sequence[Explanation]
     category: str
+    #: What the public table says of a Level II code; empty for other codes, and where the table is not loaded.
+    code_text: str = ""
+    #: The modifiers that we have words for, each with them.
+    modifiers: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,13 @@ _OWN_MONEY = {
 }
 
 
-def visit_lines(lines: Iterable[Line], entries: Iterable[EntryRow], *, language: str) -> list[VisitLine]:
-    """Each line with the adjustments that still hold explained, decision by decision."""
+def visit_lines(
+    lines: Iterable[Line], entries: Iterable[EntryRow], *, language: str, wording: Wording = NO_WORDING
+) -> list[VisitLine]:
+    """Each line with the adjustments that still hold explained, decision by decision.
+
+    ``wording`` is what the database adds: texts of codes, and which translations were reviewed.
+    """
     by_charge: dict[int, list[EntryRow]] = {}
     for entry in entries:
         by_charge.setdefault(entry.charge_id, []).append(entry)
@@ -52,9 +63,13 @@ def visit_lines(lines: Iterable[Line], entries: Iterable[EntryRow], *, language:
             explanations=[
                 told
                 for decision in standing(by_charge.get(line.charge_id, []))
-                for told in explain_line([_fact(entry) for entry in decision], language=language)
+                for told in explain_line(
+                    [_fact(entry) for entry in decision], language=language, reviewed=wording.reviewed
+                )
             ],
             category=service_category(line.code, line.code_qualifier, line.revenue_code, language),
+            code_text=wording.texts.get(line.code, ""),
+            modifiers=[(one, text) for one in line.modifiers if (text := modifier_text(one, language))],
         )
         for line in lines
     ]
@@ -87,7 +102,9 @@ def is_taken_up(entry: EntryRow) -> bool:
 
 
 def _fact(entry: EntryRow) -> AdjustmentFact:
-    return AdjustmentFact(entry.group_code, entry.reason_code, entry.stated, entry.payer_name, entry.remarks)
+    return AdjustmentFact(
+        entry.group_code, entry.reason_code, entry.stated, entry.payer_name, entry.remarks, entry.effective_on
+    )
 
 
 def why_steps(trace: Trace, *, language: str) -> list[WhyStep]:

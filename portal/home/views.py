@@ -24,6 +24,7 @@ from portal.billing.queries import (
     visits_of_account,
 )
 from portal.billing.telling import visit_lines
+from portal.codes.queries import wording
 from portal.messages.queries import threads_about_visit, unread_answers
 from portal.money import Money
 from portal.payments.progress import waiting_for
@@ -141,6 +142,7 @@ def visit(visit_id: str) -> str:
         charge_ids=[line.charge_id for line in lines],
     )
     threads = threads_about_visit(db.session, found.id, user_id=current_user.id)
+    language, codes = str(get_locale() or "en"), [line.code for line in lines]
     record(db.session, Tag.VISIT_SEEN, actor_user_id=current_user.id, account_id=account.id, subject=visit_id)
     db.session.commit()
     return render_template(
@@ -151,7 +153,7 @@ def visit(visit_id: str) -> str:
         payable=Money.total(line.amount for line in left_to_pay(lines, held)),
         on_its_way=Money.total(processing.values()),
         processing=processing,
-        lines=visit_lines(lines, entries, language=str(get_locale() or "en")),
+        lines=visit_lines(lines, entries, language=language, wording=wording(db.session, codes, language)),
         threads=threads,
         refunds=refunds,
         plan=open_plans(db.session, current_user.id).get(account.id),

@@ -26,6 +26,9 @@ from portal.billing.service import (
     visit_of,
     write_entries,
 )
+from portal.codes.service import open_unknown
+from portal.explanations.catalogue import BASE_LANGUAGE, load
+from portal.explanations.facts import AdjustmentFact, unknown_codes
 from portal.explanations.services import service_category
 from portal.ledger.adapters.embedded.ledger import describe, record_claim
 from portal.ledger.decide import Movement, movements
@@ -146,9 +149,20 @@ def load_claim(
                 )
             )
     write_entries(session, entries)
+    open_unknown(session, visit_id=visit.id, codes=_without_words(entries))
     _post_to_books(session, transaction, claim, key, account.ref, visit_ref, moved)
     _hold_what_is_not_sure(session, claim, lines, account_id, known={charge.id for charge in known}, decided=decided)
     mark_mirrored(session, account_id, clock.now())
+
+
+def _without_words(entries: Iterable[NewEntry]) -> list[str]:
+    """The codes of these entries that the catalogue does not hold: somebody has to find out what they mean."""
+    facts = [
+        AdjustmentFact(entry.group_code, entry.reason_code, entry.stated or Money.zero(), "", tuple(entry.remarks))
+        for entry in entries
+        if entry.reason_code
+    ]
+    return unknown_codes(facts, load(BASE_LANGUAGE))
 
 
 def _whose(session: Session, claim: Claim, payer: str) -> tuple[int, int, str]:
@@ -262,9 +276,9 @@ def _lines(
                 units=clip(f"{line.units.normalize():f}", 16),
             )
             next_ordinal += 1
-        decided.append(
-            _Decided(match.id, new_charge, line.paid, line.adjustments, line.remark_codes, f"svc{line.ordinal}")
-        )
+        # What the payer notes about the whole claim (MIA, MOA) is true of each line, too.
+        remarks = tuple(dict.fromkeys((*line.remark_codes, *claim.remark_codes)))
+        decided.append(_Decided(match.id, new_charge, line.paid, line.adjustments, remarks, f"svc{line.ordinal}"))
     rest = claim.paid - Money.total(line.paid for line in claim.lines)
     if claim.adjustments or rest or not claim.lines:
         whole = next((charge for charge in known if charge.whole_visit), None)

@@ -9,6 +9,7 @@ from portal.accounts.queries import account_by_public_id, search_accounts
 from portal.audit.tags import Tag
 from portal.billing.queries import entries_of_visit, lines_of_visit, summary, visit_for, visits_of_account
 from portal.billing.telling import visit_lines
+from portal.codes.queries import wording
 from portal.disputes.queries import open_of_account
 from portal.messages.queries import threads_about_visit, threads_of_account
 from portal.money import Money
@@ -76,11 +77,17 @@ def visit(visit_id: str) -> Any:
     visit = visit_for(db.session, visit_id, user_id=None)
     lines = lines_of_visit(db.session, visit.id)
     entries = entries_of_visit(db.session, visit.id)
+    language = str(get_locale() or "en")
     page = {
         "visit": visit,
         "account": account_by_public_id(db.session, visit.account_public_id),
         "summary": summary(visit, lines),
-        "lines": visit_lines(lines, entries, language=str(get_locale())),
+        "lines": visit_lines(
+            lines,
+            entries,
+            language=language,
+            wording=wording(db.session, [line.code for line in lines], language),
+        ),
         "entries": entries,
         "holds": open_holds(db.session, visit.id),
         "reasons": HOLD_REASONS,

@@ -8,6 +8,7 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 
+from portal.codes.queries import unknown_open
 from portal.disputes.queries import to_answer
 from portal.payments.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
@@ -31,6 +32,7 @@ _COUNTED: tuple[tuple[Callable[[Session], int], Any, str], ...] = (
     (to_answer, _l("Disputes to answer"), "staff.disputes"),
     (failed_count, _l("Refunds that failed"), "staff.refunds"),
     (open_request_count, _l("Patients who ask for a pause of their plan"), "staff.plans"),
+    (unknown_open, _l("Codes of insurers that we have no words for"), "staff.unknown_codes"),
     (exceptions_open, _l("Exceptions in payouts"), "staff.exceptions"),
     (stuck, _l("Stripe events that are stuck"), "staff.webhooks"),
 )

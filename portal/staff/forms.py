@@ -101,6 +101,13 @@ class HandledForm(Form):
     )
 
 
+class ReviewForm(Form):
+    """Which words of a translation were read."""
+
+    key = HiddenField(validators=[DataRequired(), Length(max=60)])
+    fingerprint = HiddenField(validators=[DataRequired(), Length(max=64)])
+
+
 class EventForm(Form):
     """Which of Stripe's events is meant."""
 

@@ -10,6 +10,7 @@ from flask_login import current_user
 from portal.audit.tags import Tag
 from portal.billing.queries import entries_of_charge, line_for
 from portal.billing.telling import visit_lines
+from portal.codes.queries import wording
 from portal.messages import queries as messages
 from portal.messages import service
 from portal.messages.emails import answer_waiting
@@ -95,7 +96,9 @@ def thread(thread_id: str) -> Any:
     if thread.charge_public_id is not None:
         line = line_for(db.session, thread.charge_public_id, user_id=None)
         entries = entries_of_charge(db.session, line.charge_id)
-        about = visit_lines([line], entries, language=str(get_locale()))[0]
+        language = str(get_locale() or "en")
+        found = wording(db.session, [line.code], language)
+        about = visit_lines([line], entries, language=language, wording=found)[0]
     close_form = CloseForm(formdata=None, seen=form.seen.data)
     if request.method == "GET":
         note_seen(Tag.THREAD_SEEN, account_id=thread.account_id, subject=thread.public_id)

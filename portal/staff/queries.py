@@ -266,3 +266,13 @@ def accounts_by_id(session: Session, account_ids: Iterable[int]) -> dict[int, tu
         sa.select(Account.id, Account.public_id, Account.ref).where(Account.id.in_(list(account_ids)))
     )
     return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def visits_by_id(session: Session, visit_ids: Iterable[int]) -> dict[int, tuple[str, str, date | None]]:
+    """The public id, the account's number and the first day of each visit, by id."""
+    rows = session.execute(
+        sa.select(Visit.id, Visit.public_id, Account.ref, Visit.started_on)
+        .join(Account, Account.id == Visit.account_id)
+        .where(Visit.id.in_(list(visit_ids)))
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}

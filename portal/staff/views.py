@@ -15,6 +15,7 @@ from portal.staff import (
     remittances,
     statements,
     sync,
+    texts,
     webhooks,
 )
 from portal.staff.blueprint import bp
@@ -35,5 +36,6 @@ __all__ = [
     "remittances",
     "statements",
     "sync",
+    "texts",
     "webhooks",
 ]

@@ -33,6 +33,9 @@ from tests.shared_data import shared_path
         ("0001U", "HC", "", "A lab test"),
         ("0450", "NU", "", "An emergency room visit"),
         ("450", "NU", "", "An emergency room visit"),
+        ("0681", "NU", "", "The trauma team"),
+        ("0920", "NU", "", "Another kind of test"),
+        ("0921", "NU", "", "A test of blood vessels"),
         ("", "", "0120", "Hospital room and board"),
         ("XXXXX", "XX", "0300", "A lab test"),
         ("00002323230", "N4", "", "Drugs from the pharmacy"),
@@ -53,8 +56,15 @@ def test_every_public_level_two_code_has_a_category() -> None:
     assert not [code for code in codes if service_category(code) == fallback]
 
 
+def test_every_revenue_category_has_words() -> None:
+    """The categories are the first three digits; 025 to 099 are all in use, as are a few below and above."""
+    fallback = service_category("", "", "")
+    used = [1, 22, 23, 24, *range(100, 1006), 2100, 2109, 3101, 3109]
+    assert not [code for code in used if service_category("", "", f"{code:04}") == fallback]
+
+
 def test_modifiers() -> None:
-    for modifier in ("26", "TC", "25", "59", "50", "RT", "LT", "GT", "95"):
+    for modifier in ("26", "TC", "25", "59", "50", "RT", "LT", "GT", "95", "QX", "QZ", "GX", "F5", "T9", "TB", "HQ"):
         assert modifier_text(modifier)
     assert modifier_text(" rt ") == "Right side of the body."
     assert modifier_text("ZZ") == modifier_text("") == ""
