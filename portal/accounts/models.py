@@ -20,6 +20,8 @@ class Account(Base):
     guarantor_name: Mapped[str] = mapped_column(sa.String(120))
     mirrored_at: Mapped[datetime] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    #: Something changed since its bills were last checked.
+    check_due: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
 
 
 class Patient(Base):

@@ -1,5 +1,6 @@
 """Accounts and patients as feeds bring them."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -68,3 +69,12 @@ def mark_mirrored(session: Session, account_id: int, at: datetime) -> None:
     session.execute(
         sa.update(Account).where(Account.id == account_id, Account.mirrored_at < at).values(mirrored_at=at)
     )
+
+
+def mark_check_due(session: Session, account_ids: Iterable[int], *, due: bool = True) -> None:
+    """Say of accounts whether their bills have changed since they were last checked."""
+    ids = sorted(set(account_ids))
+    if ids:
+        session.execute(
+            sa.update(Account).where(Account.id.in_(ids), Account.check_due != due).values(check_due=due)
+        )

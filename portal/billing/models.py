@@ -25,7 +25,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.billing.kinds import EntryKind, HoldReason, PostingState
+from portal.billing.kinds import Check, EntryKind, FindingState, HoldReason, PostingState
 from portal.db import Base, Id, MoneyType, UTCDateTime, closed_list, new_public_id
 from portal.money import Money
 
@@ -85,6 +85,16 @@ class Claim(Base):
     decided_on: Mapped[date | None]
     file_name: Mapped[str] = mapped_column(sa.String(255), default="")
     loaded_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    #: CLP06, CLP08 and CLP09: the kind of plan, the place of service or type of bill, original or replacement.
+    filing_indicator: Mapped[str] = mapped_column(sa.String(4), default="", server_default="")
+    facility_code: Mapped[str] = mapped_column(sa.String(4), default="", server_default="")
+    frequency: Mapped[str] = mapped_column(sa.String(2), default="", server_default="")
+    #: CLP05, where the payer states it: what it calls the patient's.
+    stated_share: Mapped[Money | None] = mapped_column("stated_share_cents", MoneyType)
+    #: AMT*F5: what the patient had paid when the claim was made.
+    patient_paid: Mapped[Money | None] = mapped_column("patient_paid_cents", MoneyType)
+    #: The remarks of the claim as a whole (MOA, MIA).
+    remark_codes: Mapped[str] = mapped_column(sa.String(120), default="", server_default="")
 
 
 class Entry(Base):
@@ -144,6 +154,71 @@ class Hold(Base):
     released_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     released_by: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
     release_note: Mapped[str] = mapped_column(sa.String(300), default="")
+
+
+class CheckFinding(Base):
+    """Something a safety check found on a line. The same finding is one row, whatever becomes of it."""
+
+    __tablename__ = "check_finding"
+    __table_args__ = (
+        sa.UniqueConstraint("charge_id", "fingerprint"),
+        sa.Index("ix_check_finding_account", "account_id", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    charge_id: Mapped[int] = mapped_column(sa.ForeignKey("charge.id"))
+    check: Mapped[Check] = mapped_column("check_name", closed_list(Check))
+    fingerprint: Mapped[str] = mapped_column(sa.String(64))
+    amount: Mapped[Money] = mapped_column("amount_cents", MoneyType)
+    facts: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+    state: Mapped[FindingState] = mapped_column(closed_list(FindingState), default=FindingState.OPEN)
+    found_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    released_by: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    release_note: Mapped[str] = mapped_column(sa.String(300), default="")
+
+
+class Estimate(Base):
+    """A good-faith estimate. It is given before the visit, so it knows account and visit by their numbers only."""
+
+    __tablename__ = "estimate"
+    __table_args__ = (sa.UniqueConstraint("account_ref", "visit_ref", "issued_on"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_ref: Mapped[str] = mapped_column(sa.String(64))
+    visit_ref: Mapped[str] = mapped_column(sa.String(80))
+    issued_on: Mapped[date]
+    amount: Mapped[Money] = mapped_column("amount_cents", MoneyType)
+
+
+class Coverage(Base):
+    """An insurance the front office knows of, and the days on which it was active; ``ends_on`` None: still."""
+
+    __tablename__ = "coverage"
+    __table_args__ = (sa.UniqueConstraint("account_ref", "given_name", "family_name", "payer_name", "starts_on"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_ref: Mapped[str] = mapped_column(sa.String(64))
+    given_name: Mapped[str] = mapped_column(sa.String(60))
+    family_name: Mapped[str] = mapped_column(sa.String(60))
+    payer_name: Mapped[str] = mapped_column(sa.String(120))
+    starts_on: Mapped[date]
+    ends_on: Mapped[date | None]
+
+
+class DeskPayment(Base):
+    """What a patient paid at the front desk for a visit, as the desk noted it; no entry, only a fact to check by."""
+
+    __tablename__ = "desk_payment"
+    __table_args__ = (sa.UniqueConstraint("account_ref", "reference"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    account_ref: Mapped[str] = mapped_column(sa.String(64))
+    visit_ref: Mapped[str] = mapped_column(sa.String(80))
+    reference: Mapped[str] = mapped_column(sa.String(60))
+    paid_on: Mapped[date]
+    amount: Mapped[Money] = mapped_column("amount_cents", MoneyType)
 
 
 class Posting(Base):
