@@ -10,6 +10,7 @@ from flask import Flask
 from huey import Huey, crontab
 
 from portal.autopay.jobs import run_autopay
+from portal.billing.checking import check_due
 from portal.config import Settings
 from portal.db import writing
 from portal.disputes.jobs import dispute_changed, sweep_disputes
@@ -52,6 +53,8 @@ def timetable(app: Flask, settings: Settings) -> dict[str, Job]:
     gateway = app.extensions["plainbill_gateway"]
     transport = smtp(settings.smtp_url, settings.mail_from)
     return {
+        # First, so that whatever the others ask for or charge has been checked.
+        "billing.check": lambda: check_due(db.session),
         "payments.process_events": lambda: process_events(db.session, gateway, HANDLERS),
         "payments.sweep_payments": lambda: sweep_payments(db.session, gateway),
         "refunds.find_credits": lambda: find_credits(

@@ -16,6 +16,7 @@ from portal.autopay.calendar import charge_day, was_in_time
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.service import StopUrl, end
+from portal.billing.checking import check_if_due
 from portal.money import Money
 from portal.payments.gateway import MINIMUM
 from portal.payments.method_queries import method_by_id
@@ -29,6 +30,7 @@ def announce(session: Session, *, autopay_id: int, today: date, stop_url: StopUr
     """Write down and announce what an account may be charged, once; commits. True when something was announced."""
     account_id = session.execute(sa.select(Autopay.account_id).where(Autopay.id == autopay_id)).scalar_one()
     account_row(session, account_id, lock=True)
+    check_if_due(session, [account_id])
     autopay = session.get_one(Autopay, autopay_id, populate_existing=True)
     autopay.checked_at = clock.now()
     if method_by_id(session, autopay.method_id).removed_at is not None:

@@ -139,10 +139,13 @@ class CoverageFact:
 
 @dataclass(frozen=True, slots=True)
 class CreditFact:
-    """A credit elsewhere on the account that nobody has decided about; ``ref`` names the visit it is on."""
+    """A credit elsewhere on the account that nobody has decided about; ``ref`` names the visit it is on, ``left`` is
+    what older bills would leave of it.
+    """
 
     amount: Money
-    ref: str = ""
+    ref: str
+    left: Money
 
 
 @dataclass(frozen=True)

@@ -254,7 +254,7 @@ def credit(bill: Bill) -> Iterator[Finding]:
     left = list(bill.asking)
     for one in bill.credits:
         covered = ZERO
-        while left and covered < one.amount:
+        while left and covered < one.left:
             line = left.pop(0)
             covered = covered + line.due
             yield _found(Check.CREDIT, line, one.amount, ref=one.ref)

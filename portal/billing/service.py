@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.accounts.service import mark_check_due
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.kinds import PATIENT_MONEY, EntryKind, HoldReason, PostingState
-from portal.billing.models import Charge, Claim, Entry, Hold, Posting, Visit
+from portal.billing.kinds import PATIENT_MONEY, EntryKind, FindingState, HoldReason, PostingState
+from portal.billing.models import Charge, CheckFinding, Claim, Entry, Hold, Posting, Visit
 from portal.db import RecordNotFound
 from portal.money import Money
 
@@ -58,7 +59,7 @@ def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
             )
         )
     }
-    now, written = clock.now(), 0
+    now, written, changed = clock.now(), 0, set[int]()
     for entry in wanted:
         if (entry.source, entry.source_id, entry.revision) in known:
             continue
@@ -84,7 +85,10 @@ def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
             )
         )
         written += 1
+        changed.add(entry.account_id)
     session.flush()
+    # Whoever asks for money next, or the worker, checks what has changed (``checking.py``).
+    mark_check_due(session, changed)
     return written
 
 
@@ -217,6 +221,25 @@ def release_holds(session: Session, *, charge_id: int, account_id: int, actor_us
     if not released:
         raise RecordNotFound("hold")
     record(session, Tag.HOLD_RELEASED, actor_user_id=actor_user_id, account_id=account_id, charge=charge_id)
+    # The checks will find the same again: remembered, so that it holds the line no more.
+    looked_at = session.execute(
+        sa.update(CheckFinding)
+        .where(CheckFinding.charge_id == charge_id, CheckFinding.state == FindingState.OPEN)
+        .values(
+            state=FindingState.RELEASED, closed_at=clock.now(), released_by=actor_user_id, release_note=note
+        )
+        .returning(CheckFinding.check, CheckFinding.fingerprint)
+    ).all()
+    for check, fingerprint in looked_at:
+        record(
+            session,
+            Tag.FINDING_RELEASED,
+            actor_user_id=actor_user_id,
+            account_id=account_id,
+            charge=charge_id,
+            check=check.value,
+            finding=fingerprint,
+        )
 
 
 def queue_posting(

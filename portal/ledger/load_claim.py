@@ -77,13 +77,15 @@ def lock_accounts_of(session: Session, transaction: Transaction) -> None:
 
 def load_claim(
     session: Session, transaction: Transaction, claim: Claim, *, transaction_key: str, file_name: str
-) -> None:
+) -> int | None:
     """Write one payer's decision, in the caller's transaction, which holds its accounts (:func:`lock_accounts_of`).
+
+    Returns the id of the account whose bill it changed, if any.
 
     A predetermination (CLP02 = 25) is a forecast and leaves no trace in the books.
     """
     if claim.status == PREDETERMINATION:
-        return
+        return None
     payer = _payer(transaction)
     account_id, patient_id, visit_ref = _whose(session, claim, payer)
     account = account_row(session, account_id, lock=True)
@@ -107,9 +109,15 @@ def load_claim(
         trace_number=clip(transaction.trace_number, 60),
         decided_on=transaction.paid_on or transaction.produced_on,
         file_name=file_name,
+        filing_indicator=clip(claim.filing_indicator, 4),
+        facility_code=clip(claim.facility_code, 4),
+        frequency=clip(claim.frequency, 2),
+        stated_share=claim.patient_responsibility,
+        patient_paid=next((amount for what, amount in claim.amounts if what == "F5"), None),
+        remark_codes=clip(" ".join(claim.remark_codes), 120),
     )
     if decision is None:
-        return
+        return None
     reversal = claim.status == REVERSAL
     known = charges_of(session, visit.id)
     decided = decided_charges(session, [charge.id for charge in known])
@@ -153,6 +161,7 @@ def load_claim(
     _post_to_books(session, transaction, claim, key, account.ref, visit_ref, moved)
     _hold_what_is_not_sure(session, claim, lines, account_id, known={charge.id for charge in known}, decided=decided)
     mark_mirrored(session, account_id, clock.now())
+    return account_id
 
 
 def _without_words(entries: Iterable[NewEntry]) -> list[str]:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.billing.checking import check_accounts
 from portal.ledger.kinds import RemittanceState
 from portal.ledger.load_claim import clip, load_claim, lock_accounts_of
 from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction
@@ -186,8 +187,12 @@ def _import_transaction(
     elif row.state is RemittanceState.LOADED:
         row.key = key
         lock_accounts_of(session, transaction)
-        for claim in transaction.claims:
+        changed = [
             load_claim(session, transaction, claim, transaction_key=key, file_name=file_name)
+            for claim in transaction.claims
+        ]
+        # Before the bills are anybody's to pay: the same transaction loads and checks.
+        check_accounts(session, [account_id for account_id in changed if account_id is not None])
         record(session, Tag.REMITTANCE_IMPORTED, actor_user_id=actor_user_id, transaction=row.id)
     state = row.state
     session.commit()

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.billing.checking import check_if_due
 from portal.billing.queries import Line, accounts_of_charges, lines_of_account
 from portal.money import Money
 from portal.payments import emails
@@ -132,6 +133,7 @@ def start_payment(
         lock_accounts(session, account_ids)
         if unless():
             raise PaymentIsOver
+        check_if_due(session, account_ids)
         lines = left_to_pay(
             family_lines(session, account_ids, user_id=payer.user_id),
             held_on(session, account_ids),

@@ -15,6 +15,7 @@ LONGEST_NOTE = 300
 
 #: Every reason needs words here; the form's test compares the two lists.
 HOLD_REASONS = {
+    HoldReason.CHECK: _l("Our safety check found something"),
     HoldReason.STAFF: _l("We need to look into this charge"),
     HoldReason.SHARE_ABOVE_REMITTANCE: _l("The patient’s share is above what the insurer’s remittance says"),
     HoldReason.CHARGEBACK: _l("The patient’s bank called a payment of this charge back"),
@@ -22,6 +23,8 @@ HOLD_REASONS = {
     HoldReason.NEXT_PAYER: _l("Another insurer has yet to decide"),
     HoldReason.DECISION_UNMATCHED: _l("A later decision could not be matched with the charges of this visit"),
 }
+#: What a person can choose: the safety check places its own holds, and takes them off.
+CHOSEN_REASONS = {reason: words for reason, words in HOLD_REASONS.items() if reason is not HoldReason.CHECK}
 
 
 class AnswerForm(MessageForm):
@@ -59,9 +62,9 @@ class HoldForm(Form):
 
     reason = RadioField(
         _l("Why"),
-        choices=[SelectChoice(reason.value, words) for reason, words in HOLD_REASONS.items()],
+        choices=[SelectChoice(reason.value, words) for reason, words in CHOSEN_REASONS.items()],
         default=HoldReason.STAFF.value,
-        validators=[AnyOf([reason.value for reason in HOLD_REASONS], message=_l("Choose a reason."))],
+        validators=[AnyOf([reason.value for reason in CHOSEN_REASONS], message=_l("Choose a reason."))],
     )
 
 

@@ -15,6 +15,7 @@ from portal.accounts.queries import born_count
 from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.billing.checking import check_if_due
 from portal.billing.queries import Line, VisitRow, lines_of_account, visits_of_account
 from portal.db import RecordNotFound
 from portal.documents.kinds import DocumentKind
@@ -99,6 +100,7 @@ def issue_statement(
     :class:`NothingToAskFor`.
     """
     account = account_row(session, account_id, lock=True)
+    check_if_due(session, [account_id])
     lines = due_lines(session, account_id, on_its_way)
     if not lines:
         raise NothingToAskFor
