@@ -214,6 +214,88 @@ def _import_json(report: Any) -> dict[str, Any]:
     }
 
 
+def _front_office(kind: str, path: Path) -> None:
+    """Exit code 2 when the file can't be read or a row can't be taken; then nothing is stored."""
+    from portal.billing.front_office import BadRow, import_rows
+
+    try:
+        with _session() as session, path.open(encoding="utf-8-sig", newline="") as lines:
+            rows = import_rows(session, kind, lines)
+            session.commit()
+    except (BadRow, OSError, UnicodeDecodeError) as error:
+        click.echo(f"{path}: {_reason(error)}; nothing was stored", err=True)
+        sys.exit(2)
+    click.echo(f"{path}: {rows} rows. Their bills are checked again.")
+
+
+@ledger.command("import-estimates")
+@click.argument("path", type=click.Path(path_type=Path))
+def import_estimates(path: Path) -> None:
+    """Load good-faith estimates: a CSV file with account, visit, issued_on, amount. Exit code 2 when it can't be."""
+    _front_office("estimates", path)
+
+
+@ledger.command("import-coverages")
+@click.argument("path", type=click.Path(path_type=Path))
+def import_coverages(path: Path) -> None:
+    """Load coverages: CSV with account, given_name, family_name, payer, starts_on, ends_on (empty: still active).
+
+    The payer is written as its remittances write it. Exit code 2 when the file can't be loaded.
+    """
+    _front_office("coverages", path)
+
+
+@ledger.command("import-desk-payments")
+@click.argument("path", type=click.Path(path_type=Path))
+def import_desk_payments(path: Path) -> None:
+    """Load what was paid at the front desk: CSV with account, visit, reference, paid_on, amount.
+
+    Exit code 2 when the file can't be loaded.
+    """
+    _front_office("desk-payments", path)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (otherwise a line per claim that failed).")
+@click.option("--fail", is_flag=True, help="Exit code 1 when anything was found.")
+def check(paths: tuple[Path, ...], as_json: bool, fail: bool) -> None:
+    """Run the safety checks over 835 files; nothing is stored.
+
+    Checks whose facts are not in remittances (estimates, other coverages, credits) are listed as not checked. Exit
+    code 2 when a file can't be read or is not an 835; else 0 whatever was found, or 1 with --fail.
+    """
+    import portal.tables  # noqa: F401  the files are loaded into tables in memory
+    from portal.ledger.check_files import check_file
+    from portal.ledger.x12.errors import NotA835
+
+    failed, checked = False, []
+    for path in paths:
+        try:
+            checked.append(check_file(path))
+        except (NotA835, OSError) as error:
+            failed = True
+            click.echo(f"{path}: {_reason(error)}", err=True)
+    if as_json:
+        click.echo(json.dumps(checked, indent=2))
+    else:
+        for one in checked:
+            _tell_checked(one)
+    found = any(claim["findings"] for one in checked for claim in one["claims"])
+    sys.exit(2 if failed else int(fail and found))
+
+
+def _tell_checked(one: Any) -> None:
+    bad = [claim for claim in one["claims"] if claim["findings"]]
+    click.echo(f"{one['file']}: {len(one['claims'])} bills, {len(bad)} to look at")
+    for claim in bad:
+        for found in claim["findings"]:
+            line = f"line {found['line']}" + (f" ({found['code']})" if found["code"] else "")
+            facts = ", ".join(f"{name} {value}" for name, value in found["facts"].items() if value != "")
+            click.echo(f"  {claim['claim']}, {line}: {found['check']}, ${found['amount_cents'] / 100:,.2f}; {facts}")
+    click.echo(f"  not checked: {', '.join(one['not_checked'])}")
+
+
 @main.group()
 def x12() -> None:
     """Look into X12 files without storing anything."""

@@ -18,6 +18,10 @@ SAYS_NOTHING_OF_TWO = _set(
     "22 24 25 33 57 90 92 93 95 99 AQ CR CS FQ FS G0 GA GQ GT GX GY GZ JZ KX PN PO PT QW SA SL"
 )
 
+#: Qualifiers (SVC01-1) of codes that name a procedure: CPT and HCPCS, dental, and none given. A revenue code (NU)
+#: names a department and a drug's number (N4) a package.
+PROCEDURES = frozenset({"", "HC", "AD", "ER", "WK"})
+
 #: Services that are told in further lines of the same code: "each additional" ones, units of time and of supply.
 ADD_ON = _set(
     "90461 90472 90474 96361 96366 96367 96368 96371 96375 96376 96411 96415 96417 97811 97814 99292 99417 99418 "

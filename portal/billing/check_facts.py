@@ -155,6 +155,8 @@ class Bill:
     """
 
     lines: tuple[LineFact, ...]
+    #: The back office's number of the visit.
+    ref: str = ""
     claims: tuple[ClaimFact, ...] = ()
     elsewhere: tuple[LineFact, ...] = ()
     started_on: date | None = None

@@ -32,12 +32,12 @@ def math(bill: Bill) -> Iterator[Finding]:
             yield _found(Check.MATH, line, abs(charged - line.billed), rule="charge", billed=line.billed, other=charged)
         elif line.share > line.billed and not line.whole_visit:
             yield _found(Check.MATH, line, line.share - line.billed, rule="share", billed=line.billed, other=line.share)
+        elif broken:
+            yield _found(Check.MATH, line, abs(broken), rule="remittance", billed=line.billed, other=broken)
         elif line.with_insurer < ZERO and visit_open < ZERO:
             # Below nothing on one line and as much above on another is one decision told in two places.
             over = -line.with_insurer
             yield _found(Check.MATH, line, over, rule="decided", billed=line.billed, other=line.billed + over)
-        elif broken:
-            yield _found(Check.MATH, line, abs(broken), rule="remittance", billed=line.billed, other=broken)
 
 
 def duplicate_line(bill: Bill) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def insurer_pending(bill: Bill) -> Iterator[Finding]:
             for one in bill.coverages
             if day and one.active(day) and not any(same_name(one.payer, payer) for payer in decided)
         ]
-        if line.with_insurer > ZERO:
+        if line.with_insurer > ZERO and not (claim and claim.difference):
             yield _found(Check.INSURER_PENDING, line, line.share, rule="undecided", open=line.with_insurer)
         elif claim and _sent_on(claim, line):
             yield _found(Check.INSURER_PENDING, line, line.share, rule="forwarded", payer=claim.payer)

@@ -14,6 +14,8 @@ from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay.queries import ChargeRow, running
+from portal.billing.check_words import tell_checks
+from portal.billing.checking import findings_of_visit, is_checked
 from portal.billing.queries import (
     VisitSummary,
     entries_of_visit,
@@ -143,6 +145,7 @@ def visit(visit_id: str) -> str:
     )
     threads = threads_about_visit(db.session, found.id, user_id=current_user.id)
     language, codes = str(get_locale() or "en"), [line.code for line in lines]
+    checks, current = tell_checks(findings_of_visit(db.session, found.id)), is_checked(db.session, account.id)
     record(db.session, Tag.VISIT_SEEN, actor_user_id=current_user.id, account_id=account.id, subject=visit_id)
     db.session.commit()
     return render_template(
@@ -155,6 +158,8 @@ def visit(visit_id: str) -> str:
         processing=processing,
         lines=visit_lines(lines, entries, language=language, wording=wording(db.session, codes, language)),
         threads=threads,
+        checks=checks,
+        is_checked=current,
         refunds=refunds,
         plan=open_plans(db.session, current_user.id).get(account.id),
         today=clock.today(_timezone()),

@@ -87,13 +87,13 @@ def load_claim(
     if claim.status == PREDETERMINATION:
         return None
     payer = _payer(transaction)
-    account_id, patient_id, visit_ref = _whose(session, claim, payer)
+    account_id, patient_id, ref = _whose(session, claim, payer)
     account = account_row(session, account_id, lock=True)
     visit = visit_of(
         session,
         account_id=account_id,
         patient_id=patient_id,
-        ref=visit_ref,
+        ref=ref,
         started_on=claim.service_from,
         ended_on=claim.service_to,
         provider_name=clip(_spoken(claim.rendering) if claim.rendering else _cased(transaction.payee_name), 120),
@@ -158,7 +158,7 @@ def load_claim(
             )
     write_entries(session, entries)
     open_unknown(session, visit_id=visit.id, codes=_without_words(entries))
-    _post_to_books(session, transaction, claim, key, account.ref, visit_ref, moved)
+    _post_to_books(session, transaction, claim, key, account.ref, ref, moved)
     _hold_what_is_not_sure(session, claim, lines, account_id, known={charge.id for charge in known}, decided=decided)
     mark_mirrored(session, account_id, clock.now())
     return account_id
@@ -180,7 +180,7 @@ def _whose(session: Session, claim: Claim, payer: str) -> tuple[int, int, str]:
     A patient is known by member id and name, or by the visit's number and name: never by the name alone, so that two
     people of one name are not taken for one.
     """
-    ref = _visit_ref(claim)
+    ref = visit_ref(claim)
     found = _known(session, claim, payer)
     if found is not None:
         return found[0], found[1], ref
@@ -200,7 +200,8 @@ def _payer(transaction: Transaction) -> str:
     return clip(_cased(transaction.payer_name), 120)
 
 
-def _visit_ref(claim: Claim) -> str:
+def visit_ref(claim: Claim) -> str:
+    """The number a claim's visit is known by here."""
     return clip(claim.patient_control, 80) or "unnumbered"
 
 
@@ -223,7 +224,7 @@ def _known(session: Session, claim: Claim, payer: str) -> tuple[int, int] | None
         patient = find_patient(session, member_id=member, family_name=family, given_name=given)
         if patient is not None:
             return patient.account_id, patient.id
-    ref = _visit_ref(claim)
+    ref = visit_ref(claim)
     known = find_visit(session, ref=ref, family_name=family, given_name=given)
     # Another payer knows the same patient by another member id: the visit's number and the name tell. The same payer
     # with another member id means another person.

@@ -24,7 +24,8 @@ from portal.accounts.kinds import Relationship
 from portal.accounts.models import Account
 from portal.accounts.service import add_patient, find_patient, open_account
 from portal.auth.identity import users
-from portal.billing.models import Charge, Visit
+from portal.billing.front_office import import_rows
+from portal.billing.models import Charge, Estimate, Visit
 from portal.ledger.adapters.embedded.ledger import load_service_items
 from portal.ledger.remittances import import_stream
 from portal.messages.emails import Email
@@ -62,6 +63,8 @@ THREADS = (
         "Yes. It paid on September 11, and your share went down. The visit page shows each step.",
     ),
 )
+#: What Carla Checkexample was told that her visit of October 13 would cost.
+ESTIMATES = ("account,visit,issued_on,amount", "JDC-1004,V-261013-1,2026-10-01,950.00")
 #: The same for everybody: the demo listens on this machine only, and nobody in it is real.
 PASSWORD = "juniper-demo-2026"
 
@@ -111,6 +114,9 @@ ACCOUNTS = (
             DemoPatient("Kit", "Pretendparent", date(2024, 5, 9), "EHP100003"),
         ),
     ),
+    DemoAccount(
+        "JDC-1004", "Carla Checkexample", (DemoPatient("Carla", "Checkexample", date(1979, 2, 3), "EHP100004"),)
+    ),
 )
 
 SIGN_INS = (
@@ -123,6 +129,7 @@ SIGN_INS = (
         "JDC-1003",
         Relationship.GUARANTOR,
     ),
+    SignIn("carla@example.com", "Carla Checkexample", "a patient with bills that our checks stopped", "JDC-1004"),
     SignIn(
         "gail@example.com",
         "Gail Grandparentsample",
@@ -161,6 +168,8 @@ def load_clinic(session: Session, *, told: Callable[[str], None] = lambda _what:
     session.commit()
     told("Words for services")
     _describe_services(session)
+    if not session.scalar(sa.select(sa.func.count(Estimate.id))):
+        import_rows(session, "estimates", ESTIMATES)
     session.commit()
     for path in remittance_files():
         told(path.name)

@@ -7,6 +7,8 @@ from flask_babel import get_locale
 
 from portal.accounts.queries import account_by_public_id, search_accounts
 from portal.audit.tags import Tag
+from portal.billing.check_words import staff_finding
+from portal.billing.checking import open_findings
 from portal.billing.queries import entries_of_visit, lines_of_visit, summary, visit_for, visits_of_account
 from portal.billing.telling import visit_lines
 from portal.codes.queries import wording
@@ -91,6 +93,10 @@ def visit(visit_id: str) -> Any:
         "entries": entries,
         "holds": open_holds(db.session, visit.id),
         "reasons": HOLD_REASONS,
+        "findings": {
+            charge_id: [staff_finding(row) for row in rows]
+            for charge_id, rows in open_findings(db.session, [line.charge_id for line in lines]).items()
+        },
         "threads": threads_about_visit(db.session, visit.id, user_id=None),
     }
     note_seen(Tag.ACCOUNT_SEEN, account_id=visit.account_id, subject=visit.public_id)

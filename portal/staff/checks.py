@@ -2,6 +2,8 @@
 
 from flask import render_template
 
+from portal.billing.check_words import staff_finding
+from portal.billing.checking import open_findings
 from portal.staff import queries
 from portal.staff.blueprint import bp
 from portal.staff.forms import HOLD_REASONS
@@ -17,6 +19,12 @@ def to_check() -> str:
     """The worklist: what is on hold, and what does not add up."""
     number = asked_page()
     charges, total = queries.charges_to_check(db.session, limit=PER_PAGE, offset=offset(number))
+    found = open_findings(db.session, {charge.charge_id for charge in charges})
     return render_template(
-        "staff/to_check.html", charges=charges, page=Page(number, total), reasons=HOLD_REASONS, age=age
+        "staff/to_check.html",
+        charges=charges,
+        findings={charge_id: [(row.hold, staff_finding(row)) for row in rows] for charge_id, rows in found.items()},
+        page=Page(number, total),
+        reasons=HOLD_REASONS,
+        age=age,
     )

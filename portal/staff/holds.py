@@ -7,6 +7,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.accounts.service import account_row
+from portal.billing.check_words import staff_finding
+from portal.billing.checking import open_findings
 from portal.billing.kinds import HoldReason
 from portal.billing.queries import line_for
 from portal.billing.service import place_hold, release_holds
@@ -70,4 +72,12 @@ def release(charge_id: str) -> Any:
             flash(_("The charge is off hold."), "success")
         return redirect(url_for("staff.visit", visit_id=line.visit_public_id))
     holds = open_holds(db.session, line.visit_id).get(line.charge_id, [])
-    return render_template("staff/release.html", line=line, form=form, holds=holds, reasons=HOLD_REASONS)
+    found = open_findings(db.session, [line.charge_id]).get(line.charge_id, [])
+    return render_template(
+        "staff/release.html",
+        line=line,
+        form=form,
+        holds=holds,
+        reasons=HOLD_REASONS,
+        findings=[staff_finding(row) for row in found],
+    )

@@ -45,6 +45,8 @@ def open_holds(session: Session, visit_id: int) -> dict[int, list[HoldRow]]:
 class ChargeToCheck:
     """A charge that somebody has to look at; ``reason`` None means that more was decided than was billed."""
 
+    charge_id: int
+    charge_public_id: str
     visit_public_id: str
     account_ref: str
     description: str
@@ -71,6 +73,8 @@ def charges_to_check(session: Session, *, limit: int, offset: int = 0) -> tuple[
     )
     found = (
         sa.select(
+            Charge.id,
+            Charge.public_id.label("charge_public_id"),
             Visit.public_id,
             Account.ref,
             Charge.description,

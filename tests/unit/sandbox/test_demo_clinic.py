@@ -55,7 +55,7 @@ def test_every_state_of_a_line_is_shown(session: Session, clinic: Clinic) -> Non
 
 
 def test_only_the_registered_accounts_are_made(session: Session, clinic: Clinic) -> None:
-    assert sorted(account_refs(session).values()) == ["JDC-1001", "JDC-1002", "JDC-1003"]
+    assert sorted(account_refs(session).values()) == ["JDC-1001", "JDC-1002", "JDC-1003", "JDC-1004"]
 
 
 @pytest.mark.parametrize(
