@@ -387,6 +387,29 @@ def reconcile(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("account")
+@click.option("--visit", default="", help="Only this visit (its number or public id).")
+@click.option("--statement", default="", help="What changed since this statement (number or id).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, described in docs/trace.md (otherwise text).")
+def trace(account: str, visit: str, statement: str, as_json: bool) -> None:
+    """Why does ACCOUNT (its number or public id) owe what it owes: every step, with the record it came from."""
+    from portal.db import RecordNotFound
+    from portal.home.trace_command import as_text, trace_of
+    from portal.web.database import db
+
+    if visit and statement:
+        raise click.UsageError("either --visit or --statement")
+    with _app():
+        try:
+            facts = trace_of(db.session, account, visit=visit, statement=statement)
+        except RecordNotFound as missing:
+            raise click.ClickException(f"there is no such {missing}") from None
+        db.session.commit()
+    for line in [json.dumps(facts, indent=2)] if as_json else as_text(facts):
+        click.echo(line)
+
+
+@main.command()
 @click.option("--guards", is_flag=True, help="Say who may call each route.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def routes(guards: bool, as_json: bool) -> None:

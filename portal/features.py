@@ -6,6 +6,7 @@ from portal.autopay.views import bp as autopay
 from portal.billing.views import bp as billing
 from portal.guests.views import bp as guests
 from portal.home.views import bp as home
+from portal.home.why_views import bp as why
 from portal.messages.views import bp as messages
 from portal.payments.method_views import bp as methods
 from portal.payments.receipt_views import bp as receipts
@@ -18,6 +19,7 @@ from portal.statements.views import bp as statements
 
 BLUEPRINTS = (
     (home, "/"),
+    (why, "/"),
     (billing, "/"),
     (statements, "/"),
     (payments, "/"),

@@ -33,6 +33,16 @@ def account_by_public_id(session: Session, public_id: str) -> AccountRow:
     return AccountRow(*row)
 
 
+def account_named(session: Session, name: str) -> AccountRow:
+    """Any account by its number or public id, for the operator. Raises :class:`RecordNotFound`."""
+    row = session.execute(
+        sa.select(*_COLUMNS).where(sa.or_(Account.ref == name, Account.public_id == name)).order_by(Account.id)
+    ).first()
+    if row is None:
+        raise RecordNotFound("account")
+    return AccountRow(*row)
+
+
 def born_count(session: Session, account_id: int, day: date) -> int:
     """How many patients on an account were born on a day.
 

@@ -175,12 +175,17 @@ def _line(row: Any) -> Line:
     )
 
 
+def on_account(account_id: int, user_id: int | None) -> sa.ColumnElement[bool]:
+    """The condition for what is on an account's visits; with ``user_id``, what this user may see of it."""
+    condition = Visit.account_id == account_id
+    if user_id is None:
+        return condition
+    return sa.and_(condition, visible(user_id, Visit.account_id, Visit.patient_id))
+
+
 def lines_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[Line]:
     """An account's lines, oldest first; with ``user_id``, those this user may see."""
-    condition = Visit.account_id == account_id
-    if user_id is not None:
-        condition = sa.and_(condition, visible(user_id, Visit.account_id, Visit.patient_id))
-    return [_line(row) for row in session.execute(_lines(condition))]
+    return [_line(row) for row in session.execute(_lines(on_account(account_id, user_id)))]
 
 
 def lines_of_visit(session: Session, visit_id: int) -> list[Line]:
@@ -294,15 +299,16 @@ def summary(visit: VisitRow, lines: list[Line]) -> VisitSummary:
 
 def entries_of_visit(session: Session, visit_id: int) -> list[EntryRow]:
     """A visit's entries in the order they were written, with their sources' names."""
-    return _entries(session, Charge.visit_id == visit_id)
+    return entries_where(session, Charge.visit_id == visit_id)
 
 
 def entries_of_charge(session: Session, charge_id: int) -> list[EntryRow]:
     """One line's entries in the order they were written, with their sources' names."""
-    return _entries(session, Entry.charge_id == charge_id)
+    return entries_where(session, Entry.charge_id == charge_id)
 
 
-def _entries(session: Session, condition: sa.ColumnElement[bool]) -> list[EntryRow]:
+def entries_where(session: Session, condition: sa.ColumnElement[bool]) -> list[EntryRow]:
+    """The entries of lines for which ``condition`` holds, in the order they were written, with their sources' names."""
     rows: Any = session.execute(
         sa.select(
             Entry.charge_id,
@@ -323,8 +329,10 @@ def _entries(session: Session, condition: sa.ColumnElement[bool]) -> list[EntryR
             sa.func.coalesce(Claim.file_name, ""),
             Claim.id,
             sa.func.coalesce(Claim.status_code, "") == REVERSED,
+            Entry.created_at,
         )
         .join(Charge, Charge.id == Entry.charge_id)
+        .join(Visit, Visit.id == Charge.visit_id)
         .join(Claim, Claim.id == Entry.claim_id, isouter=True)
         .where(condition)
         .order_by(Entry.id)

@@ -44,6 +44,8 @@ _OWN_MONEY = {
     "payment": _l("Your payment, reference %(reference)s"),
     "refund": _l("Refund, reference %(reference)s"),
     "dispute": _l("Dispute with your bank, reference %(reference)s"),
+    "desk": _l("Paid at the front desk, reference %(reference)s"),
+    "staff": _l("Our billing staff, reference %(reference)s"),
 }
 
 

@@ -1,12 +1,12 @@
-"""Why do I owe this: a line's entries, in order, with a running amount. Pure.
+"""Why do I owe this: a line's entries, in order, with a running amount. Pure; told in prose in docs/trace.md.
 
 The steps' amounts sum to what is left, to the cent; moving a share from the insurer's side to the patient's is a step
 of amount zero that says how much is the patient's, because it changes who pays and not how much is left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
 from portal.money import Money
@@ -34,6 +34,12 @@ class EntryRow:
     file_name: str
     claim_id: int | None = None
     reversal: bool = False
+    created_at: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        """The public id of the payment, refund or dispute an entry is of: what stands before the slash."""
+        return self.source_id.partition("/")[0]
 
     @property
     def code(self) -> str:
@@ -103,3 +109,65 @@ def trace(entries: Iterable[EntryRow]) -> Trace:
         due=Money.total(row.patient for row in rows),
         with_insurer=Money.total(row.insurer for row in rows),
     )
+
+
+def by_line(entries: Iterable[EntryRow]) -> dict[int, list[EntryRow]]:
+    """Entries line by line, by charge id, each line's in their order."""
+    lines: dict[int, list[EntryRow]] = {}
+    for entry in entries:
+        lines.setdefault(entry.charge_id, []).append(entry)
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one record did to what is due since a statement: a payment, a refund, an insurer's later decision.
+
+    ``amount`` is its effect on what is due, over all lines; ``running`` what is due after it.
+    """
+
+    entries: tuple[EntryRow, ...]
+    amount: Money
+    running: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A statement's story: ``printed + on_its_way + sum(changes) == due``.
+
+    ``on_its_way`` is what payments that were on their way when it was printed had taken off the printed amount.
+    """
+
+    printed: Money
+    on_its_way: Money
+    changes: tuple[Change, ...]
+    due: Money
+
+
+def since(entries: Iterable[EntryRow], *, printed: Mapping[int, Money], printed_at: datetime) -> Since:
+    """What changed on a statement's lines since it was printed.
+
+    ``entries`` are all of the lines' entries in their order, ``printed`` what was asked for each, by charge id. What
+    one record did to several lines is one change; what left the patient's side as it was is none.
+    """
+    was = Money.zero()
+    later: dict[tuple[str, str], list[EntryRow]] = {}
+    for entry in entries:
+        if entry.charge_id not in printed:
+            continue
+        if entry.created_at is None or entry.created_at <= printed_at:
+            was = was + entry.patient
+            continue
+        if entry.kind in PATIENT_MONEY:
+            record = (entry.kind.value, f"{entry.subject}/{entry.patient < Money.zero()}")
+        else:
+            record = ("decision", str(entry.claim_id or entry.source_id))
+        later.setdefault(record, []).append(entry)
+    asked = Money.total(printed.values())
+    running, changes = was, []
+    for rows in later.values():
+        amount = Money.total(row.patient for row in rows)
+        if amount:
+            running = running + amount
+            changes.append(Change(tuple(rows), amount, running))
+    return Since(printed=asked, on_its_way=was - asked, changes=tuple(changes), due=running)

@@ -1,5 +1,6 @@
 """Reading disputes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from portal.billing.models import Charge, Visit
 from portal.billing.queries import line_names
 from portal.db import RecordNotFound
 from portal.disputes.models import Dispute, DisputePart
-from portal.disputes.state import FINAL, TO_ANSWER, WITHHELD, DisputeState
+from portal.disputes.state import FINAL, SERIES, TO_ANSWER, WITHHELD, DisputeState
 from portal.money import Money
 from portal.payments.models import Payment, PaymentShare
 from portal.payments.queries import reference
@@ -177,3 +178,16 @@ def dispute_of_stripe(session: Session, stripe_dispute_id: str) -> KnownDispute 
         sa.select(Dispute.payment_id, Dispute.amount).where(Dispute.stripe_dispute_id == stripe_dispute_id)
     ).first()
     return None if row is None else KnownDispute(*row)
+
+
+def dispute_ids(session: Session, subjects: Collection[str]) -> dict[str, str]:
+    """Stripe's ids of the disputes that bookings name, by what the bookings call them.
+
+    A dispute that a bank took up again is booked under a name that only begins like its public id.
+    """
+    begins = sa.func.substr(Dispute.public_id, 1, SERIES)
+    rows = session.execute(
+        sa.select(begins, Dispute.stripe_dispute_id).where(begins.in_([one[:SERIES] for one in subjects]))
+    )
+    found: dict[str, str] = dict(rows.all())
+    return {one: found[one[:SERIES]] for one in subjects if one[:SERIES] in found}

@@ -21,7 +21,7 @@ from portal.billing.queries import accounts_of_charges, line_names
 from portal.billing.service import end_holds, place_hold
 from portal.disputes.models import Dispute, DisputePart
 from portal.disputes.parts import returned_parts, withdrawn_parts
-from portal.disputes.state import FINAL, DisputeState, UnknownDisputeStatus, may_move, of_stripe
+from portal.disputes.state import FINAL, SERIES, DisputeState, UnknownDisputeStatus, may_move, of_stripe
 from portal.money import Money
 from portal.payments.allocate import Part
 from portal.payments.booking import book, booked_parts, left_of_parts, times_booked
@@ -42,8 +42,6 @@ STALE_AFTER = timedelta(hours=1)
 LISTED_EVERY = timedelta(minutes=15)
 _OVERLAP = timedelta(days=2)
 _LIST = "disputes"
-#: What the subjects of one dispute's bookings have in common: their beginning.
-_SERIES = 28
 
 _TAGS = {DisputeState.WON: Tag.DISPUTE_WON, DisputeState.LOST: Tag.DISPUTE_LOST}
 
@@ -141,7 +139,7 @@ def _project(session: Session, payment_id: int | None, found: StripeDispute, sta
 def _move_money(session: Session, payment: Payment, dispute: Dispute, found: StripeDispute) -> bool:
     """Book what was withdrawn or returned since the last time; whether anything was."""
     payment_id = payment.id
-    series = dispute.public_id[:_SERIES]
+    series = dispute.public_id[:SERIES]
     taken = booked_parts(session, payment_id, kind=BookingKind.DISPUTE, subject=series)
     given = booked_parts(session, payment_id, kind=BookingKind.DISPUTE_WON, subject=series)
     more_taken = found.withdrawn - Money.total(taken.values())

@@ -15,6 +15,8 @@ class DisputeState(StrEnum):
     LOST = "lost"
 
 
+#: What the subjects of one dispute's bookings have in common: so many characters of its public id.
+SERIES = 28
 #: Decided. A bank may take a decided dispute up again; its money then moves again.
 FINAL = frozenset({DisputeState.INQUIRY_CLOSED, DisputeState.WON, DisputeState.LOST})
 #: The clinic's answer is waited for.

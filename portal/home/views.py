@@ -16,6 +16,7 @@ from portal.audit.tags import Tag
 from portal.autopay.queries import ChargeRow, running
 from portal.billing.check_words import tell_checks
 from portal.billing.checking import findings_of_visit, is_checked
+from portal.billing.picture import picture, split_of
 from portal.billing.queries import (
     VisitSummary,
     entries_of_visit,
@@ -153,6 +154,7 @@ def visit(visit_id: str) -> str:
         visit=found,
         account=account,
         summary=summary(found, lines),
+        picture=picture(split_of(entries)),
         payable=Money.total(line.amount for line in left_to_pay(lines, held)),
         on_its_way=Money.total(processing.values()),
         processing=processing,

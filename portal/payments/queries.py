@@ -1,5 +1,6 @@
 """Reading payments."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -316,3 +317,13 @@ def webhook_backlog(session: Session) -> tuple[int, datetime | None]:
     ).one()
     return row[0], row[1]
 
+
+
+def payment_origins(session: Session, public_ids: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """What payments were paid with, Stripe's intent, and who made them (PaymentSource), by their public ids."""
+    rows = session.execute(
+        sa.select(Payment.public_id, Payment.method, Payment.stripe_intent_id, Payment.source).where(
+            Payment.public_id.in_(list(public_ids))
+        )
+    )
+    return {row[0]: (row[1], row[2] or "", row[3].value) for row in rows}

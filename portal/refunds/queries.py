@@ -387,3 +387,13 @@ def account_of_refund(session: Session, refund_id: int) -> int:
     return session.execute(
         sa.select(Payment.account_id).join(Refund, Refund.payment_id == Payment.id).where(Refund.id == refund_id)
     ).scalar_one()
+
+
+def refund_origins(session: Session, public_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """What refunds went back to (the payment's method), and Stripe's id, by their public ids."""
+    rows = session.execute(
+        sa.select(Refund.public_id, Payment.method, Refund.stripe_refund_id)
+        .join(Payment, Payment.id == Refund.payment_id)
+        .where(Refund.public_id.in_(list(public_ids)))
+    )
+    return {row[0]: (row[1], row[2] or "") for row in rows}

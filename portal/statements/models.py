@@ -13,8 +13,8 @@ from portal.money import Money
 class Statement(Base):
     """A request to pay what was due on one day, with the code that opens the guest page.
 
-    ``lines`` is what it listed: a list of objects with ``visit``, ``visit_from``, ``visit_to``, ``provider``,
-    ``description``, ``service_on`` (ISO dates or null), ``patient`` and ``cents``.
+    ``lines`` is what it listed: a list of objects with ``visit``, ``charge`` (public ids), ``visit_from``,
+    ``visit_to``, ``provider``, ``description``, ``service_on`` (ISO dates or null), ``patient`` and ``cents``.
     """
 
     __tablename__ = "statement"

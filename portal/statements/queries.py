@@ -92,3 +92,51 @@ def whole_account_for(session: Session, user_id: int, public_id: str) -> Visible
 def accounts_with_statements(session: Session, user_id: int) -> set[int]:
     """The ids of the accounts that have a statement which a user may see."""
     return set(session.scalars(sa.select(Statement.account_id).where(_may_see(user_id)).distinct()))
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedLine:
+    """A line as a statement listed it; ``charge`` is its public id, empty on statements that do not name it."""
+
+    charge: str
+    visit: str
+    description: str
+    service_on: date | None
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a statement listed, and the moment up to which it knew the books (UTC)."""
+
+    at: datetime
+    lines: list[PrintedLine]
+
+
+def printed_on(session: Session, statement_id: int) -> Printed:
+    """What a statement listed when it was printed, in its order."""
+    at, lines = session.execute(
+        sa.select(Statement.created_at, Statement.lines).where(Statement.id == statement_id)
+    ).one()
+    return Printed(
+        at,
+        [
+            PrintedLine(
+                charge=line.get("charge", ""),
+                visit=line["visit"],
+                description=line["description"],
+                service_on=date.fromisoformat(line["service_on"]) if line["service_on"] else None,
+                amount=Money(line["cents"]),
+            )
+            for line in lines
+        ],
+    )
+
+
+def statement_by_number(session: Session, account_id: int, number: str) -> StatementRow:
+    """A statement of an account by its number or public id, for staff. Raises :class:`RecordNotFound`."""
+    which = sa.or_(Statement.number == number, Statement.public_id == number)
+    row = session.execute(_rows().where(Statement.account_id == account_id, which)).first()
+    if row is None:
+        raise RecordNotFound("statement")
+    return StatementRow(*row)

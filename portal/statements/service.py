@@ -35,9 +35,13 @@ OnItsWay = Callable[[Session, int], Mapping[int, Money]]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One line that a statement asks for, as it is kept and printed. ``visit`` tells the visits apart."""
+    """One line that a statement asks for, as it is kept and printed.
+
+    ``visit`` and ``charge`` are public ids: they tell the visits apart, and lead from the statement back to the books.
+    """
 
     visit: str
+    charge: str
     visit_from: date | None
     visit_to: date | None
     provider: str
@@ -145,6 +149,7 @@ def issue_statement(
 def _ask(line: Line, visit: VisitRow, amount: Money) -> Ask:
     return Ask(
         visit=line.visit_public_id,
+        charge=line.public_id,
         visit_from=visit.started_on,
         visit_to=visit.ended_on,
         provider=visit.provider_name,
@@ -161,6 +166,7 @@ def _kept(ask: Ask) -> dict[str, Any]:
 
     return {
         "visit": ask.visit,
+        "charge": ask.charge,
         "visit_from": iso(ask.visit_from),
         "visit_to": iso(ask.visit_to),
         "provider": ask.provider,

@@ -28,6 +28,7 @@ PURE = (
     "portal.money",
     "portal.billing.balance",
     "portal.billing.kinds",
+    "portal.billing.picture",
     "portal.billing.trace",
     "portal.payments.allocate",
     "portal.payments.state",

@@ -1,0 +1,49 @@
+"""Reading all entries of an account: one query each, whatever its size."""
+
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal.billing.kinds import EntryKind
+from portal.billing.models import Charge, Entry, Visit
+from portal.billing.queries import entries_where, on_account
+from portal.billing.trace import EntryRow
+from portal.money import Money
+
+
+def entries_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[EntryRow]:
+    """An account's entries in the order they were written; with ``user_id``, those this user may see."""
+    return entries_where(session, on_account(account_id, user_id))
+
+
+class MoveRow(NamedTuple):
+    """An entry as far as the picture reads it, and its visit."""
+
+    visit_id: int
+    charge_id: int
+    kind: EntryKind
+    insurer: Money
+    patient: Money
+    group_code: str
+    reason_code: str
+
+
+def moves_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[MoveRow]:
+    """The same entries without their sources: all that the picture of a long account needs."""
+    rows = session.execute(
+        sa.select(
+            Charge.visit_id,
+            Entry.charge_id,
+            Entry.kind,
+            Entry.insurer,
+            Entry.patient,
+            Entry.group_code,
+            Entry.reason_code,
+        )
+        .join(Charge, Charge.id == Entry.charge_id)
+        .join(Visit, Visit.id == Charge.visit_id)
+        .where(on_account(account_id, user_id))
+        .order_by(Entry.id)
+    )
+    return [MoveRow(*row) for row in rows]
