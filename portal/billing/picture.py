@@ -17,7 +17,8 @@ from functools import cache
 from typing import Protocol, TypeVar
 
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
-from portal.explanations.compose import AdjustmentFact, explain
+from portal.explanations.compose import explain
+from portal.explanations.facts import AdjustmentFact
 from portal.money import Money
 
 #: Reasons whose family says that the plan does not pay for this care, or not for this person, place or time.

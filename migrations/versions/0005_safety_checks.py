@@ -1,6 +1,6 @@
 """Safety checks
 
-Revision: 0006
+Revision: 0005
 Follows: 0004
 """
 
@@ -9,7 +9,7 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None

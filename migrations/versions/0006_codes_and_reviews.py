@@ -1,7 +1,7 @@
 """Texts of public code tables, reviews of translations, and codes without words
 
-Revision: 0007
-Follows: 0004
+Revision: 0006
+Follows: 0005
 """
 
 import re
@@ -9,8 +9,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
