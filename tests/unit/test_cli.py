@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy.orm import Session
 
 import portal.app
+from portal.audit.models import AuditEvent
+from portal.audit.tags import Tag
 from portal.billing.kinds import EntryKind
 from portal.billing.models import Entry
 from portal.billing.service import NewEntry, write_entries
@@ -88,9 +90,10 @@ def test_help_lists_the_commands() -> None:
     for flag in ("--help", "-h"):
         result = CliRunner().invoke(main, [flag])
         assert result.exit_code == 0
-        for command in ("migrate", "worker", "ledger", "x12", "reconcile", "routes", "demo", "demo-reset"):
+        for command in ("migrate", "worker", "ledger", "x12", "reconcile", "trace", "routes", "demo", "demo-reset"):
             assert f"\n  {command} " in result.output
-    for words in (["ledger", "import-835"], ["x12", "inspect"], ["reconcile"], ["routes"], ["migrate"], ["demo"]):
+    single = ["trace"], ["reconcile"], ["routes"], ["migrate"], ["demo"]
+    for words in (["ledger", "import-835"], ["x12", "inspect"], *single):
         result = CliRunner().invoke(main, [*words, "--help"])
         assert (result.exit_code, "Usage:" in result.output) == (0, True)
 
@@ -237,3 +240,37 @@ def test_migrate_goes_down_and_up(run: Run, database: Database, engine: sa.Engin
     assert set(sa.inspect(engine).get_table_names()) == {"alembic_version"}
     assert run("migrate").exit_code == 0
     assert "entry" in sa.inspect(engine).get_table_names()
+
+
+def test_trace_tells_an_account_a_visit_and_names_what_there_is_none_of(run: Run, folder: Path) -> None:
+    assert run("ledger", "import-835", folder / "good.835").exit_code == 0
+    result = run("trace", "V-1", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(result.stdout)
+    assert (told["of"], told["account"]["ref"]) == ("account", "V-1")
+    assert (told["due_cents"], told["billed_cents"]) == (1500, 10000)
+    (line,) = told["visits"][0]["lines"]
+    assert [(step["kind"], step["amount_cents"], step["running_cents"]) for step in line["steps"]] == [
+        ("charge", 10000, 10000),
+        ("adjustment", -2500, 7500),
+        ("insurer_payment", -6000, 1500),
+        ("share_moved", 0, 1500),
+    ]
+    assert {step["source"]["file"] for step in line["steps"]} == {"good.835"}
+    assert json.loads(run("trace", told["account"]["public_id"], "--visit", "V-1", "--json").stdout)["of"] == "visit"
+    text = run("trace", "V-1").stdout
+    for words in ("Billed", "$100.00", "Your coinsurance (PR-2), your part $15.00", "file good.835", "You owe"):
+        assert words in text
+    for words, missing in ((["trace", "V-9"], "account"), (["trace", "V-1", "--visit", "V-9"], "visit"),
+                           (["trace", "V-1", "--statement", "2026-1"], "statement")):  # fmt: skip
+        result = run(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"there is no such {missing}" in result.stderr
+    assert run("trace", "V-1", "--visit", "V-1", "--statement", "x").exit_code == 2
+
+
+def test_trace_is_audited(run: Run, folder: Path, session: Session) -> None:
+    run("ledger", "import-835", folder / "good.835")
+    run("trace", "V-1")
+    (event,) = session.scalars(sa.select(AuditEvent).where(AuditEvent.tag == Tag.ACCOUNT_SEEN))
+    assert (event.actor_user_id, event.facts) == (None, {"by": "command"})
