@@ -13,7 +13,7 @@ from portal.billing.check_facts import ZERO, Bill, ClaimFact, Finding, LineFact,
 from portal.billing.kinds import PATIENT_MONEY, Check, EntryKind
 from portal.money import Money
 
-#: 45 CFR 149.620(b): "substantially in excess" of the estimate.
+#: 45 CFR 149.620: "substantially in excess" of the estimate.
 ESTIMATE_MARGIN = Money(400_00)
 
 
