@@ -39,7 +39,7 @@ def agreement_text(terms: Terms, *, clinic: str, phone: str) -> str:
 
 def _beginning(terms: Terms) -> list[str]:
     if terms.change is ChangeKind.ENROLLED:
-        return []
+        return [_("This takes the place of my present payment plan, which ends.")] if terms.replaces else []
     return [_("This changes my payment plan. It replaces what I agreed to before."), str(CHANGE[terms.change])]
 
 

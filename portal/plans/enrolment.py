@@ -38,9 +38,11 @@ from portal.plans.errors import (
     ReasonMissing,
     ScheduleMoved,
 )
-from portal.plans.kinds import RUNNING, ChangeKind, PlanState
+from portal.plans.kinds import ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
+from portal.plans.offers import is_as_offered, make_way, open_offers, running_plan, to_be_replaced, turn_down
 from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits
+from portal.plans.queries import plan_charges
 from portal.plans.schedule import SMALLEST, Rhythm, lay_out
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
@@ -68,16 +70,34 @@ class Draft:
 
 
 def candidates(
-    session: Session, account_id: int, *, user_id: int | None, conditions: Conditions
+    session: Session, account_id: int, *, user_id: int | None, conditions: Conditions, replaces: int | None = None
 ) -> list[tuple[Line, Money]]:
-    """The lines of an account that may go on a plan, oldest first, with what each asks for."""
+    """The lines of an account that may go on a plan, oldest first, with what each asks for.
+
+    ``replaces`` is a plan whose lines are free again then, since it ends by the new one.
+    """
     policy = conditions.policy
+    freed = set() if replaces is None else set(plan_charges(session, replaces))
     lines = joinable(
-        lines_of_account(session, account_id, user_id=user_id),
+        [
+            replace(line, on_plan=False) if line.charge_id in freed else line
+            for line in lines_of_account(session, account_id, user_id=user_id)
+        ],
         reserved(session, account_id),
         least=policy.smallest_line,
     )
     return [(line, amount) for line, amount in lines if policy.may_join(line.service_on, today=conditions.today)]
+
+
+def still_offered(session: Session, proposal_id: int, *, conditions: Conditions) -> list[int]:
+    """The charges of an offer that may be on a plan now: without those that were paid or held since."""
+    proposal = session.get_one(Plan, proposal_id)
+    replaces = to_be_replaced(session, proposal.account_id)
+    lines = candidates(
+        session, proposal.account_id, user_id=proposal.user_id, conditions=conditions, replaces=replaces
+    )
+    on_offer = set(plan_charges(session, proposal_id))
+    return [line.charge_id for line, _amount in lines if line.charge_id in on_offer]
 
 
 def earliest_first_day(conditions: Conditions) -> date:
@@ -95,16 +115,21 @@ def draft(
     conditions: Conditions,
     charge_ids: Collection[int] | None = None,
     exceed: bool = False,
+    replaces: int | None = None,
     monthly_income: Money | None = None,
 ) -> Draft:
     """How a plan over these lines (None: all that may) would look. Writes nothing.
 
-    ``monthly_income`` is the household's, where the patient told it: a state may cap its share. Raises
-    :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall`,
+    ``replaces`` is a plan that would end by it; without it that is the one in whose place an open offer stands.
+    ``monthly_income`` is the household's, where the patient told it: a state may cap its share.
+
+    Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall`,
     :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.policy.LawCapsPayments`; ``exceed``
     leaves the policy's limits aside, but not what a card can pay.
     """
-    lines = candidates(session, account_id, user_id=user_id, conditions=conditions)
+    if replaces is None:
+        replaces = to_be_replaced(session, account_id)
+    lines = candidates(session, account_id, user_id=user_id, conditions=conditions, replaces=replaces)
     if charge_ids is not None:
         wanted = set(charge_ids)
         lines = [(line, amount) for line, amount in lines if line.charge_id in wanted]
@@ -164,11 +189,12 @@ def enrol(
     if method.has_expired(conditions.today):
         raise MethodNotUsable
     lock_accounts(session, [account_id])
-    if _running(session, account_id):
-        raise PlanRuns
+    running = running_plan(session, account_id)
     proposal = None if proposal_id is None else session.get_one(Plan, proposal_id, populate_existing=True)
     if proposal is not None and (proposal.state is not PlanState.PROPOSED or proposal.user_id != user_id):
         raise PlanIsOver
+    if running is not None:
+        make_way(session, running, proposal, conditions)
     wanted = draft(
         session,
         account_id,
@@ -177,14 +203,14 @@ def enrol(
         rhythm=rhythm,
         conditions=conditions,
         charge_ids=charge_ids,
-        exceed=proposal is not None and _as_offered(session, proposal, charge_ids, each, rhythm),
+        exceed=proposal is not None and is_as_offered(session, proposal, charge_ids, each, rhythm),
         monthly_income=monthly_income,
     )
     if wanted.seen != seen:
         raise ScheduleMoved
-    for other in _proposals(session, account_id):
+    for other in open_offers(session, account_id):
         if other.id != proposal_id:
-            _decline(session, other, actor_user_id=user_id, reason="overtaken")
+            turn_down(session, other, actor_user_id=user_id, reason="overtaken")
     now = clock.now()
     plan = proposal or Plan(account_id=account_id, user_id=user_id, frequency=rhythm.frequency, day=rhythm.day)
     plan.each, plan.frequency, plan.day = wanted.standing.each, rhythm.frequency, rhythm.day
@@ -204,6 +230,7 @@ def enrol(
         method=method,
         change=ChangeKind.ENROLLED,
         conditions=conditions,
+        replaces=running is not None,
     )
     consent_id, document_id = keep_agreement(
         session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
@@ -222,17 +249,6 @@ def enrol(
     return public_id
 
 
-def _as_offered(
-    session: Session, proposal: Plan, charge_ids: Collection[int], each: Money, rhythm: Rhythm
-) -> bool:
-    """Whether it is what the staff offered, or that without some of its lines."""
-    lines = session.scalars(
-        sa.select(PlanLine.charge_id).where(PlanLine.plan_id == proposal.id, PlanLine.left_at.is_(None))
-    )
-    offered = (proposal.each, Rhythm(proposal.frequency, proposal.day))
-    return offered == (each, rhythm) and set(charge_ids) <= set(lines)
-
-
 def told_until(conditions: Conditions) -> date:
     """Up to which day the instalments of an agreement need no other notice: it has just told of them."""
     return conditions.today + timedelta(days=conditions.policy.notice_days)
@@ -247,8 +263,9 @@ def terms_of(
     method: MethodRow,
     change: ChangeKind,
     conditions: Conditions,
+    replaces: bool = False,
 ) -> Terms:
-    """What somebody agrees to, as facts."""
+    """What somebody agrees to, as facts. An offer that stands in the place of a plan that runs ends that one."""
     account, policy = account_row(session, plan.account_id), conditions.policy
     return Terms(
         plan=plan.public_id or "",
@@ -269,6 +286,7 @@ def terms_of(
         notice_days=policy.notice_days,
         missed_ends_after=policy.missed_ends_after,
         skips_a_year=policy.skips_a_year,
+        replaces=replaces or (plan.state is PlanState.PROPOSED and running_plan(session, plan.account_id) is not None),
     )
 
 
@@ -307,12 +325,14 @@ def propose(
     conditions: Conditions,
     seen: str = "",
     public_id: str = "",
+    replaces: bool = False,
 ) -> str:
     """Offer a plan to a patient, who has to agree to it; commits, and returns its public id.
 
     ``seen`` is the :attr:`Draft.seen` of the page on which it was checked (empty: nobody looked). ``public_id`` is the
-    id that it gets: the same form sent twice offers once. What exceeds the policy needs a reason, and a supervisor
-    where the policy says so. Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`ReasonMissing` and
+    id that it gets: the same form sent twice offers once. With ``replaces`` it may stand in the place of a plan of the
+    same payer that runs, which ends when they agree. What exceeds the policy needs a reason, and a supervisor where the
+    policy says so. Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`ReasonMissing` and
     :class:`ScheduleMoved`.
     """
     lock_accounts(session, [account_id])
@@ -320,7 +340,8 @@ def propose(
     if public_id and session.scalar(known):
         session.commit()
         return public_id
-    if _running(session, account_id):
+    running = running_plan(session, account_id)
+    if running is not None and not (replaces and running.user_id == user_id):
         raise PlanRuns
     wanted = draft(
         session,
@@ -331,14 +352,15 @@ def propose(
         conditions=conditions,
         charge_ids=charge_ids,
         exceed=True,
+        replaces=None if running is None else running.id,
     )
     if seen and wanted.seen != seen:
         raise ScheduleMoved
     broken = breaks_policy(conditions.policy, wanted.total, each, rhythm, wanted.standing.unpaid)
     if broken and not (reason.strip() and (is_supervisor or conditions.policy.may_exceed == "staff")):
         raise ReasonMissing
-    for other in _proposals(session, account_id):
-        _decline(session, other, actor_user_id=staff_user_id, reason="overtaken")
+    for other in open_offers(session, account_id):
+        turn_down(session, other, actor_user_id=staff_user_id, reason="overtaken")
     plan = Plan(
         public_id=public_id or new_public_id(),
         account_id=account_id,
@@ -376,37 +398,5 @@ def decline(session: Session, *, plan_id: int, actor_user_id: int, reason: str =
     plan = session.get_one(Plan, plan_id, populate_existing=True)
     if plan.state is not PlanState.PROPOSED:
         raise PlanIsOver
-    _decline(session, plan, actor_user_id=actor_user_id, reason=reason)
+    turn_down(session, plan, actor_user_id=actor_user_id, reason=reason)
     session.commit()
-
-
-def _decline(session: Session, plan: Plan, *, actor_user_id: int, reason: str) -> None:
-    now = clock.now()
-    plan.state, plan.ended_at, plan.end_reason = PlanState.DECLINED, now, reason[:40]
-    session.execute(
-        sa.update(PlanLine).where(PlanLine.plan_id == plan.id, PlanLine.left_at.is_(None)).values(left_at=now)
-    )
-    record(
-        session,
-        Tag.PLAN_DECLINED,
-        actor_user_id=actor_user_id,
-        account_id=plan.account_id,
-        subject=plan.public_id,
-        reason=reason,
-    )
-    session.flush()
-
-
-def _running(session: Session, account_id: int) -> bool:
-    query = sa.select(sa.func.count()).where(Plan.account_id == account_id, Plan.state.in_(RUNNING))
-    return bool(session.scalar(query))
-
-
-def _proposals(session: Session, account_id: int) -> list[Plan]:
-    return list(
-        session.scalars(
-            sa.select(Plan)
-            .where(Plan.account_id == account_id, Plan.state == PlanState.PROPOSED)
-            .execution_options(populate_existing=True)
-        )
-    )

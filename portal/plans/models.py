@@ -63,7 +63,7 @@ class PlanLine(Base):
     __tablename__ = "plan_line"
     __table_args__ = (
         sa.CheckConstraint("agreed_cents > 0", name="agreed_is_positive"),
-        _only("uq_plan_line_now", "charge_id", where="left_at IS NULL"),
+        _only("uq_plan_line_now", "charge_id", where="left_at IS NULL AND NOT offered"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -74,6 +74,8 @@ class PlanLine(Base):
     paid_before: Mapped[Money] = mapped_column("paid_before_cents", MoneyType)
     joined_at: Mapped[datetime] = mapped_column(UTCDateTime)
     left_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    #: Part of a proposal that nobody has agreed to: it may be on a plan that runs until then.
+    offered: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class Instalment(Base):

@@ -258,10 +258,15 @@ def note_change(
 
 
 def join(session: Session, plan_id: int, lines: Iterable[tuple[int, Money, Money]], *, mark: bool = True) -> None:
-    """Put lines on a plan: (charge, what is agreed of it, what was paid of it before)."""
+    """Put lines on a plan: (charge, what is agreed of it, what was paid of it before).
+
+    Without ``mark`` they are offered only, and stay what they are.
+    """
     lines, at = list(lines), clock.now()
     session.add_all(
-        PlanLine(plan_id=plan_id, charge_id=charge_id, agreed=agreed, paid_before=before, joined_at=at)
+        PlanLine(
+            plan_id=plan_id, charge_id=charge_id, agreed=agreed, paid_before=before, joined_at=at, offered=not mark
+        )
         for charge_id, agreed, before in lines
     )
     if mark:

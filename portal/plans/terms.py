@@ -42,6 +42,8 @@ class Terms:
     notice_days: int
     missed_ends_after: int
     skips_a_year: int
+    #: Whether a plan that runs ends by it.
+    replaces: bool = False
 
     @property
     def needs_disclosure(self) -> bool:

@@ -81,7 +81,7 @@ def _said(error: Exception) -> str:
         case ConsentMissing():
             return _(
                 "This would ask for more, or for something sooner, so the patient has to agree to it. They can change "
-                "it on the plan’s page, or you end this plan and offer another one."
+                "it on the plan’s page, or you offer another plan in its place."
             )
         case _:
             return _("The plan would stay as it is.")
@@ -136,7 +136,7 @@ def amend_plan(plan_id: str) -> Any:
     """Make a plan easier: what and why, then the payments before and after, then it is done and told."""
     plan = queries.plan_for(db.session, plan_id, user_id=None)
     lines = [one for one in worklists.lines_of_plan(db.session, plan) if one.left]
-    form = AmendForm()
+    form, needs_the_patient = AmendForm(), False
     form.offer(rhythm_choices(the_policy(), may_exceed=may_exceed(), now=plan.rhythm), now=plan.rhythm)
     if not plan.runs:
         flash(_("This plan has ended, so nothing can be changed."), "info")
@@ -151,13 +151,20 @@ def amend_plan(plan_id: str) -> Any:
         except _IN_THE_WAY as error:
             db.session.rollback()
             form.form_errors.append(_said(error))
+            needs_the_patient = isinstance(error, ConsentMissing)
         else:
             return answer
     elif "change" in request.form:
         for field in form:
             field.errors = []
     return render_template(
-        "staff/plan_amend.html", plan=plan, lines=lines, form=form, policy=the_policy(), rhythm_words=rhythm_words
+        "staff/plan_amend.html",
+        plan=plan,
+        lines=lines,
+        form=form,
+        policy=the_policy(),
+        needs_the_patient=needs_the_patient,
+        rhythm_words=rhythm_words,
     )
 
 

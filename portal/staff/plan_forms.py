@@ -94,6 +94,8 @@ class OfferForm(Form):
     reason = _reason(_l("Why it may exceed the policy"))
     token = HiddenField()
     seen = HiddenField()
+    #: The plan in whose place it was shown to stand.
+    replaced = HiddenField()
 
     def validate_lines(self, field: Any) -> None:
         """Something has to be on it."""

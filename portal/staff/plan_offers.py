@@ -26,6 +26,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import PlanState
 from portal.plans.policy import breaks_policy, discounts_for
+from portal.plans.queries import PlanRow
 from portal.plans.schedule import SMALLEST, each_for_count
 from portal.plans.words import rhythm_words
 from portal.staff.blueprint import bp
@@ -61,7 +62,11 @@ def _each(form: OfferForm, total: Money) -> Money:
 
 
 def _drafted(
-    form: OfferForm, account: AccountRow, offered: Sequence[tuple[Line, Money]], payer: int
+    form: OfferForm,
+    account: AccountRow,
+    offered: Sequence[tuple[Line, Money]],
+    payer: int,
+    running: PlanRow | None,
 ) -> tuple[Draft, list[str]]:
     """The plan as the form asks for it, and what of the policy it breaks. Raises :data:`_IN_THE_WAY`."""
     known = {line.public_id: line.charge_id for line, _amount in offered}
@@ -79,6 +84,7 @@ def _drafted(
         conditions=todays(),
         charge_ids=charges,
         exceed=True,
+        replaces=None if running is None else running.id,
     )
     return found, breaks_policy(the_policy(), found.total, each, rhythm, found.standing.unpaid)
 
@@ -100,16 +106,25 @@ def _may_be_offered(form: OfferForm, broken: Sequence[str]) -> bool:
 @bp.route("/accounts/<pid:account_id>/propose-plan", methods=["GET", "POST"])
 @guards.staff
 def propose_plan(account_id: str) -> Any:
-    """Propose a plan: what and how, then a page with every payment, then it is sent to the patient."""
+    """Propose a plan: what and how, then a page with every payment, then it is sent to the patient.
+
+    Where a plan runs, its payer is offered another one in its place, which ends it once they agree.
+    """
     account = account_by_public_id(db.session, account_id)
-    people = people_of(db.session, account.id)
-    offered = candidates(db.session, account.id, user_id=None, conditions=todays())
     plans = queries.plans_of_account(db.session, account.id, user_id=None)
     running = next((one for one in plans if one.runs), None)
+    people = [one for one in people_of(db.session, account.id) if running is None or one.user_id == running.user_id]
+    offered = candidates(
+        db.session,
+        account.id,
+        user_id=None,
+        conditions=todays(),
+        replaces=None if running is None else running.id,
+    )
     form = _form(people, offered)
-    if running is None and people and offered and form.validate_on_submit() and "change" not in request.form:
+    if people and offered and form.validate_on_submit() and "change" not in request.form:
         try:
-            answer = _go_on(form, account, people, offered)
+            answer = _go_on(form, account, people, offered, running)
         except _IN_THE_WAY as error:
             db.session.rollback()
             _explain(form, error)
@@ -150,11 +165,18 @@ def _form(people: Sequence[Person], offered: Sequence[tuple[Line, Money]]) -> Of
 
 
 def _go_on(
-    form: OfferForm, account: AccountRow, people: Sequence[Person], offered: Sequence[tuple[Line, Money]]
+    form: OfferForm,
+    account: AccountRow,
+    people: Sequence[Person],
+    offered: Sequence[tuple[Line, Money]],
+    running: PlanRow | None,
 ) -> Any:
     """The page with every payment, or (``confirmed``) the offer itself; None where the form is shown again."""
     payer = int(form.payer.data)
-    found, broken = _drafted(form, account, offered, payer)
+    if "confirmed" in request.form and (form.replaced.data or "") != (running.public_id if running else ""):
+        flash(_("Something changed meanwhile. Nothing was sent."), "info")
+        return redirect(url_for("staff.account", account_id=account.public_id) + "#plans")
+    found, broken = _drafted(form, account, offered, payer, running)
     if not _may_be_offered(form, broken):
         return None
     moved = False
@@ -173,6 +195,7 @@ def _go_on(
                 conditions=todays(),
                 seen=form.seen.data or "-",
                 public_id=form.plan_id,
+                replaces=running is not None,
             )
         except ScheduleMoved:
             db.session.rollback()
@@ -185,12 +208,13 @@ def _go_on(
             wake_sender()
             flash(_("The plan was offered. It begins when the patient says yes."), "success")
             return redirect(url_for("staff.plan", plan_id=plan_id))
-    form.seen.data = found.seen
+    form.seen.data, form.replaced.data = found.seen, running.public_id if running else ""
     return render_template(
         "staff/plan_offer_confirm.html",
         account=account,
         payer=next(one for one in people if one.user_id == payer),
         form=form,
+        running=running,
         draft=found,
         when=rhythm_words(found.standing.rhythm),
         broken=[BROKEN[one] for one in broken],

@@ -178,6 +178,7 @@ class PlanWorld(World):
 
     def lines(self) -> list[Line]:
         """The account's lines."""
+        self.session.rollback()
         found = lines_of_account(self.session, self.account_id)
         self.session.rollback()
         return found

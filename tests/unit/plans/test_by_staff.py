@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from portal.billing.models import Posting
 from portal.money import Money
+from portal.payments.models import Consent
 from portal.plans.amending import amend, ask_for_pause, decide_request, preview, stop_charges
 from portal.plans.changes import Wish
-from portal.plans.enrolment import draft, enrol, propose
+from portal.plans.enrolment import draft, enrol, propose, still_offered
 from portal.plans.errors import (
     ConsentMissing,
     InstalmentTooSmall,
     NothingToChange,
     PauseTooLong,
+    PlanRuns,
     PlanTooLong,
     ScheduleMoved,
 )
@@ -50,7 +53,7 @@ def accept(world: PlanWorld, **values: Any) -> None:
     given: dict[str, Any] = {
         "each": plan.each,
         "rhythm": Rhythm(plan.frequency, plan.day),
-        "charge_ids": plan_charges(world.session, plan.id),
+        "charge_ids": still_offered(world.session, plan.id, conditions=world.conditions),
         **values,
     }
     seen = draft(
@@ -217,4 +220,62 @@ def test_the_day_can_be_moved_when_little_is_left_or_the_plan_exceeds_the_policy
     world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 25)))
     with pytest.raises(PlanTooLong):  # as many weeks as months would be fine, as many months as weeks is longer
         world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.TWO_WEEKLY, 2)))
+    world.session.rollback()
+
+
+def test_an_offer_takes_the_place_of_a_plan_once_the_patient_agrees(world: PlanWorld) -> None:
+    old = world.enrol(each=5_000).public_id
+    due = sum(cents for _day, cents in world.coming())
+    with pytest.raises(PlanRuns):
+        offer(world, each=Money(10_000))
+    world.session.rollback()
+    with pytest.raises(PlanRuns):  # somebody else's yes ends nobody's plan
+        offer(world, each=Money(10_000), replaces=True, user_id=world.user_id + 1)
+    world.session.rollback()
+    new = offer(world, each=Money(10_000), replaces=True)
+
+    def state(public_id: str) -> tuple[PlanState, str]:
+        world.session.rollback()
+        row = world.session.execute(sa.select(Plan.state, Plan.end_reason).where(Plan.public_id == public_id)).one()
+        return row[0], row[1]
+
+    assert state(old)[0] is PlanState.ACTIVE  # until they say yes it goes on
+    world.day_by_day(14)
+    assert world.taken() == 5_000
+    accept(world)
+    assert (state(old), state(new)[0]) == ((PlanState.CANCELED, "replaced"), PlanState.ACTIVE)
+    assert sum(cents for _day, cents in world.coming()) == due - 5_000
+    assert world.due == Money.zero()
+    text = world.session.get_one(Consent, world.changes()[-1].consent_id).text
+    assert "takes the place of my present payment plan" in text
+    kinds = world.session.scalars(sa.select(Posting.kind).order_by(Posting.id)).all()
+    assert kinds == ["plan_enrolled", "patient_payment", "plan_ended", "plan_enrolled"]
+    world.day_by_day(31 * 3)
+    assert world.taken() == due
+
+
+def test_a_yes_to_what_has_moved_leaves_the_plan_that_runs(world: PlanWorld) -> None:
+    world.enrol(each=5_000)
+    old = world.plan().id
+    offer(world, each=Money(10_000), replaces=True)
+    proposal = world.plan()
+    with pytest.raises(ScheduleMoved):
+        enrol(
+            world.session,
+            account_id=world.account_id,
+            user_id=world.user_id,
+            charge_ids=plan_charges(world.session, proposal.id),
+            each=proposal.each,
+            rhythm=MONTHLY,
+            method_public_id=world.save().public_id,
+            seen="what was there yesterday",
+            agree=world.agree,
+            language="en",
+            address="",
+            conditions=world.conditions,
+            proposal_id=proposal.id,
+        )
+    world.session.rollback()
+    assert world.session.get_one(Plan, old).state is PlanState.ACTIVE
+    assert plan_charges(world.session, old)
     world.session.rollback()
