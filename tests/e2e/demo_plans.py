@@ -11,6 +11,7 @@ _ROOT = str(Path(__file__).parents[2])
 
 #: Runs in the demo's own environment. Arguments: what to do, the patient's e-mail, the account's number, and more.
 _SCRIPT = """
+import os
 import sys
 from datetime import timedelta
 
@@ -36,7 +37,7 @@ from portal.plans.schedule import Rhythm
 from portal.web.database import db
 
 act, email, ref, *more = sys.argv[1:]
-settings = Settings.from_env()
+settings = Settings.from_env(os.environ)
 app = create_app(settings)
 gateway = app.extensions["plainbill_gateway"]
 

@@ -66,7 +66,7 @@ def test_a_plan_is_proposed_agreed_to_changed_and_ended(
     sign_in(desk, own_demo, "staff@example.com")
     desk.goto(f"{own_demo.url}/desk/accounts/{account(own_demo, 'JDC-1001')}")
     desk.get_by_role("link", name="Propose a payment plan").click()
-    desk.get_by_label("Testa Demopatient").check()
+    desk.get_by_role("radio", name="Testa Demopatient").check()
     shown(desk, screenshots, "plan-offer-form")
     desk.get_by_role("button", name="See every payment").click()
     expect(desk.get_by_text("Write the amount of each payment.").first).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_plan_is_proposed_agreed_to_changed_and_ended(
 def test_a_pause_is_asked_for_and_granted(
     own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:
-    enrolled(own_demo, "paula@example.com", "JDC-1003", each=5_000)
+    enrolled(own_demo, "paula@example.com", "JDC-1003", each=13_000)
     asked_for_a_pause(own_demo, "paula@example.com", "JDC-1003", days=45, note="I lost my work last week.")
     desk = open_page(DESKTOP)
     sign_in(desk, own_demo, "staff@example.com")
