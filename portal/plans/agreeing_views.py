@@ -39,7 +39,7 @@ from portal.plans.kinds import Frequency, PlanState
 from portal.plans.policy import LawCapsPayments
 from portal.plans.queries import PlanRow, plan_charges, plan_for, plans_of_account
 from portal.plans.schedule import Rhythm
-from portal.plans.setup_forms import AgreeForm, DeclineForm
+from portal.plans.setup_forms import AgreeForm
 from portal.plans.showing import terms_of_draft
 from portal.plans.words import rhythm_words
 from portal.queue import wake
@@ -83,7 +83,11 @@ class Wanted:
 @guards.own_account
 def agree(account_id: str) -> Any:
     """The plan as it would be, with the exact words to agree to."""
-    return _page(_wanted(account_id), AgreeForm(formdata=None))
+    account = account_for(db.session, current_user.id, account_id)
+    wanted = _wanted(account)
+    if wanted is None:
+        return redirect(url_for("plans.setup", account_id=account_id))
+    return _page(wanted, AgreeForm(formdata=None))
 
 
 @bp.post("/accounts/<pid:account_id>/plan/agree")
@@ -91,21 +95,26 @@ def agree(account_id: str) -> Any:
 @ACTING
 def start(account_id: str) -> Any:
     """Agree."""
-    return _start(_wanted(account_id))
-
-
-def _wanted(account_id: str) -> Wanted:
-    """What the address says was chosen. Raises :class:`RecordNotFound` for an address that nobody was given."""
     account = account_for(db.session, current_user.id, account_id)
+    wanted = _wanted(account)
+    if wanted is None:
+        return redirect(url_for("plans.setup", account_id=account_id))
+    return _start(wanted)
+
+
+def _wanted(account: VisibleAccount) -> Wanted | None:
+    """What the address says was chosen; None for an address that says no plan."""
     offered = candidates(db.session, account.id, user_id=current_user.id, conditions=the_conditions())
     ids = {line.public_id: line.charge_id for line, _amount in offered}
     try:
         rhythm = Rhythm(Frequency(request.args["frequency"]), int(request.args["day"]))
         each = Money(int(request.args["each"]))
     except (KeyError, ValueError):
-        raise RecordNotFound("plan") from None
-    if each <= Money.zero() or not 0 <= rhythm.day <= 31:
-        raise RecordNotFound("plan")
+        return None
+    least_day = 1 if rhythm.frequency is Frequency.MONTHLY else 0
+    most_day = 31 if rhythm.frequency is Frequency.MONTHLY else 6
+    if each <= Money.zero() or not least_day <= rhythm.day <= most_day:
+        return None
     return Wanted(account, tuple(ids.get(one, -1) for one in request.args.getlist("lines")), each, rhythm)
 
 
@@ -170,9 +179,7 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         )
     except _GONE:
         if wanted.offer is not None:
-            return render_template(
-                "plans/offer_gone.html", account=account, offer=wanted.offer, decline_form=DeclineForm(formdata=None)
-            )
+            return render_template("plans/offer_gone.html", account=account, offer=wanted.offer)
         flash(_("What you owe has changed, so this plan is not possible any more. Please choose again."), "info")
         return redirect(url_for("plans.setup", account_id=account.public_id))
     usable = usable_methods(conditions.today)
@@ -192,7 +199,6 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         method=method,
         words=words,
         offer=wanted.offer,
-        decline_form=DeclineForm(formdata=None),
         kept=[(name, value) for name, value in request.args.items(multi=True) if name != "method"],
         here=request.full_path.rstrip("?"),
         today=conditions.today,

@@ -6,6 +6,7 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, HiddenField, IntegerField, RadioField, SelectField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, NumberRange, Optional
 
 from portal.money import Money
@@ -13,7 +14,7 @@ from portal.plans.kinds import Frequency
 from portal.plans.policy import Policy
 from portal.plans.schedule import Rhythm
 from portal.plans.words import FREQUENCY, WEEKDAY
-from portal.web.forms import Form, MoneyField
+from portal.web.forms import Form, MoneyField, without_nul
 
 
 class RhythmForm(Form):
@@ -22,21 +23,27 @@ class RhythmForm(Form):
     class Meta(Form.Meta):
         csrf = False
 
-    frequency = SelectField(_l("How often"), choices=[(one.value, words) for one, words in FREQUENCY.items()])
+    frequency = SelectField(
+        _l("How often"), choices=[SelectChoice(one.value, words) for one, words in FREQUENCY.items()]
+    )
     day = SelectField(_l("Day of the month"), coerce=int)
     weekday = SelectField(_l("Day of the week"), coerce=int)
 
     def offer(self, policy: Policy) -> None:
         """Show what the policy allows."""
-        self.frequency.choices = [(one.value, words) for one, words in FREQUENCY.items() if one in policy.frequencies]
-        self.day.choices = [(day, _("The last day") if day == 31 else str(day)) for day in policy.days_of_month]
-        self.weekday.choices = list(enumerate(WEEKDAY))
+        self.frequency.choices = [
+            SelectChoice(one.value, words) for one, words in FREQUENCY.items() if one in policy.frequencies
+        ]
+        self.day.choices = [
+            SelectChoice(day, _("The last day") if day == 31 else str(day)) for day in policy.days_of_month
+        ]
+        self.weekday.choices = [SelectChoice(place, words) for place, words in enumerate(WEEKDAY)]
 
     def start_with(self, rhythm: Rhythm) -> None:
         """What is chosen when the page opens."""
         self.frequency.data = rhythm.frequency.value
         monthly = rhythm.frequency is Frequency.MONTHLY
-        days = [one for one, _words in self.day.choices]
+        days = [choice.value for choice in self.day.choices]
         self.day.data = rhythm.day if monthly and rhythm.day in days else days[0]
         self.weekday.data = 4 if monthly else rhythm.day
 
@@ -48,16 +55,27 @@ class RhythmForm(Form):
         return Rhythm(frequency, int(chosen))
 
 
+class CountField(IntegerField):
+    """A whole number, without the NUL bytes that nobody types."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.raw_data = [without_nul(one) or "" for one in valuelist]
+        super().process_formdata(self.raw_data)
+
+
 class SetupForm(RhythmForm):
     """The one control (an amount, or a number of payments), how often, which day."""
 
     by = RadioField(
         _l("Choose one of the two"),
-        choices=[("amount", _l("An amount each time")), ("count", _l("A number of payments"))],
+        choices=[
+            SelectChoice("amount", _l("An amount each time")),
+            SelectChoice("count", _l("A number of payments")),
+        ],
         default="amount",
     )
     each = MoneyField(_l("Amount each time"))
-    count = IntegerField(
+    count = CountField(
         _l("Number of payments"),
         validators=[Optional(), NumberRange(min=1, max=1000, message=_l("Write a number like 6."))],
     )
@@ -102,7 +120,3 @@ class AgreeForm(Form):
         validators=[DataRequired(_l("Tick the box if you agree. Without it, there is no plan."))],
     )
     seen = HiddenField()
-
-
-class DeclineForm(Form):
-    """Nothing but the act."""

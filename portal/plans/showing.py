@@ -96,7 +96,7 @@ def effect_of_next(session: Session, *, plan_id: int, conditions: Conditions) ->
 def effect_of_more(session: Session, *, plan_id: int, amount: Money | None, conditions: Conditions) -> Effect:
     """What paying ``amount`` (None: all that is left) besides the instalments would do. Raises :class:`PlanIsOver`.
 
-    An amount that can't be paid (see :func:`portal.plans.charging.pay_more`) shows nothing left.
+    An amount that can't be paid (see :func:`portal.plans.paying.check_more`) shows nothing left.
     """
     now = look(session, plan_id, today=conditions.today)
     if now.plan.state not in RUNNING:

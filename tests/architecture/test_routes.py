@@ -34,7 +34,7 @@ from portal.config import Settings
 from portal.disputes.models import Dispute
 from portal.disputes.state import DisputeState
 from portal.documents.kinds import DocumentKind
-from portal.documents.models import Document
+from portal.documents.store import store
 from portal.ledger.models import RemittanceTransaction
 from portal.messages.models import Thread
 from portal.money import Money
@@ -227,12 +227,8 @@ def _plan_row(clinic: Clinic) -> Plan:
     if known is not None:
         return known
     method = _method_row(clinic)
-    document = Document(
-        account_id=_account_id(session),
-        kind=DocumentKind.PLAN_AGREEMENT,
-        sha256=sha256(b"%PDF sample").hexdigest(),
-        content=b"%PDF sample",
-        created_at=now,
+    document_id = store(
+        session, kind=DocumentKind.PLAN_AGREEMENT, content=b"%PDF-1.7 sample", account_id=_account_id(session)
     )
     plan = Plan(
         account_id=_account_id(session),
@@ -245,7 +241,7 @@ def _plan_row(clinic: Clinic) -> Plan:
         started_at=now,
         checked_at=now,
     )
-    session.add_all([document, plan])
+    session.add(plan)
     session.flush()
     charge_id = session.scalars(sa.select(Charge.id).where(Charge.visit_id == _visit_id(session)).limit(1)).one()
     session.add_all(
@@ -260,7 +256,7 @@ def _plan_row(clinic: Clinic) -> Plan:
                 kind=ChangeKind.ENROLLED,
                 actor_user_id=plan.user_id,
                 consent_id=method.consent_id,
-                document_id=document.id,
+                document_id=document_id,
                 left=Money(2_500),
                 schedule=[[today.isoformat(), 2_500]],
                 changed_at=now,
@@ -354,6 +350,7 @@ SAMPLES: dict[str, Callable[[Clinic], Any]] = {
     "year": _year,
     "method_id": lambda clinic: _method_row(clinic).public_id,
     "notice_id": _notice,
+    "instalment_id": lambda clinic: _of_plan(clinic, Instalment),
     "setup_id": _setup,
     "transaction_id": lambda clinic: _latest(clinic.session, RemittanceTransaction.id, sa.true()),
     "filename": lambda _clinic: "no-such-file.css",
@@ -430,6 +427,9 @@ def test_what_needs_nobody_is_a_short_list(app: Flask) -> None:
         "autopay.stop_notice",
         "autopay.stop_from_notice",
         "bootstrap.static",
+        # Behind the link of a plan's notice: it pauses that plan and can do no more.
+        "plans.stop_notice",
+        "plans.stop_from_notice",
         # The code of a printed statement, and a date of birth.
         "guests.start",
         "home.healthz",
