@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import date, timedelta
-from hashlib import sha256
 from typing import Any
 
 import pytest
