@@ -280,6 +280,8 @@ def _note_paid(session: Session, attempt_id: int) -> None:
     plan, row, _attempt = found
     row.state, row.ended_at, row.failure_code = InstalmentState.PAID, clock.now(), ""
     plan.need = Need.NOTHING
+    tried = session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == row.id))
+    emails.withdraw_all(session, instalment=row.public_id, on=row.charge_on, payment_ids=tried.all())
     record(session, Tag.INSTALMENT_CHARGED, account_id=plan.account_id, subject=row.public_id)
     session.commit()
 

@@ -1,6 +1,6 @@
 """What plans write to people: amounts, days, and what to do. Nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from flask_babel import format_date
@@ -78,6 +78,17 @@ def notice_is_waiting(session: Session, *, instalment: str, on: date) -> bool:
 def withdraw_notice(session: Session, *, instalment: str, on: date) -> None:
     """Take back a notice that was not sent yet: what it tells is no longer so."""
     withdraw_email(session, key=f"plan/{_notice(instalment, on)}")
+
+
+def withdraw_all(session: Session, *, instalment: str, on: date, payment_ids: Iterable[int]) -> None:
+    """Take back whatever was not sent yet about an instalment that is paid: nobody is dunned after having paid.
+
+    ``payment_ids`` are the payments that were tried for it.
+    """
+    withdraw_notice(session, instalment=instalment, on=on)
+    withdraw_email(session, key=f"plan/{instalment}/method-needed")
+    for payment_id in payment_ids:
+        withdraw_email(session, key=f"plan/{instalment}/failed/{payment_id}")
 
 
 def queue_notice(

@@ -20,6 +20,7 @@ from portal.money import Money
 from portal.payments.queries import payment_by_id
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
+from portal.plans import emails
 from portal.plans.changes import Standing
 from portal.plans.coverage import Covered, coverage, left_by_charge
 from portal.plans.errors import PlanIsOver
@@ -162,6 +163,7 @@ def write(
     if kind is ChangeKind.SKIPPED and rows:
         skipped = rows.pop(0)
         skipped.state, skipped.ended_at = InstalmentState.SKIPPED, at
+        _untell(session, skipped)
     lay_down(session, plan.id, rows, after.unpaid, told_until=told_until)
     note_change(
         session,
@@ -182,6 +184,7 @@ def lay_down(
     at = clock.now()
     for row, due in zip(rows, dues, strict=False):
         if due.on != row.due_on:
+            _untell(session, row)
             row.due_on = row.charge_on = due.on
             row.noticed_at = None
         if due.amount > row.amount:
@@ -191,6 +194,7 @@ def lay_down(
             row.noticed_at = at
     for row in rows[len(dues) :]:
         row.state, row.ended_at = InstalmentState.DROPPED, at
+        _untell(session, row)
     last = session.scalar(sa.select(sa.func.max(Instalment.ordinal)).where(Instalment.plan_id == plan_id)) or 0
     session.add_all(
         Instalment(
@@ -205,6 +209,12 @@ def lay_down(
         for place, due in enumerate(dues[len(rows) :], start=1)
     )
     session.flush()
+
+
+def _untell(session: Session, row: Instalment) -> None:
+    """Take back the notice of a charge that does not come, where it was not sent yet."""
+    if row.noticed_at is not None:
+        emails.withdraw_notice(session, instalment=row.public_id, on=row.charge_on)
 
 
 def note_change(
@@ -299,6 +309,7 @@ def end(
     plan, at = now.plan, clock.now()
     for row in now.rows:
         row.state, row.ended_at = InstalmentState.DROPPED, at
+        _untell(session, row)
     plan.state, plan.ended_at, plan.end_reason, plan.need = state, at, reason[:40], Need.NOTHING
     plan.paused_until = None
     leave(session, plan.id, [one.line.charge_id for one in now.covered])

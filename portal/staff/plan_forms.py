@@ -64,7 +64,7 @@ def rhythm_of(code: str) -> Rhythm:
 def rhythm_choices(policy: Policy, *, may_exceed: bool, now: Rhythm | None = None) -> dict[str, list[tuple[str, str]]]:
     """When payments can be due, by how often: the policy's days, ``now``, and for who may exceed it all others."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    for frequency in Frequency:
+    for frequency in (Frequency.MONTHLY, Frequency.TWO_WEEKLY, Frequency.WEEKLY):
         days = range(1, 32) if frequency is Frequency.MONTHLY else range(7)
         for rhythm in (Rhythm(frequency, day) for day in days):
             offered = offers(policy, rhythm)

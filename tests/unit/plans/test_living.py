@@ -131,6 +131,21 @@ def test_paying_the_next_one_early_takes_it_off(world: PlanWorld) -> None:
     assert not [subject for subject in world.plan_mails() if subject.startswith("Payment plan: $50.00 on November")]
 
 
+def test_what_the_mail_server_did_not_take_in_time_is_not_sent_after_having_paid(world: PlanWorld) -> None:
+    world.enrol()
+    world.mail_works = False
+    world.later(days=11)
+    world.work()
+    assert [subject for subject in world.plan_mails() if subject.startswith("Payment plan: ")]
+    pay_next(
+        world.session, world.gateway, plan_id=world.plan().id, user_id=world.user_id, conditions=world.conditions
+    )
+    world.confirm_latest()
+    world.work()
+    assert world.states()[0] == "paid"
+    assert not [subject for subject in world.plan_mails() if subject.startswith("Payment plan: ")]
+
+
 def test_paying_extra_shortens_the_plan_and_paying_off_ends_it(world: PlanWorld) -> None:
     world.enrol()
     before = world.coming()
