@@ -43,6 +43,10 @@ class ChargeRow:
     noticed_at: datetime
     charge_on: date
     tries: int
+    #: Stripe's code of the last failure; empty where none was.
+    failure_code: str
+    #: What it was, or is to be, charged to.
+    method_id: int
 
 
 _AUTOPAY: tuple[Any, ...] = (
@@ -66,6 +70,8 @@ _CHARGE: tuple[Any, ...] = (
     AutopayCharge.noticed_at,
     AutopayCharge.charge_on,
     AutopayCharge.tries,
+    AutopayCharge.failure_code,
+    Autopay.method_id,
 )
 
 

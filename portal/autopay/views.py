@@ -20,6 +20,7 @@ from portal.autopay.words import agreement, fingerprint
 from portal.config import Settings
 from portal.db import RecordNotFound
 from portal.money import Money
+from portal.payments.decline import what_happened
 from portal.payments.gateway import MINIMUM
 from portal.payments.method_queries import MethodRow, method_by_id, method_for, methods_of
 from portal.queue import wake
@@ -58,6 +59,11 @@ def _page(account: VisibleAccount, form: AutopayForm) -> str:
         autopay=autopay,
         mine=mine,
         method=method_by_id(db.session, autopay.method_id) if autopay is not None and mine else None,
+        reasons={
+            one.public_id: what_happened(one.failure_code, method_by_id(db.session, one.method_id).kind)
+            for one in charges
+            if one.state is ChargeState.FAILED
+        },
         form=form,
         stop_form=StopForm(formdata=None),
         methods=usable,

@@ -145,6 +145,7 @@ def test_a_declined_charge_and_a_bill_above_the_limit_are_told(
     work(live_demo)
     sam.reload()
     expect(sam.get_by_text("Did not go through")).to_be_visible()
+    expect(sam.get_by_text("Try another card, or call the number on the back of it.")).to_be_visible()
     judge(sam)
     screenshots(sam, "autopay-failed")
     assert states(live_demo, "JDC-1003") == ["above_cap"]

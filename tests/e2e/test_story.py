@@ -89,7 +89,7 @@ def reconciled(demo: LiveDemo) -> dict[str, Any]:
             env={**demo.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,  # a loaded machine is no failure
         )
         assert done.returncode == 0, done.stdout + done.stderr
         result: dict[str, Any] = json.loads(done.stdout)

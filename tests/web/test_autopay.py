@@ -115,6 +115,38 @@ def test_on_and_off(patient: JudgingClient, clinic: Clinic, session: Session, sa
     assert "Go on to the agreement" in patient.page(_where(clinic)).text()
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("card", "The card does not have enough money available. Try another card"),
+        ("us_bank_account", "There was not enough money in the bank account. Pay when there is"),
+    ],
+)
+def test_a_charge_that_failed_says_why_and_what_to_do(
+    patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod, kind: str, words: str
+) -> None:
+    """Also after autopay has ended, when there is no method to ask."""
+    _on(patient, clinic)
+    (autopay,) = _autopays(session)
+    session.add(
+        AutopayCharge(
+            autopay_id=autopay.id,
+            amount=Money(2_500),
+            state=ChargeState.FAILED,
+            noticed_at=clock.now(),
+            charge_on=date(2026, 11, 30),
+            failure_code="insufficient_funds",
+        )
+    )
+    session.execute(sa.update(SavedMethod).where(SavedMethod.id == saved.id).values(kind=kind))
+    session.commit()
+    page = patient.page(_where(clinic))
+    assert words in page.text("main")
+    assert "You have not been charged." in page.text("main")
+    patient.submit(page, action="/stop")
+    assert words in patient.page(_where(clinic)).text("main")
+
+
 def test_what_is_kept_and_mailed_is_what_was_shown(
     patient: JudgingClient, clinic: Clinic, session: Session, saved: SavedMethod
 ) -> None:
