@@ -175,7 +175,7 @@ def _read(path: Path, seen: Seen) -> None:
             text = stream.read(_LONGEST_LIST).decode("utf-8-sig", errors="replace")
     try:
         _read_list(text, seen)
-    except NotACode as error:
+    except (NotACode, csv.Error) as error:
         raise click.UsageError(f"{path}: neither an 835 nor a list of codes ({error}).") from None
 
 

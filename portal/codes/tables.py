@@ -38,6 +38,13 @@ def read_hcpcs(lines: Iterable[str]) -> tuple[list[Row], list[str]]:
 
     Raises :class:`NotATable` when a column is missing or no row is a Level II code.
     """
+    try:
+        return _hcpcs_rows(lines)
+    except csv.Error as error:
+        raise NotATable(f"not CMS's HCPCS table: {error}") from None
+
+
+def _hcpcs_rows(lines: Iterable[str]) -> tuple[list[Row], list[str]]:
     reader = csv.DictReader(lines)
     names = {(name or "").strip().lstrip("\ufeff").lower(): name for name in reader.fieldnames or ()}
     missing = {"code", "long_description", "short_description"} - set(names)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ from portal.autopay.models import Autopay, AutopayCharge
 from portal.billing.models import Charge, Posting, Visit
 from portal.billing.service import queue_posting
 from portal.cli import main
+from portal.codes.models import UnknownCode
 from portal.config import Settings
 from portal.disputes.models import Dispute
 from portal.disputes.state import DisputeState
@@ -280,7 +282,7 @@ def _year(clinic: Clinic) -> int:
     return clock.today("America/Chicago").year
 
 
-def _put(clinic: Clinic, record: Dispute | Payout | BalanceMovement) -> str:
+def _put(clinic: Clinic, record: Dispute | Payout | BalanceMovement | UnknownCode) -> str:
     clinic.session.rollback()  # a read that is still open would write on an old view of the database
     clinic.session.add(record)
     clinic.session.flush()
@@ -342,6 +344,9 @@ SAMPLES: dict[str, Callable[[Clinic], Any]] = {
             match=Match.NONE,
             exception=Oddity.PAYMENT_UNKNOWN,
         ),
+    ),
+    "unknown_id": lambda clinic: _put(
+        clinic, UnknownCode(visit_id=_visit_id(clinic.session), code=f"PR-{uuid4().hex[:8]}", met_at=clock.now())
     ),
     "statement_id": lambda clinic: _latest(
         clinic.session, Statement.public_id, Statement.account_id == _account_id(clinic.session)
