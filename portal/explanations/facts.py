@@ -87,11 +87,12 @@ def natural(text: str) -> tuple[str, int, str]:
 def remarks_of(fact: AdjustmentFact, catalogue: Catalogue) -> tuple[list[Remark], list[str]]:
     """The remarks that have a text, and the codes of those that have none.
 
-    Each once, in an order that does not hang on the file's: what frees the patient comes first, how to appeal last.
+    Each once, in an order that does not hang on the file's: what frees the patient comes first, then words of the
+    code's own, then general ones, and how to appeal last.
     """
     codes = ordered(fact.remarks)
     known = [catalogue.remarks[one] for one in codes if one in catalogue.remarks]
-    known.sort(key=lambda remark: (remark.effect is None, remark.family in _LAST))
+    known.sort(key=lambda remark: (remark.effect is None, remark.family in _LAST, not remark.own_words))
     return known, [one for one in codes if one not in catalogue.remarks]
 
 
