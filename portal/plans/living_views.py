@@ -1,6 +1,6 @@
 """Living with a plan: what is left, what comes next, what happened; asking for a pause, and ending it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -65,8 +65,9 @@ def show(plan_id: str) -> Any:
         return redirect(url_for("plans.offer", plan_id=plan_id))
     conditions = the_conditions()
     now = look(db.session, plan.id, today=conditions.today)
-    rows = [row for row in instalments_of(db.session, plan.id) if row.state in _SHOWN]
-    coming = [row for row in rows if row.state is InstalmentState.PLANNED]
+    known = [row for row in instalments_of(db.session, plan.id) if row.state in _SHOWN]
+    coming = _as_they_will_be([row for row in known if row.state is InstalmentState.PLANNED], now)
+    rows = [row for row in known if row.state is not InstalmentState.PLANNED] + coming
     asked = requests_of(db.session, plan.id)
     waiting = next((one for one in asked if one.decided_at is None), None)
     begun = begun_payment(db.session, plan.id)
@@ -76,6 +77,7 @@ def show(plan_id: str) -> Any:
         method=method_by_id(db.session, plan.method_id) if plan.method_id is not None else None,
         rhythm=rhythm_words(plan.rhythm),
         left=now.standing.total,
+        moved=plan.runs and now.has_moved,
         lines=now.covered,
         rows=rows,
         paid=sum(1 for row in rows if row.state is InstalmentState.PAID),
@@ -92,6 +94,13 @@ def show(plan_id: str) -> Any:
         change_words=CHANGE,
         today=conditions.today,
     )
+
+
+def _as_they_will_be(coming: list[InstalmentRow], now: PlanNow) -> list[InstalmentRow]:
+    """The instalments to come, made to fit what is due now: within the hour they are written down like that."""
+    if not now.has_moved:
+        return coming
+    return [replace(row, amount=due.amount) for row, due in zip(coming, now.standing.unpaid, strict=False)]
 
 
 def _missed_on(plan: PlanRow, coming: list[InstalmentRow], *, grace: int) -> date | None:

@@ -77,6 +77,16 @@ def coming(demo: LiveDemo) -> list[tuple[str, int]]:
     return [(str(row[0]), int(row[1])) for row in rows]
 
 
+def fitted(demo: LiveDemo, is_so: Callable[[], bool]) -> bool:
+    """Whether the plan is made to fit what was paid: it is compared with what is due once an hour."""
+    let_pass(demo, 2 * 3_600)
+    for _turn in range(3):
+        work(demo)
+        if until(is_so):
+            return True
+    return False
+
+
 def act(page: Page, plan: str, name: str) -> None:
     """Open one of the acts from the plan's page."""
     page.goto(plan)
@@ -320,16 +330,11 @@ def test_the_days_charge_it_and_paying_besides_makes_it_shorter(
     page.get_by_label("How much extra?").fill("60")
     page.get_by_role("button", name="Show what it does").click()
     pay("pay-extra")
-    # The plan is compared with what is due once an hour.
-    let_pass(live_demo, 2 * 3_600)
-    work(live_demo)
-    assert until(lambda: sum(cents for _day, cents in coming(live_demo)) == 14_832 - 6_000)
+    assert fitted(live_demo, lambda: sum(cents for _day, cents in coming(live_demo)) == 14_832 - 6_000)
 
     act(page, plan, "Pay it off")
     pay("pay-off")
-    let_pass(live_demo, 2 * 3_600)
-    work(live_demo)
-    assert until(lambda: read(live_demo, "SELECT 1 FROM plan WHERE state = 'paid'"))
+    assert fitted(live_demo, lambda: bool(read(live_demo, "SELECT 1 FROM plan WHERE state = 'paid'")))
     page.goto(plan)
     expect(page.get_by_text("Nothing more is charged for it. Thank you.")).to_be_visible()
     judge(page)

@@ -389,3 +389,13 @@ def test_the_policy_of_the_operator_decides(patient: Patient) -> None:
         "15", *"0123456"
     ]  # fmt: skip
     assert account_id(patient.session) == patient.plan().account_id
+
+
+def test_the_page_shows_what_is_due_now_before_it_is_written_down(patient: Patient) -> None:
+    """A hold was placed a minute ago: what is left, the next payment and the list agree with each other."""
+    charge_id, account = patient.charge(patient.client.page(f"{patient.plan_url}/take-out"))
+    place_hold(patient.session, charge_id=charge_id, account_id=account, reason=HoldReason.STAFF)
+    patient.session.commit()
+    page = patient.client.page(patient.plan_url)
+    assert "What is left has just changed." in page.text()
+    assert amounts_in(page, "All payments") == ["$50.00"] * 4 + ["$18.32", "$218.32"]
