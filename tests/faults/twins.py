@@ -44,6 +44,11 @@ from tests.faults.world import Patient, World
 Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
 
 
+#: How many runs a twin is looked for in, with seeds so far apart.
+CHANCES = 5
+_APART = 1_000_003
+
+
 class TwinIsBroken(AssertionError):
     """The twin changes nothing: what it patches is gone, or is what it would put there."""
 
@@ -249,9 +254,15 @@ def _weathering(only: str) -> Run:
     return run
 
 
-def _telling_stories(examples: int = 6, steps: int = 25) -> Run:
+#: Of what stories are made that are about one guard.
+_EVERYDAY = ("pays_everything", "webhooks_come", "the_worker_has_its_turn", "time_passes")
+
+
+def _telling_stories(*of: str) -> Run:
     def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
-        return machine.run(backend, seed=seed, examples=examples, steps=steps, sabotage=sabotage, shrink=False)
+        return machine.run(
+            backend, seed=seed, examples=6, steps=20, sabotage=sabotage, shrink=False, only=(*_EVERYDAY, *of)
+        )
 
     return run
 
@@ -291,8 +302,12 @@ TWINS: dict[str, Twin] = {
     "booked twice": Twin(_booked_twice, _killing(_only("all of it")), "kill"),
     "never swept": Twin(_never_swept, _killing(_only("all of it", "in two tabs")), "kill"),
     "posted under another key": Twin(_posted_under_another_key, _killing(_only("all of it")), "kill"),
-    "a dispute booked at each look": Twin(_dispute_booked_at_each_look, _telling_stories(), "stories"),
-    "a refund's failure is not heard": Twin(_refund_failure_unheard, _telling_stories(), "stories"),
+    "a dispute booked at each look": Twin(
+        _dispute_booked_at_each_look, _telling_stories("a_bank_calls_back", "a_bank_decides"), "stories"
+    ),
+    "a refund's failure is not heard": Twin(
+        _refund_failure_unheard, _telling_stories("a_clerk_refunds", "a_bank_sends_a_refund_back"), "stories"
+    ),
     "what is on its way is asked for": Twin(
         _families_hold_forgotten, _killing({"from a bank account, twice": _bank_twice}, kills=6), "kill"
     ),
@@ -307,23 +322,36 @@ def run(
     told: Callable[[str], None] = lambda _twin: None,
     only: str = "",
 ) -> tuple[Figures, dict[str, str]]:
-    """Every twin (or one); a note for each that was not caught, and what each was caught by."""
+    """Every twin (or one); a note for each that was not caught, and what each was caught by.
+
+    Where a process dies and what a story tells is drawn, so a twin may slip through a short run: it is caught in one of
+    :data:`CHANCES`, or its guard guards nothing.
+    """
     found, caught = Figures(), dict[str, str]()
     for name, twin in TWINS.items():
         if only and name != only:
             continue
         told(name)
-        try:
-            figures = twin.run(backend, directory, seed, twin.sabotage)
-        except TwinIsBroken:
-            raise
-        except (kill.HarnessFailed, AssertionError) as error:
-            caught[name] = str(error).strip().splitlines()[-1][:120]
+        for chance in range(CHANCES):
+            by = _caught_by(twin, backend, directory, seed + chance * _APART)
+            found.runs += 1
+            if by:
+                caught[name] = by
+                break
         else:
-            if figures.wrong:
-                first = figures.notes[0] if figures.notes else f"{figures.doubled} cents doubled"
-                caught[name] = first.splitlines()[0][:120]
-            else:
-                found.notes.append(f"the twin “{name}” was not caught")
-        found.runs += 1
+            found.notes.append(f"the twin “{name}” was not caught")
     return found, caught
+
+
+def _caught_by(twin: Twin, backend: Backend, directory: Path, seed: int) -> str:
+    """What a run says of a twin; empty when it notices nothing."""
+    try:
+        figures = twin.run(backend, directory, seed, twin.sabotage)
+    except TwinIsBroken:
+        raise
+    except (kill.HarnessFailed, AssertionError) as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[-1][:120]
+    if not figures.wrong:
+        return ""
+    first = figures.notes[0] if figures.notes else f"{figures.doubled} cents doubled"
+    return first.splitlines()[0][:120]
