@@ -90,6 +90,14 @@ def upgrade() -> None:
     _protect_rebuilt()
     # Every bill there is gets checked by the worker's next turn.
     op.add_column("account", sa.Column("check_due", sa.Boolean(), server_default=sa.true(), nullable=False))
+    op.create_index(
+        "ix_account_check_due",
+        "account",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("check_due"),
+        postgresql_where=sa.text("check_due"),
+    )
     for name, length in (("filing_indicator", 4), ("facility_code", 4), ("frequency", 2), ("remark_codes", 120)):
         op.add_column("claim", sa.Column(name, sa.String(length=length), server_default="", nullable=False))
     op.add_column("claim", sa.Column("stated_share_cents", sa.BigInteger(), nullable=True))
@@ -129,9 +137,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["charge_id"], ["charge.id"], name=op.f("fk_check_finding_charge_id_charge")),
         sa.ForeignKeyConstraint(["released_by"], ["user.id"], name=op.f("fk_check_finding_released_by_user")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_check_finding")),
-        sa.UniqueConstraint(
-            "charge_id", "fingerprint", name=op.f("uq_check_finding_charge_id_fingerprint")
-        ),
+        sa.UniqueConstraint("charge_id", "fingerprint", name=op.f("uq_check_finding_charge_id_fingerprint")),
     )
     op.create_index("ix_check_finding_account", "check_finding", ["account_id", "state"], unique=False)
     op.create_table(
@@ -192,4 +198,5 @@ def downgrade() -> None:
         "filing_indicator",
     ):
         op.drop_column("claim", column)
+    op.drop_index("ix_account_check_due", "account")
     op.drop_column("account", "check_due")

@@ -13,6 +13,15 @@ class Account(Base):
     """A guarantor's account as the back office numbers it (``ref``)."""
 
     __tablename__ = "account"
+    __table_args__ = (
+        # The worker asks each minute which few of all the accounts have changed.
+        sa.Index(
+            "ix_account_check_due",
+            "id",
+            sqlite_where=sa.text("check_due"),
+            postgresql_where=sa.text("check_due"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(sa.String(32), unique=True, default=new_public_id)

@@ -46,7 +46,5 @@ def service_of_day(bill: Bill, line: LineFact) -> Key:
 
 def _says_two(bill: Bill, line: LineFact) -> bool:
     """Whether nothing can be said of a line's likeness, or it says itself that it was done again."""
-    nameless = (
-        not line.code or line.qualifier not in codes.PROCEDURES or line.whole_visit or bill.day(line) is None
-    )
+    nameless = not line.code or line.qualifier not in codes.PROCEDURES or line.whole_visit or bill.day(line) is None
     return nameless or bool(set(line.modifiers) & codes.REPEATED)

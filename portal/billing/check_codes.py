@@ -14,9 +14,7 @@ REPEATED = frozenset({"76", "77", "91", "59", "XE", "XP", "XS", "XU"})
 
 #: Modifiers that say how, where or under which rule a service was done. Two lines that differ in these only are not
 #: two services; any other modifier (a side, a finger, a discipline, a part of the work) may well make them two.
-SAYS_NOTHING_OF_TWO = _set(
-    "22 24 25 33 57 90 92 93 95 99 AQ CR CS FQ FS G0 GA GQ GT GX GY GZ JZ KX PN PO PT QW SA SL"
-)
+SAYS_NOTHING_OF_TWO = _set("22 24 25 33 57 90 92 93 95 99 AQ CR CS FQ FS G0 GA GQ GT GX GY GZ JZ KX PN PO PT QW SA SL")
 
 #: Qualifiers (SVC01-1) of codes that name a procedure: CPT and HCPCS, dental, and none given. A revenue code (NU)
 #: names a department and a drug's number (N4) a package.
@@ -38,9 +36,7 @@ PAYER_SAYS_DUPLICATE = frozenset({"18"})
 #: Too late with the claim, its papers or its appeal.
 LATE = frozenset({"29", "138", "164", "193"})
 #: Sent wrongly: codes that do not fit together or were not valid, and numbers that were missing.
-SENT_WRONG = _set(
-    "4 5 6 7 8 9 10 11 12 16 107 110 125 129 135 146 181 182 189 199 206 207 208 267 282 A8 B16"
-)
+SENT_WRONG = _set("4 5 6 7 8 9 10 11 12 16 107 110 125 129 135 146 181 182 189 199 206 207 208 267 282 A8 B16")
 #: Papers that a provider had to send and did not.
 PAPERS = frozenset({"148", "163", "226", "250", "251", "252"})
 #: The provider may not be paid for this under the payer's rules or its contract.
@@ -103,12 +99,8 @@ SCREENINGS = _set(
 )
 #: Vaccines, without those for journeys and after bites; and giving them, which counts where one of them was given.
 VACCINES = ((90476, 90759), (91300, 91330))
-NOT_ROUTINE_VACCINES = _set(
-    "90581 90584 90585 90586 90587 90625 90626 90627 90675 90676 90690 90691 90717 90738"
-)
-GIVING_VACCINES = _set(
-    "90460 90461 90471 90472 90473 90474 90480 G0008 G0009 G0010"
-)
+NOT_ROUTINE_VACCINES = _set("90581 90584 90585 90586 90587 90625 90626 90627 90675 90676 90690 90691 90717 90738")
+GIVING_VACCINES = _set("90460 90461 90471 90472 90473 90474 90480 G0008 G0009 G0010")
 #: Reasons under which a preventive service may not be charged: the cost shares, and "it is preventive".
 PREVENTIVE_REASONS = COST_SHARE | {"49"}
 #: CLP06 of plans that the rule on preventive services does not reach: accidents, work, liability, the VA.

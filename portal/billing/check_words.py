@@ -103,9 +103,7 @@ def _twice(facts: Mapping[str, Any], amount: str) -> str:
 
 def _above(facts: Mapping[str, Any], amount: str) -> str:
     said, asked = _amount(facts, "stated"), _amount(facts, "asked")
-    return _(
-        "Your insurer says that your part is %(said)s, but its details come to %(asked)s.", said=said, asked=asked
-    )
+    return _("Your insurer says that your part is %(said)s, but its details come to %(asked)s.", said=said, asked=asked)
 
 
 def _pending(facts: Mapping[str, Any], amount: str) -> str:

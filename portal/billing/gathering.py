@@ -63,22 +63,25 @@ def bills_of(session: Session, account_ids: Sequence[int]) -> Iterator[tuple[int
     estimates, paid = _estimates(session, refs), _desk_payments(session, refs)
     coverages = _coverages(session, refs)
     credits = _credits(session, account_ids, visits, lines)
-    earlier: dict[tuple[int, str], list[LineFact]] = defaultdict(list)
+    earlier: dict[tuple[int, str, date | None], list[LineFact]] = defaultdict(list)
     for visit in sorted(visits.values(), key=lambda one: one.order):
         own = tuple(lines[visit.id])
         name = (visit.account_ref, visit.ref)
+        # Only what was done on the same days can be the same.
+        days = {(visit.patient_id, visit.provider, line.service_on) for line in own}
         bill = Bill(
             lines=own,
             ref=visit.ref,
             claims=tuple(claims[visit.id]),
-            elsewhere=tuple(earlier[visit.patient_id, visit.provider]),
+            elsewhere=tuple(line for day in days for line in earlier.get(day, ())),
             started_on=visit.started_on,
             estimate=estimates.get(name),
             coverages=tuple(coverages[visit.account_ref, visit.patient]),
             desk_paid=paid.get(name, ZERO),
         )
         yield visit.account_id, replace(bill, credits=_share_out(credits[visit.account_id], bill))
-        earlier[visit.patient_id, visit.provider] += own
+        for line in own:
+            earlier[visit.patient_id, visit.provider, line.service_on].append(line)
 
 
 def _visits(session: Session, account_ids: Sequence[int]) -> dict[int, _Visit]:

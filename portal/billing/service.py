@@ -225,9 +225,7 @@ def release_holds(session: Session, *, charge_id: int, account_id: int, actor_us
     looked_at = session.execute(
         sa.update(CheckFinding)
         .where(CheckFinding.charge_id == charge_id, CheckFinding.state == FindingState.OPEN)
-        .values(
-            state=FindingState.RELEASED, closed_at=clock.now(), released_by=actor_user_id, release_note=note
-        )
+        .values(state=FindingState.RELEASED, closed_at=clock.now(), released_by=actor_user_id, release_note=note)
         .returning(CheckFinding.check, CheckFinding.fingerprint)
     ).all()
     for check, fingerprint in looked_at:
