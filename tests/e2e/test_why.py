@@ -97,7 +97,7 @@ def test_without_scripts_a_word_opens_by_tap_and_by_keyboard_and_every_trace_is_
     boxes = [bars.nth(number).bounding_box() for number in range(bars.count())]
     assert len(boxes) > 4
     assert all(box and box["width"] > 1 for box in boxes)
-    page.locator(".added-name a").first.click()
+    page.locator(".added-name a", has_text="Jun 4, 2026").click()
     page.locator("details summary").first.click()
     expect(page.get_by_text("Remittance from").first).to_be_visible()
     page.goto(live_demo.url)
