@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -183,8 +184,16 @@ def on_account(account_id: int, user_id: int | None) -> sa.ColumnElement[bool]:
     return sa.and_(condition, visible(user_id, Visit.account_id, Visit.patient_id))
 
 
+@cache
+def _lines_of_account() -> sa.Select[*tuple[Any, ...]]:
+    """Built once: jobs ask it for every account they look at, and building it takes longer than its answer."""
+    return _lines(Visit.account_id == sa.bindparam("account_id"))
+
+
 def lines_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[Line]:
     """An account's lines, oldest first; with ``user_id``, those this user may see."""
+    if user_id is None:
+        return [_line(row) for row in session.execute(_lines_of_account(), {"account_id": account_id})]
     return [_line(row) for row in session.execute(_lines(on_account(account_id, user_id)))]
 
 
@@ -396,3 +405,15 @@ def holds_since(session: Session, charge_ids: Iterable[int], *, since: datetime)
         ).where(Hold.charge_id.in_(list(charge_ids)))
     ).one()
     return placed > 0, released > 0
+
+
+def accounts_moved_since(session: Session, since: datetime) -> set[int]:
+    """The accounts on which an entry was written, or a hold placed or released, at or after ``since`` (UTC)."""
+    entries = sa.select(Entry.account_id).where(Entry.created_at >= since)
+    held = (
+        sa.select(Visit.account_id)
+        .join(Charge, Charge.visit_id == Visit.id)
+        .join(Hold, Hold.charge_id == Charge.id)
+        .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since))
+    )
+    return set(session.scalars(sa.union(entries, held)))

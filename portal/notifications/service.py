@@ -1,5 +1,6 @@
 """Telling people something once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -45,6 +46,25 @@ def is_waiting(session: Session, *, key: str) -> bool:
 def withdraw_email(session: Session, *, key: str) -> None:
     """Take a message that was not sent out of the outbox, in the caller's transaction."""
     session.execute(sa.delete(Notification).where(Notification.key == key, Notification.sent_at.is_(None)))
+
+
+def withdraw_emails(session: Session, *, keys: Collection[str]) -> set[str]:
+    """Take messages that were not sent out of the outbox, in the caller's transaction; returns the keys of those."""
+    return set(
+        session.scalars(
+            sa.delete(Notification)
+            .where(Notification.key.in_(keys), Notification.sent_at.is_(None))
+            .returning(Notification.key)
+        )
+    )
+
+
+def moments_of(session: Session, *, keys: Collection[str]) -> list[tuple[datetime, datetime | None]]:
+    """When each of these messages was written and (None: not yet) taken by the mail server, in UTC."""
+    rows = session.execute(
+        sa.select(Notification.created_at, Notification.sent_at).where(Notification.key.in_(keys))
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def wake_sender() -> None:

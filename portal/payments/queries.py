@@ -327,3 +327,14 @@ def payment_origins(session: Session, public_ids: Iterable[str]) -> dict[str, tu
         )
     )
     return {row[0]: (row[1], row[2] or "", row[3].value) for row in rows}
+
+
+def accounts_with_news_since(session: Session, since: datetime) -> set[int]:
+    """The accounts with a payment that was begun, or that Stripe was asked about, at or after ``since`` (UTC)."""
+    return set(
+        session.scalars(
+            sa.select(PaymentShare.account_id)
+            .join(Payment, Payment.id == PaymentShare.payment_id)
+            .where(sa.or_(Payment.checked_at >= since, Payment.created_at >= since))
+        )
+    )

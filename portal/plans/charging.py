@@ -70,8 +70,7 @@ def notice(session: Session, *, instalment_id: int, conditions: Conditions) -> b
     ):
         session.commit()
         return False
-    varies = row.amount != plan.each and plan.method_id is not None and method_by_id(session, plan.method_id).is_bank
-    days = max(conditions.policy.notice_days, VARYING_NOTICE_DAYS) if varies else conditions.policy.notice_days
+    varies, days = _ahead(session, plan, row, conditions)
     if row.charge_on > conditions.today + timedelta(days=days):
         session.commit()
         return False
@@ -98,6 +97,13 @@ def notice(session: Session, *, instalment_id: int, conditions: Conditions) -> b
     return True
 
 
+def _ahead(session: Session, plan: Plan, row: Instalment, conditions: Conditions) -> tuple[bool, int]:
+    """Whether an instalment is a bank debit of another amount than usual, and how many days before it is told of."""
+    varies = row.amount != plan.each and plan.method_id is not None and method_by_id(session, plan.method_id).is_bank
+    days = conditions.policy.notice_days
+    return varies, max(days, VARYING_NOTICE_DAYS) if varies else days
+
+
 def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, conditions: Conditions) -> None:
     """Make the payment of an instalment that is due, once; commits. What Stripe's answer means is for :func:`follow`.
 
@@ -108,9 +114,17 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
         session.commit()
         return
     method = method_by_id(session, plan.method_id)
-    if emails.notice_is_waiting(session, instalment=row.public_id, on=row.charge_on):
-        # A notice that no mail server took by the day of the charge is none: told anew, for a later day.
-        emails.withdraw_notice(session, instalment=row.public_id, on=row.charge_on)
+    _varies, days = _ahead(session, plan, row, conditions)
+    if emails.notice_is_late(
+        session,
+        instalment=row.public_id,
+        on=row.charge_on,
+        amount=row.amount,
+        days=days,
+        day_of=conditions.day_of,
+    ):
+        # A notice that no mail server took in time is none: told anew, for a later day.
+        emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount)
         row.noticed_at = None
         session.commit()
         return
@@ -215,11 +229,16 @@ def _is_not_due(plan: Plan, row: Instalment, conditions: Conditions) -> bool:
 
 
 def _link(session: Session, instalment_id: int, payment_id: int) -> None:
-    """The payment is this instalment's; written with the payment's own row."""
+    """The payment is this instalment's; written with the payment's own row.
+
+    A notice that was not sent by now would come after the payment: it is taken back, and where the payment comes to
+    nothing, the instalment is told of anew.
+    """
+    row = session.get_one(Instalment, instalment_id)
     session.add(Attempt(instalment_id=instalment_id, payment_id=payment_id, made_at=clock.now()))
-    session.execute(
-        sa.update(Instalment).where(Instalment.id == instalment_id).values(state=InstalmentState.CHARGING)
-    )
+    row.state = InstalmentState.CHARGING
+    if emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount):
+        row.noticed_at = None
     session.flush()
 
 
@@ -280,8 +299,8 @@ def _note_paid(session: Session, attempt_id: int) -> None:
     plan, row, _attempt = found
     row.state, row.ended_at, row.failure_code = InstalmentState.PAID, clock.now(), ""
     plan.need = Need.NOTHING
-    tried = session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == row.id))
-    emails.withdraw_all(session, instalment=row.public_id, on=row.charge_on, payment_ids=tried.all())
+    tries = session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == row.id)).all()
+    emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount, attempts=tries)
     record(session, Tag.INSTALMENT_CHARGED, account_id=plan.account_id, subject=row.public_id)
     session.commit()
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from portal.plans.policy import Policy
 
@@ -15,13 +16,20 @@ class Conditions:
     today: date
     plan_url: Callable[[str], str]
     stop_url: Callable[[str], str]
+    #: The clinic's IANA time zone.
+    timezone: str = "UTC"
+
+    def day_of(self, moment: datetime) -> date:
+        """The clinic's day at a moment."""
+        return moment.astimezone(ZoneInfo(self.timezone)).date()
 
 
-def conditions_at(policy: Policy, base_url: str, *, today: date) -> Conditions:
+def conditions_at(policy: Policy, base_url: str, *, today: date, timezone: str = "UTC") -> Conditions:
     """The conditions on a day, with the portal's own addresses."""
     return Conditions(
         policy=policy,
         today=today,
         plan_url=lambda plan: f"{base_url}/plans/{plan}",
         stop_url=lambda instalment: f"{base_url}/plans/stop/{instalment}",
+        timezone=timezone,
     )

@@ -1,7 +1,7 @@
 """What plans write to people: amounts, days, and what to do. Nothing else."""
 
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime, timedelta
 
 from flask_babel import format_date
 from flask_babel import gettext as _
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.money import Money
-from portal.notifications.service import is_waiting, queue_email, withdraw_email
+from portal.notifications.service import moments_of, queue_email, withdraw_emails
 from portal.plans.kinds import ChangeKind
 from portal.plans.schedule import Due
 from portal.plans.terms import Terms
@@ -66,29 +66,38 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
     )
 
 
-def _notice(instalment: str, on: date) -> str:
-    return f"{instalment}/notice/{on.isoformat()}"
+def _notices(instalment: str, on: date, amount: Money) -> list[str]:
+    """The keys of the notice of a charge on that day, and of one more where the amount was raised after it."""
+    key = f"{instalment}/notice/{on.isoformat()}"
+    return [key, f"{key}/{amount.cents}"]
 
 
-def notice_is_waiting(session: Session, *, instalment: str, on: date) -> bool:
-    """Whether the notice of a charge on that day has not gone out yet."""
-    return is_waiting(session, key=f"plan/{_notice(instalment, on)}")
+def notice_is_late(
+    session: Session, *, instalment: str, on: date, amount: Money, days: int, day_of: Callable[[datetime], date]
+) -> bool:
+    """Whether a notice of a charge on that day has not gone out yet, or went out fewer than ``days`` before it.
 
-
-def withdraw_notice(session: Session, *, instalment: str, on: date) -> None:
-    """Take back a notice that was not sent yet: what it tells is no longer so."""
-    withdraw_email(session, key=f"plan/{_notice(instalment, on)}")
-
-
-def withdraw_all(session: Session, *, instalment: str, on: date, payment_ids: Iterable[int]) -> None:
-    """Take back whatever was not sent yet about an instalment that is paid: nobody is dunned after having paid.
-
-    ``payment_ids`` are the payments that were tried for it.
+    False for what an agreement told of: that has no notice. ``day_of`` is the clinic's day of a moment.
     """
-    withdraw_notice(session, instalment=instalment, on=on)
-    withdraw_email(session, key=f"plan/{instalment}/method-needed")
-    for payment_id in payment_ids:
-        withdraw_email(session, key=f"plan/{instalment}/failed/{payment_id}")
+    return any(
+        sent_at is None
+        or (day_of(sent_at) > day_of(written_at) and day_of(sent_at) + timedelta(days=days) > on)
+        for written_at, sent_at in moments_of(
+            session, keys=[f"plan/{key}" for key in _notices(instalment, on, amount)]
+        )
+    )
+
+
+def withdraw(
+    session: Session, *, instalment: str, on: date, amount: Money, attempts: Collection[int] = ()
+) -> bool:
+    """Take back what was written about an instalment and not sent: it is no longer so. True when a notice was.
+
+    ``attempts`` are the ids of payments that were declined, where that was told of.
+    """
+    notices = {f"plan/{key}" for key in _notices(instalment, on, amount)}
+    others = {f"plan/{instalment}/failed/{one}" for one in attempts} | {f"plan/{instalment}/method-needed"}
+    return bool(withdraw_emails(session, keys=notices | others) & notices)
 
 
 def queue_notice(
@@ -103,10 +112,13 @@ def queue_notice(
     varies: bool,
 ) -> None:
     """An instalment is coming: how much, when, and how to stop it."""
+    first, again = _notices(instalment, on, amount)
+    known = moments_of(session, keys=[f"plan/{first}"])
     _send(
         session,
         user_id=user_id,
-        key=_notice(instalment, on),
+        # One that was raised after it was told of is told of again, for the same day too.
+        key=again if known else first,
         subject=_("Payment plan: %(amount)s on %(day)s", amount=str(amount), day=_day(on)),
         paragraphs=[
             _("The next payment of your plan is %(amount)s on %(day)s.", amount=str(amount), day=_day(on)),

@@ -27,7 +27,12 @@ def run_plans(session: Session, gateway: StripeGateway, settings: Settings, poli
     run_due(
         session,
         gateway,
-        conditions=conditions_at(policy, settings.base_url, today=clock.today(settings.clinic_timezone)),
+        conditions=conditions_at(
+            policy,
+            settings.base_url,
+            today=clock.today(settings.clinic_timezone),
+            timezone=settings.clinic_timezone,
+        ),
     )
 
 
@@ -43,15 +48,14 @@ def run_due(session: Session, gateway: StripeGateway, *, conditions: Conditions)
                 follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
     except StripeUnreachable as error:
         log.warning("plans.stopped", act="follow", error=str(error))
-    for plan_id in to_look_at(session):
+    for plan_id in to_look_at(session, today=today):
         with _on_its_own(session, "keep_up", plan_id):
             keep_up(session, plan_id=plan_id, conditions=conditions)
     grace = today - timedelta(days=conditions.policy.grace_days)
     for instalment_id in _ids(session, _planned(Instalment.due_on < grace)):
         with _on_its_own(session, "miss", instalment_id):
             miss(session, instalment_id=instalment_id, conditions=conditions)
-    soon = today + timedelta(days=max(conditions.policy.notice_days, VARYING_NOTICE_DAYS))
-    for instalment_id in _ids(session, _planned(Instalment.charge_on <= soon, Instalment.noticed_at.is_(None))):
+    for instalment_id in _ids(session, _planned(Plan.need == Need.NOTHING, _to_be_told(conditions))):
         with _on_its_own(session, "notice", instalment_id):
             notice(session, instalment_id=instalment_id, conditions=conditions)
     try:
@@ -73,6 +77,18 @@ def _charge_due(session: Session, gateway: StripeGateway, conditions: Conditions
     for attempt_id in _ids(session, sa.select(Attempt.id).where(Attempt.ended_at.is_(None))):
         with _on_its_own(session, "follow", attempt_id):
             follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
+
+
+def _to_be_told(conditions: Conditions) -> sa.ColumnElement[bool]:
+    """What may have to be told of now. Whether one that varies is a bank debit is looked at under the lock."""
+    days = conditions.policy.notice_days
+    soon, sooner = (conditions.today + timedelta(days=one) for one in (days, max(days, VARYING_NOTICE_DAYS)))
+    return sa.and_(
+        Instalment.noticed_at.is_(None),
+        sa.or_(
+            Instalment.charge_on <= soon, sa.and_(Instalment.charge_on <= sooner, Instalment.amount != Plan.each)
+        ),
+    )
 
 
 def _planned(*where: sa.ColumnElement[bool]) -> sa.Select[int]:

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
-from portal.billing.queries import holds_since, kinds_of_entries_since
+from portal.billing.queries import accounts_moved_since, holds_since, kinds_of_entries_since
 from portal.money import Money
+from portal.payments.queries import accounts_with_news_since
 from portal.plans import emails
 from portal.plans.conditions import Conditions
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, PlanState
@@ -20,9 +21,13 @@ from portal.plans.models import Instalment, Plan
 from portal.plans.schedule import SMALLEST
 from portal.plans.standing import PlanNow, end, locked, note_change, read, write
 
-#: How often a plan is compared with what is due, and how many at a time.
+#: How often a plan is compared with what is due where something happened, how often in any case, and how many at a
+#: time. Besides, each is compared right before it is charged.
 LOOK_EVERY = timedelta(hours=1)
+LOOK_AT_ALL_EVERY = timedelta(days=7)
 _AT_A_TIME = 500
+#: What a long transaction wrote is seen only when it is committed.
+_OVERLAP = timedelta(hours=1)
 
 
 def keep_up(session: Session, *, plan_id: int, conditions: Conditions) -> bool:
@@ -108,16 +113,27 @@ def _why(session: Session, now: PlanNow, *, since: datetime) -> ChangeKind:
     return ChangeKind.INSURANCE_MOVED
 
 
-def to_look_at(session: Session) -> list[int]:
-    """The running plans that have not been compared with what is due for an hour."""
-    ids = session.scalars(
-        sa.select(Plan.id)
-        .where(Plan.state.in_(RUNNING), Plan.checked_at <= clock.now() - LOOK_EVERY)
+def to_look_at(session: Session, *, today: date) -> list[int]:
+    """The running plans to compare with what is due: those on whose accounts something happened since they were
+    compared, those whose pause is over, and each one once a week whatever happened. ``today`` is the clinic's.
+    """
+    now = clock.now()
+    rows = session.execute(
+        sa.select(Plan.id, Plan.account_id, Plan.checked_at, Plan.paused_until)
+        .where(Plan.state.in_(RUNNING), Plan.checked_at <= now - LOOK_EVERY)
         .order_by(Plan.checked_at)
-        .limit(_AT_A_TIME)
     ).all()
+    since = max(min((row.checked_at for row in rows), default=now), now - LOOK_AT_ALL_EVERY) - _OVERLAP
+    moved = accounts_moved_since(session, since) | accounts_with_news_since(session, since) if rows else set()
     session.commit()
-    return list(ids)
+    found = [
+        row.id
+        for row in rows
+        if row.account_id in moved
+        or row.checked_at <= now - LOOK_AT_ALL_EVERY
+        or (row.paused_until is not None and row.paused_until <= today)
+    ]
+    return found[:_AT_A_TIME]
 
 
 def look_soon(session: Session, *, account_id: int) -> None:
@@ -125,7 +141,7 @@ def look_soon(session: Session, *, account_id: int) -> None:
     session.execute(
         sa.update(Plan)
         .where(Plan.account_id == account_id, Plan.state.in_(RUNNING))
-        .values(checked_at=clock.now() - 2 * LOOK_EVERY)
+        .values(checked_at=clock.now() - 2 * LOOK_AT_ALL_EVERY)
     )
 
 

@@ -20,9 +20,9 @@ from portal.money import Money
 from portal.payments.queries import payment_by_id
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
-from portal.plans import emails
 from portal.plans.changes import Standing
 from portal.plans.coverage import Covered, coverage, left_by_charge
+from portal.plans.emails import withdraw
 from portal.plans.errors import PlanIsOver
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine
@@ -163,7 +163,7 @@ def write(
     if kind is ChangeKind.SKIPPED and rows:
         skipped = rows.pop(0)
         skipped.state, skipped.ended_at = InstalmentState.SKIPPED, at
-        _untell(session, skipped)
+        _take_back(session, skipped)
     lay_down(session, plan.id, rows, after.unpaid, told_until=told_until)
     note_change(
         session,
@@ -183,8 +183,9 @@ def lay_down(
     """Make the rows of the instalments to come say what ``dues`` say: the first row the first one, and so on."""
     at = clock.now()
     for row, due in zip(rows, dues, strict=False):
+        if due.on != row.due_on or due.amount > row.amount:
+            _take_back(session, row)
         if due.on != row.due_on:
-            _untell(session, row)
             row.due_on = row.charge_on = due.on
             row.noticed_at = None
         if due.amount > row.amount:
@@ -194,7 +195,7 @@ def lay_down(
             row.noticed_at = at
     for row in rows[len(dues) :]:
         row.state, row.ended_at = InstalmentState.DROPPED, at
-        _untell(session, row)
+        _take_back(session, row)
     last = session.scalar(sa.select(sa.func.max(Instalment.ordinal)).where(Instalment.plan_id == plan_id)) or 0
     session.add_all(
         Instalment(
@@ -211,10 +212,10 @@ def lay_down(
     session.flush()
 
 
-def _untell(session: Session, row: Instalment) -> None:
-    """Take back the notice of a charge that does not come, where it was not sent yet."""
+def _take_back(session: Session, row: Instalment) -> None:
+    """A notice that was not sent by now tells of what is no longer so."""
     if row.noticed_at is not None:
-        emails.withdraw_notice(session, instalment=row.public_id, on=row.charge_on)
+        withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount)
 
 
 def note_change(
@@ -309,7 +310,7 @@ def end(
     plan, at = now.plan, clock.now()
     for row in now.rows:
         row.state, row.ended_at = InstalmentState.DROPPED, at
-        _untell(session, row)
+        _take_back(session, row)
     plan.state, plan.ended_at, plan.end_reason, plan.need = state, at, reason[:40], Need.NOTHING
     plan.paused_until = None
     leave(session, plan.id, [one.line.charge_id for one in now.covered])

@@ -1,5 +1,7 @@
 """The request's session, and when its transaction ends."""
 
+from inspect import iscoroutinefunction
+
 from flask import Flask, Response, request
 from flask_sqlalchemy_lite import SQLAlchemy
 
@@ -25,6 +27,11 @@ def init_app(app: Flask) -> None:
     psycopg throws its prepared statements away on ROLLBACK, which is what closing the session would send.
     """
     db.init_app(app)
+    # The extension also closes asynchronous sessions, of which there are none here: Flask would start a thread for it
+    # at the end of every request and every job.
+    app.teardown_appcontext_funcs[:] = [
+        one for one in app.teardown_appcontext_funcs if not iscoroutinefunction(one)
+    ]
 
     @app.before_request
     def declare_intent() -> None:
