@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portal.sandbox.clinic import PASSWORD
+from portal.sandbox.privacy import leaks_of_demo
 from tests.chromium import FLAGS, find_chromium
-from tests.privacy import leaks_of_demo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

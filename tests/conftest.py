@@ -31,12 +31,12 @@ from portal.db import normal_url
 from portal.migrate import upgrade
 from portal.payments.gateway import StripeGateway
 from portal.sandbox import clinic as demo_clinic
+from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn, spec
 from portal.web.database import db
 from tests import pages
 from tests.databases import Backend, PostgresServer, SqliteFiles
 from tests.postgres import NoPostgres, start_cluster
-from tests.privacy import JudgedHTTPClient
 
 pytest_plugins = ["tests.browser"]
 

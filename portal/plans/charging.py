@@ -39,10 +39,9 @@ from portal.plans import emails
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage, left_by_charge
 from portal.plans.declines import BANK, Decision, decide, retry_day
-from portal.plans.errors import ChargeUnderWay
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
-from portal.plans.standing import end, locked, read, running, write
+from portal.plans.standing import end, locked, read, write
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +56,7 @@ def notice(session: Session, *, instalment_id: int, conditions: Conditions) -> b
 
     Told too late for its day, it is charged later: nobody is charged without having been told in time.
     """
-    plan, row = _both(session, instalment_id)
+    plan, row = instalment_with_plan(session, instalment_id)
     now = read(session, plan, today=conditions.today)
     if (
         plan.state is not PlanState.ACTIVE
@@ -109,7 +108,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
 
     Raises :class:`StripeUnreachable` and :class:`AnotherPaymentRuns`: then it is tried again later.
     """
-    plan, row = _both(session, instalment_id)
+    plan, row = instalment_with_plan(session, instalment_id)
     if plan.method_id is None or _is_not_due(plan, row, conditions):
         session.commit()
         return
@@ -141,7 +140,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
         raise AnotherPaymentRuns  # the patient's own, which their bank has to confirm: it goes first
 
     def gone() -> bool:
-        the_plan, the_row = _both(session, instalment_id)
+        the_plan, the_row = instalment_with_plan(session, instalment_id)
         return _is_not_due(the_plan, the_row, conditions) or the_plan.method_id != method.id
 
     try:
@@ -153,7 +152,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
             amount=amount,
             only=left,
             unless=gone,
-            along=lambda payment_id: _link(session, instalment_id, payment_id),
+            along=lambda payment_id: link(session, instalment_id, payment_id),
         )
     except PaymentIsOver:
         session.rollback()  # paid, moved, stopped, or another worker's
@@ -169,49 +168,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
         log.error("plan.not_charged", payment=payment_id, error=type(error).__name__)
 
 
-def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id: int, conditions: Conditions) -> str:
-    """Begin a payment of the next instalment that its payer makes, before its day or after a decline; commits.
-
-    Returns the payment's public id; the patient confirms it on its page. Raises :class:`PlanIsOver`,
-    :class:`ChargeUnderWay`, and what :func:`start_payment` raises.
-    """
-    plan = running(session, plan_id)
-    now = read(session, plan, today=conditions.today)
-    if now.settling:
-        raise ChargeUnderWay
-    if now.has_moved:
-        write(session, now, now.standing, kind=ChangeKind.INSURANCE_MOVED)
-        session.commit()
-        plan = running(session, plan_id)
-        now = read(session, plan, today=conditions.today)
-    if not now.rows or plan.method_id is None:
-        session.commit()
-        raise NothingToPay
-    method, first = method_by_id(session, plan.method_id), now.rows[0]
-    instalment_id, amount, left, account_id = first.id, first.amount, now.standing.left, plan.account_id
-    session.commit()
-
-    def gone() -> bool:
-        the_plan, the_row = _both(session, instalment_id)
-        return the_plan.state not in RUNNING or the_row.state is not InstalmentState.PLANNED
-
-    usable = method.removed_at is None and not method.has_expired(conditions.today) and plan.need is not Need.METHOD
-    payment = start_payment(
-        session,
-        gateway,
-        account_ids=[account_id],
-        payer=Payer(user_id, PaymentSource.PATIENT, method.stripe_method_id if usable else ""),
-        amount=amount,
-        only=left,
-        unless=gone,
-        along=lambda payment_id: _link(session, instalment_id, payment_id),
-    )
-    public_id: str = payment.public_id
-    session.commit()
-    return public_id
-
-
-def _both(session: Session, instalment_id: int) -> tuple[Plan, Instalment]:
+def instalment_with_plan(session: Session, instalment_id: int) -> tuple[Plan, Instalment]:
     """The instalment and its plan, under the account's lock."""
     plan_id = session.execute(sa.select(Instalment.plan_id).where(Instalment.id == instalment_id)).scalar_one()
     plan = locked(session, plan_id)
@@ -228,7 +185,7 @@ def _is_not_due(plan: Plan, row: Instalment, conditions: Conditions) -> bool:
     )
 
 
-def _link(session: Session, instalment_id: int, payment_id: int) -> None:
+def link(session: Session, instalment_id: int, payment_id: int) -> None:
     """The payment is this instalment's; written with the payment's own row.
 
     A notice that was not sent by now would come after the payment: it is taken back, and where the payment comes to
@@ -283,7 +240,7 @@ def follow(session: Session, gateway: StripeGateway, *, attempt_id: int, conditi
 def _take(session: Session, attempt_id: int) -> tuple[Plan, Instalment, Attempt] | None:
     """The attempt with its instalment and plan under the lock; None when it was dealt with meanwhile."""
     instalment_id = session.execute(sa.select(Attempt.instalment_id).where(Attempt.id == attempt_id)).scalar_one()
-    plan, row = _both(session, instalment_id)
+    plan, row = instalment_with_plan(session, instalment_id)
     attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
     if attempt.ended_at is not None:
         session.commit()
@@ -375,7 +332,7 @@ def miss(session: Session, *, instalment_id: int, conditions: Conditions) -> Non
     What never came before a bank (Stripe was away, a payment of the patient ran) is no fault of theirs: it waits on.
     Its amount comes at the end; nothing is due sooner than before.
     """
-    plan, row = _both(session, instalment_id)
+    plan, row = instalment_with_plan(session, instalment_id)
     late = row.due_on + timedelta(days=conditions.policy.grace_days) < conditions.today
     if (
         plan.state is not PlanState.ACTIVE

@@ -12,10 +12,9 @@ from portal.payments.decline import words_for_too_many
 from portal.payments.method_queries import MethodRow, method_by_id
 from portal.payments.tries import must_wait
 from portal.plans.blueprint import ACTING, ASKING, bp, the_conditions, the_gateway, the_settings
-from portal.plans.charging import pay_next
 from portal.plans.kinds import Need
 from portal.plans.living_forms import AmountForm, PayForm
-from portal.plans.paying import check_more, pay_more
+from portal.plans.paying import check_more, pay_more, pay_next
 from portal.plans.queries import PlanRow, plan_for
 from portal.plans.refusals import CANNOT_PAY, explain
 from portal.plans.showing import Effect, begun_payment, effect_of_more, effect_of_next

@@ -81,4 +81,25 @@ def sandbox_serve(port: int, smtp_port: int, webhook_url: str, data_dir: Path) -
         standin.close()
 
 
-COMMANDS: list[click.Command] = [demo, demo_reset, sandbox_serve]
+@click.group("sandbox")
+def sandbox() -> None:
+    """Try the portal out against a simulated world."""
+
+
+@sandbox.command()
+@click.option("--days", type=click.IntRange(min=5), default=365, show_default=True, help="How long it goes on.")
+@click.option("--plans", type=click.IntRange(min=1), default=200, show_default=True, help="How many plans begin.")
+@click.option("--seed", type=int, default=None, help="The same seed, the same world. Otherwise drawn, and printed.")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Leave the databases here afterwards.")
+def simulate(days: int, plans: int, seed: int | None, keep: Path | None) -> None:
+    """Live through a year of payment plans in which everything goes wrong, and count the cents.
+
+    Patients, insurers and banks act, Stripe, mail and webhooks fail, and the worker is killed. Exit code 1 when
+    anything is off at the end. See docs/simulation.md.
+    """
+    from portal.sandbox.simulation.command import run
+
+    raise SystemExit(run(days=days, plans=plans, seed=seed, keep=keep))
+
+
+COMMANDS: list[click.Command] = [demo, demo_reset, sandbox, sandbox_serve]

@@ -15,7 +15,7 @@ import stripe
 from portal.money import Money
 from portal.payments.errors import StripeRefused
 from portal.payments.gateway import METHOD_KINDS, StripeGateway
-from tests.privacy import JudgedHTTPClient
+from portal.sandbox.privacy import JudgedHTTPClient
 
 from .conftest import RETURN_URL
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
 from tests.faults import crowd, kill, machine, outage, twins, webhooks
 from tests.faults.places import KINDS, databases, read_spec_once
-from tests.faults.verdict import Figures
 from tests.postgres import NoPostgres
 
 RUNS = ("kill", "webhooks", "crowd", "outage", "stories", "twins")

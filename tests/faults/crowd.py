@@ -16,10 +16,10 @@ from portal.money import Money
 from portal.payments.kinds import PaymentSource
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.refunds.models import Refund
+from portal.sandbox.simulation.verdict import Figures, judge
 from tests.databases import Backend
 from tests.faults.acts import NO_REFUND, TOLD, ask_refund, come_back, confirm, payable, start
 from tests.faults.places import a_world
-from tests.faults.verdict import Figures, judge
 from tests.faults.world import Patient, World, patients
 
 #: How many come at once.

@@ -13,24 +13,20 @@ import gc
 import json
 import os
 import random
-import select
-import signal
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from portal.sandbox.simulation.dying import HarnessFailed, in_child
+from portal.sandbox.simulation.verdict import Figures
+from portal.sandbox.simulation.verdict import judge as judge_world
 from tests.databases import Backend
 from tests.faults.acts import PAYING, REFUNDING, Act, come_back, confirm, pay_for, start
 from tests.faults.places import a_copy, a_world
-from tests.faults.verdict import Figures
-from tests.faults.verdict import judge as judge_world
 from tests.faults.world import PATIENTS, Patient, Points, Time, World, patients, told_by
 
-#: No forked process takes longer; one that hangs is a failure, not a wait.
-DEADLINE_SECONDS = 120
 #: How long the portal stays down after a death.
 _DOWN_FOR = ({"seconds": 2}, {"minutes": 2}, {"minutes": 7}, {"minutes": 20}, {"hours": 3}, {"hours": 26}, {"days": 3})
 #: How often the process dies soon after its start, in the middle of picking up what the last one left.
@@ -38,10 +34,6 @@ _DIES_EARLY = 0.2
 _EARLY = 25
 
 ACTS: dict[str, Act] = PAYING | REFUNDING
-
-
-class HarnessFailed(RuntimeError):
-    """A process ended otherwise than it should: the text says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,56 +203,3 @@ def _judge_in_child(world: World, say: Callable[[str], None]) -> None:
     world.open()
     world.come_to_rest()
     say(json.dumps(asdict(judge_world(world))))
-
-
-def in_child(work: Callable[[Callable[[str], None]], None]) -> tuple[bool, str]:
-    """Do ``work(say)`` in a forked process; returns whether SIGKILL ended it, and what it said.
-
-    Raises :class:`HarnessFailed` when it raised, ended otherwise, or took too long; it is gone in any case.
-    """
-    read, write = os.pipe()
-    process = os.fork()
-    if process == 0:
-        code = 70
-        try:
-            os.close(read)
-            work(lambda words: _write_all(write, words.encode()))
-            code = 0
-        except BaseException:
-            _write_all(write, traceback.format_exc().encode())
-        finally:
-            os._exit(code)
-    os.close(write)
-    ended = False
-    try:
-        said = _read_all(read, DEADLINE_SECONDS)
-        _pid, status = os.waitpid(process, 0)
-        ended = True
-    finally:
-        os.close(read)
-        if not ended:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return True, said
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-        return False, said
-    raise HarnessFailed(said or f"ended with status {status}")
-
-
-def _write_all(pipe: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(pipe, data) :]
-
-
-def _read_all(pipe: int, seconds: float) -> str:
-    """All that comes until the other end is closed. Raises :class:`HarnessFailed` when that takes too long."""
-    parts, until = [], time.monotonic() + seconds
-    while True:
-        ready, _, _ = select.select([pipe], [], [], max(0.0, until - time.monotonic()))
-        if not ready:
-            raise HarnessFailed(f"a process took more than {seconds} seconds")
-        part = os.read(pipe, 65536)
-        if not part:
-            return b"".join(parts).decode()
-        parts.append(part)

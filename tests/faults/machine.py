@@ -38,10 +38,10 @@ from portal.payments.gateway import Intent
 from portal.payments.kinds import BookingKind
 from portal.payments.models import Allocation, Booking, BookingPart, Payment
 from portal.payments.state import PaymentState
+from portal.sandbox.simulation.verdict import Figures, judge, shares, total
 from tests.databases import Backend
 from tests.faults import acts
 from tests.faults.places import a_world
-from tests.faults.verdict import Figures, judge, shares, total
 from tests.faults.world import Decided, Patient, World, first_decision, patients
 from tests.unit.ledger.books import claim, payment, remittance
 

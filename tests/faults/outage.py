@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from portal.payments.closing import RESEND_WITHIN
+from portal.sandbox.simulation.verdict import Figures, judge
 from tests.databases import Backend
 from tests.faults.acts import PAYING, REFUNDING, ask_refund, come_back, confirm, pay_for, payable, start
 from tests.faults.places import a_world
-from tests.faults.verdict import Figures, judge
 from tests.faults.world import World, patients
 
 #: One fault in so many requests of a bout.

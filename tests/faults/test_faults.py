@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from portal.money import Money
 from portal.payments.models import Payment
 from portal.payments.service import held_on
+from portal.sandbox.simulation.verdict import Figures, judge
 from tests.databases import Backend
 from tests.faults import acts, crowd, kill, machine, outage, twins, webhooks
 from tests.faults.places import a_world
-from tests.faults.verdict import Figures, judge
 from tests.faults.world import patients
 
 SEED = int(os.environ.get("PLAINBILL_FAULTS_SEED", "20261102"))

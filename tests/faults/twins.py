@@ -35,10 +35,10 @@ from portal.payments.inbox import KeptEvent
 from portal.payments.kinds import BookingKind, PaymentSource
 from portal.payments.models import Payment, PaymentShare
 from portal.payments.state import PaymentState
+from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
 from tests.faults import crowd, kill, machine, outage, webhooks
 from tests.faults.acts import BANK, PAYING, REFUNDING, come_back, confirm, start
-from tests.faults.verdict import Figures
 from tests.faults.world import Patient, World
 
 Sabotage = Callable[[], contextlib.AbstractContextManager[object]]

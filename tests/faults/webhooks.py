@@ -19,11 +19,11 @@ from portal.billing.models import Entry, Hold, Posting
 from portal.disputes.models import Dispute
 from portal.payments.models import Allocation, Booking, Payment
 from portal.refunds.models import Refund
+from portal.sandbox.simulation.verdict import Figures, judge
 from portal.sandbox.stripe import WebhookPlan
 from tests.databases import Backend
 from tests.faults.acts import BANK, CARD, DECLINED, EMPTY_BANK, ask_refund, confirm, dispute, pay_for, start
 from tests.faults.places import a_world
-from tests.faults.verdict import Figures, judge
 from tests.faults.world import Patient, World, patients
 
 

@@ -23,12 +23,12 @@ from portal.payments.gateway import StripeGateway
 from portal.plans.amending import ask_for_pause
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan, PlanChange, PlanRequest
+from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from portal.staff.plan_forms import MOST_PAYMENTS
 from portal.staff.plan_words import BROKEN, CHANGES, END_REASONS
 from tests.conftest import Clinic, _leaks
 from tests.pages import JudgingClient, Page, as_page
-from tests.privacy import JudgedHTTPClient
 from tests.unit.plans.conftest import PlanWorld
 from tests.web.paying import TESTA
 

@@ -18,6 +18,7 @@ from typing import Any
 from portal.sandbox.stripe import account, disputes, intents, payouts, refunds, setups
 from portal.sandbox.stripe.api import API_VERSION, Answer, Api
 from portal.sandbox.stripe.call import Call
+from portal.sandbox.stripe.cards import BANK_BY_TOKEN, BY_TOKEN
 from portal.sandbox.stripe.checking import Checker
 from portal.sandbox.stripe.errors import ApiError, Obj, StandInSetupError
 from portal.sandbox.stripe.faults import FaultPlan
@@ -218,6 +219,17 @@ class StandIn:
     def refund_in_dashboard(self, charge_id: str) -> Obj:
         """Somebody gives back all that is left of a charge in Stripe's dashboard, past the portal."""
         return self._done(lambda call: refunds.in_dashboard(call, charge_id))
+
+    def turn_into(self, method_id: str, token: str) -> None:
+        """From now on the bank treats a saved card or account as it treats one of its kind of the test tokens
+        (``pm_card_chargeDeclined``): it has run dry, expired, was closed, or works again."""
+        known: dict[str, str] = {**{one.token: one.number for one in BY_TOKEN.values()},
+                                 **{one.token: one.account for one in BANK_BY_TOKEN.values()}}  # fmt: skip
+        with self.store.transaction():
+            kind = self._call().get("payment_method", method_id)["type"]
+            if (token in BANK_BY_TOKEN) is not (kind == "us_bank_account") or token not in known:
+                raise ValueError(f"a {kind} can't behave like {token}")
+            self.store.hide(method_id, **{"card" if kind == "card" else "bank": known[token]})
 
     def fail_refund(self, refund_id: str) -> Obj:
         """The payer's bank sends a refund back; its money is in the balance again."""

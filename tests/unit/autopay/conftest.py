@@ -25,9 +25,9 @@ from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.payments.service import payable_lines
 from portal.payments.sweeping import sweep
+from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
-from tests.privacy import JudgedHTTPClient
 from tests.web.paying import TESTA, client_of
 
 TIMEZONE = "America/Chicago"

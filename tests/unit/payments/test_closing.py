@@ -30,9 +30,9 @@ from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.settle import settle
 from portal.payments.state import DEPOSITS, PaymentState
 from portal.payments.sweeping import sweep
+from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
-from tests.privacy import JudgedHTTPClient
 from tests.web.paying import TESTA, client_of, confirm
 
 AGREED = methods.Agreement("Keep it.", "en", "192.0.2.1")

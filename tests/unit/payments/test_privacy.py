@@ -10,13 +10,13 @@ import pytest
 import stripe
 
 from portal.payments.gateway import StripeGateway
+from portal.sandbox.privacy import JudgedHTTPClient, leaks, leaks_of_browser
 from portal.sandbox.stripe import StandIn
 from tests.databases import Backend
 from tests.faults import acts
 from tests.faults.places import a_world
 from tests.faults.verdict import judge
 from tests.faults.world import patients
-from tests.privacy import JudgedHTTPClient, leaks, leaks_of_browser
 
 GOOD = {
     "method": "POST",

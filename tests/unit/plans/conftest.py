@@ -32,9 +32,9 @@ from portal.plans.models import Instalment, Plan, PlanChange
 from portal.plans.policy import Policy, load
 from portal.plans.schedule import Rhythm
 from portal.plans.terms import Agreement, Terms
+from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
-from tests.privacy import JudgedHTTPClient
 from tests.unit.autopay.conftest import World
 from tests.web.paying import TESTA, confirm
 

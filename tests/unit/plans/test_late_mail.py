@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from portal.money import Money
 from portal.notifications.models import Notification
-from portal.plans.charging import pay_next
+from portal.plans.paying import pay_next
 from tests.unit.plans.conftest import PlanWorld
 
 

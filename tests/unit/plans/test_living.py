@@ -19,7 +19,7 @@ from portal.plans.amending import (
     stop_charges,
 )
 from portal.plans.changes import Wish
-from portal.plans.charging import charge, pay_next
+from portal.plans.charging import charge
 from portal.plans.enrolment import decline, draft, enrol, propose
 from portal.plans.errors import (
     LineNotOnPlan,
@@ -31,7 +31,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, PlanRequest
-from portal.plans.paying import pay_more
+from portal.plans.paying import pay_more, pay_next
 from portal.plans.queries import plan_charges
 from portal.plans.schedule import Rhythm
 from portal.plans.worklists import plans_at_risk
