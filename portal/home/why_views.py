@@ -105,6 +105,7 @@ def account(account_id: str) -> str:
         story=story,
         shown=story.visits[first : first + PER_PAGE],
         before=story.visits[first - 1].total if first else None,
+        first=first,
         page=page,
         last=last,
         in_short=in_short(story.split, []),
