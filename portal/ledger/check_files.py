@@ -23,7 +23,8 @@ from portal.billing.checks import CHECKS, check_bill
 from portal.billing.gathering import bills_of
 from portal.billing.kinds import Check
 from portal.db import Base
-from portal.ledger.load_claim import load_claim, visit_ref
+from portal.ledger.load_claim import load_claim
+from portal.ledger.whose import visit_ref
 from portal.ledger.x12.balancing import imbalances
 from portal.ledger.x12.remittance import RemittanceFile
 from portal.money import Money

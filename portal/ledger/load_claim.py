@@ -8,11 +8,9 @@ from datetime import date
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.queries import ref_is_free
-from portal.accounts.service import account_row, add_patient, find_patient, mark_mirrored, open_account
+from portal.accounts.service import account_row, mark_mirrored
 from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Charge
-from portal.billing.queries import find_visit, payers_of
 from portal.billing.service import (
     NewEntry,
     add_charge,
@@ -32,8 +30,9 @@ from portal.explanations.facts import AdjustmentFact, unknown_codes
 from portal.explanations.services import service_category
 from portal.ledger.adapters.embedded.ledger import describe, record_claim
 from portal.ledger.decide import Movement, movements
+from portal.ledger.whose import clip, known_patient, payer_of, provider, whose
 from portal.ledger.x12.balancing import patient_share
-from portal.ledger.x12.model import PREDETERMINATION, REVERSAL, Adjustment, Claim, Person, ServiceLine, Transaction
+from portal.ledger.x12.model import PREDETERMINATION, REVERSAL, Adjustment, Claim, ServiceLine, Transaction
 from portal.money import Money
 from portal.payments.settle import lock_accounts
 
@@ -42,8 +41,6 @@ _WHOLE_VISIT = 0
 #: CLP02 of a decision that follows another payer's, and of one that was sent on to the next payer.
 LATER_PAYER = frozenset({"2", "3", "20", "21"})
 FORWARDED = frozenset({"19", "20", "21"})
-#: ``NYSDOH`` is not a name to be written ``Nysdoh``.
-_ABBREVIATION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +55,6 @@ class _Decided:
     part: str
 
 
-def clip(text: str, length: int) -> str:
-    """A feed's text made fit for a column: no NUL bytes (PostgreSQL refuses them), not too long."""
-    return text.replace("\x00", "").strip()[:length]
-
-
 def lock_accounts_of(session: Session, transaction: Transaction) -> None:
     """Hold every account that a transaction's claims are about to the end of the database's transaction.
 
@@ -70,8 +62,8 @@ def lock_accounts_of(session: Session, transaction: Transaction) -> None:
     would wait for each other. Accounts that are opened on the way are nobody else's yet.
     """
     claims = [claim for claim in transaction.claims if claim.status != PREDETERMINATION]
-    payer = _payer(transaction)
-    known = (_known(session, claim, payer) for claim in claims)
+    payer = payer_of(transaction)
+    known = (known_patient(session, claim, payer) for claim in claims)
     lock_accounts(session, [found[0] for found in known if found is not None])
 
 
@@ -86,8 +78,8 @@ def load_claim(
     """
     if claim.status == PREDETERMINATION:
         return None
-    payer = _payer(transaction)
-    account_id, patient_id, ref = _whose(session, claim, payer)
+    payer = payer_of(transaction)
+    account_id, patient_id, ref = whose(session, claim, payer)
     account = account_row(session, account_id, lock=True)
     visit = visit_of(
         session,
@@ -96,7 +88,7 @@ def load_claim(
         ref=ref,
         started_on=claim.service_from,
         ended_on=claim.service_to,
-        provider_name=clip(_spoken(claim.rendering) if claim.rendering else _cased(transaction.payee_name), 120),
+        provider_name=provider(transaction, claim),
     )
     key = _claim_key(transaction_key, claim)
     decision = add_claim(
@@ -172,78 +164,6 @@ def _without_words(entries: Iterable[NewEntry]) -> list[str]:
         if entry.reason_code
     ]
     return unknown_codes(facts, load(BASE_LANGUAGE))
-
-
-def _whose(session: Session, claim: Claim, payer: str) -> tuple[int, int, str]:
-    """The account and patient a claim is about, and the back office's number of the visit.
-
-    A patient is known by member id and name, or by the visit's number and name: never by the name alone, so that two
-    people of one name are not taken for one.
-    """
-    ref = visit_ref(claim)
-    found = _known(session, claim, payer)
-    if found is not None:
-        return found[0], found[1], ref
-    member, family, given = _named(claim)
-    account_ref, copy = ref[:60], 1
-    while not ref_is_free(session, account_ref):
-        copy += 1
-        account_ref = f"{ref[:56]}/{copy}"
-    account = open_account(session, ref=account_ref, guarantor_name=clip(f"{given} {family}", 120))
-    added = add_patient(
-        session, account_id=account.id, given_name=given, family_name=family, member_id=member
-    )
-    return account.id, added.id, ref
-
-
-def _payer(transaction: Transaction) -> str:
-    return clip(_cased(transaction.payer_name), 120)
-
-
-def visit_ref(claim: Claim) -> str:
-    """The number a claim's visit is known by here."""
-    return clip(claim.patient_control, 80) or "unnumbered"
-
-
-def _named(claim: Claim) -> tuple[str, str, str]:
-    """The patient's member id, family name and given name, as far as the claim tells."""
-    person = claim.patient or claim.subscriber
-    if person is None:
-        return "", "", ""
-    return (
-        clip(person.identifier, 80),
-        clip(_person_cased(person.last), 60),
-        clip(_person_cased(person.first), 60),
-    )
-
-
-def _known(session: Session, claim: Claim, payer: str) -> tuple[int, int] | None:
-    """The account and patient a claim is about where the books have them; see :func:`_whose`."""
-    member, family, given = _named(claim)
-    if member:
-        patient = find_patient(session, member_id=member, family_name=family, given_name=given)
-        if patient is not None:
-            return patient.account_id, patient.id
-    ref = visit_ref(claim)
-    known = find_visit(session, ref=ref, family_name=family, given_name=given)
-    # Another payer knows the same patient by another member id: the visit's number and the name tell. The same payer
-    # with another member id means another person.
-    if known is not None and not (member and payer in payers_of(session, account_id=known[0], ref=ref)):
-        return known
-    return None
-
-
-def _cased(name: str) -> str:
-    """A name as people write it; payers shout. A short single word may be an abbreviation and is left alone."""
-    return name.title() if name.isupper() and (" " in name or len(name) > _ABBREVIATION) else name
-
-
-def _person_cased(name: str) -> str:
-    return name.title() if name.isupper() else name
-
-
-def _spoken(person: Person) -> str:
-    return " ".join(part for part in (_person_cased(person.first), _person_cased(person.last)) if part)
 
 
 def _claim_key(transaction_key: str, claim: Claim) -> str:

@@ -20,8 +20,9 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.checking import check_accounts
 from portal.ledger.kinds import RemittanceState
-from portal.ledger.load_claim import clip, load_claim, lock_accounts_of
+from portal.ledger.load_claim import load_claim, lock_accounts_of
 from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction
+from portal.ledger.whose import clip
 from portal.ledger.x12.balancing import imbalances
 from portal.ledger.x12.model import Transaction
 from portal.ledger.x12.remittance import RemittanceFile as Reader

@@ -22,7 +22,7 @@ from portal.plans.blueprint import (
     the_words,
     usable_methods,
 )
-from portal.plans.enrolment import candidates, decline, draft, enrol
+from portal.plans.enrolment import candidates, draft, enrol
 from portal.plans.errors import (
     DayNotOffered,
     InstalmentTooLarge,
@@ -36,6 +36,7 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import Frequency, PlanState
+from portal.plans.offers import decline
 from portal.plans.policy import LawCapsPayments
 from portal.plans.queries import PlanRow, plan_charges, plan_for, plans_of_account
 from portal.plans.schedule import Rhythm

@@ -2,14 +2,10 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal import clock
-from portal.audit.service import record
-from portal.audit.tags import Tag
 from portal.billing.queries import Line
 from portal.money import Money
 from portal.payments.method_queries import method_by_id, method_for
@@ -23,14 +19,13 @@ from portal.plans.errors import (
     LineCannotJoin,
     MethodNotUsable,
     NothingToChange,
-    PauseTooLong,
     PlanIsOver,
     PlanIsPaused,
     ReasonMissing,
     ScheduleMoved,
 )
-from portal.plans.kinds import ChangeKind, Need, PlanState, RequestKind
-from portal.plans.models import Plan, PlanRequest
+from portal.plans.kinds import ChangeKind, Need, PlanState
+from portal.plans.models import Plan
 from portal.plans.schedule import Due
 from portal.plans.standing import PlanNow, end, fingerprint, join, leave, read, running, write
 
@@ -60,10 +55,10 @@ def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Condition
     if plan.state not in (PlanState.ACTIVE, PlanState.PAUSED):
         raise PlanIsOver
     now = read(session, plan, today=conditions.today)
-    return _preview(session, now, wish, conditions)
+    return preview_of(session, now, wish, conditions)
 
 
-def _preview(session: Session, now: PlanNow, wish: Wish, conditions: Conditions) -> Preview:
+def preview_of(session: Session, now: PlanNow, wish: Wish, conditions: Conditions) -> Preview:
     if now.settling:
         raise ChargeUnderWay
     if now.plan.state is PlanState.PAUSED and wish.kind in _NOT_WHILE_PAUSED:
@@ -109,10 +104,10 @@ def change(
     """
     plan = running(session, plan_id)
     now = read(session, plan, today=conditions.today)
-    found = _preview(session, now, wish, conditions)
+    found = preview_of(session, now, wish, conditions)
     if found.seen != seen:
         raise ScheduleMoved
-    _carry(session, now, found, wish, conditions)
+    carry(session, now, found, wish, conditions)
     if plan.method_id is None:
         raise MethodNotUsable
     lines = _lines_after(session, now, found.after, conditions)
@@ -162,7 +157,7 @@ def amend(
     """
     plan = running(session, plan_id)
     now = read(session, plan, today=conditions.today)
-    found = _preview(session, now, wish, conditions)
+    found = preview_of(session, now, wish, conditions)
     if found.seen != seen:
         raise ScheduleMoved
     allowed = is_supervisor or conditions.policy.may_exceed == "staff" or not wish.exceed
@@ -170,9 +165,9 @@ def amend(
         raise ConsentMissing
     if not reason.strip() or not allowed:
         raise ReasonMissing
-    if wish.kind is ChangeKind.PAUSED and _is_paused_beyond(plan, wish.until):
+    if wish.kind is ChangeKind.PAUSED and is_paused_beyond(plan, wish.until):
         raise NothingToChange
-    _carry(session, now, found, wish, conditions)
+    carry(session, now, found, wish, conditions)
     write(session, now, found.after, kind=wish.kind, actor_user_id=staff_user_id, note=reason.strip())
     emails.queue_reshaped(
         session,
@@ -197,7 +192,7 @@ EASING = (
 )
 
 
-def _is_paused_beyond(plan: Plan, until: date | None) -> bool:
+def is_paused_beyond(plan: Plan, until: date | None) -> bool:
     """Whether a plan is paused for longer than ``until``: for as long as the patient wants, or to a later day."""
     if plan.state is not PlanState.PAUSED:
         return False
@@ -215,7 +210,7 @@ def _taken(dues: Collection[Due], until: date) -> Money:
     return Money.total(due.amount for due in dues if due.on <= until)
 
 
-def _carry(session: Session, now: PlanNow, found: Preview, wish: Wish, conditions: Conditions) -> None:
+def carry(session: Session, now: PlanNow, found: Preview, wish: Wish, conditions: Conditions) -> None:
     """What a wish does besides the schedule."""
     plan = now.plan
     if wish.kind is ChangeKind.LINES_ADDED:
@@ -326,83 +321,3 @@ def stop_charges(session: Session, *, plan_id: int, conditions: Conditions) -> N
         plan.state, plan.paused_until = PlanState.PAUSED, None
         write(session, now, now.standing, kind=ChangeKind.PAUSED)
     session.commit()
-
-
-def ask_for_pause(
-    session: Session, *, plan_id: int, user_id: int, until: date, note: str, conditions: Conditions
-) -> str:
-    """Ask the staff to pause a plan; commits, and returns the request's public id. One at a time.
-
-    Raises :class:`PlanIsOver`, :class:`PauseTooLong`, and :class:`NothingToChange` when one waits for an answer.
-    """
-    plan = running(session, plan_id)
-    longest = conditions.today + timedelta(days=conditions.policy.pause_longest_days)
-    if not conditions.today < until <= longest:
-        raise PauseTooLong
-    waiting = sa.select(sa.func.count()).where(PlanRequest.plan_id == plan_id, PlanRequest.decided_at.is_(None))
-    if session.scalar(waiting):
-        raise NothingToChange
-    request = PlanRequest(
-        plan_id=plan_id, kind=RequestKind.PAUSE, until=until, note=note.strip()[:500], asked_at=clock.now()
-    )
-    session.add(request)
-    session.flush()
-    record(
-        session,
-        Tag.PLAN_REQUEST_MADE,
-        actor_user_id=user_id,
-        account_id=plan.account_id,
-        subject=plan.public_id,
-        kind=RequestKind.PAUSE.value,
-    )
-    public_id = request.public_id
-    session.commit()
-    return public_id
-
-
-def decide_request(
-    session: Session,
-    *,
-    request_id: int,
-    staff_user_id: int,
-    granted: bool,
-    answer: str,
-    conditions: Conditions,
-) -> None:
-    """Answer a patient's request; a pause begins at once; commits.
-
-    A plan that is stopped, or paused for longer, stays so. Raises :class:`PlanIsOver`, :class:`ChargeUnderWay`,
-    :class:`PauseTooLong` (its day has passed), and :class:`NothingToChange` when it was answered already.
-    """
-    plan_id = session.execute(sa.select(PlanRequest.plan_id).where(PlanRequest.id == request_id)).scalar_one()
-    plan = running(session, plan_id)
-    request = session.get_one(PlanRequest, request_id, populate_existing=True)
-    if request.decided_at is not None:
-        raise NothingToChange
-    request.decided_at, request.decided_by = clock.now(), staff_user_id
-    request.granted, request.answer = granted, answer.strip()[:300]
-    if granted:
-        now = read(session, plan, today=conditions.today)
-        wish = Wish(ChangeKind.PAUSED, until=request.until, exceed=True)
-        found = _preview(session, now, wish, conditions)
-        if not _is_paused_beyond(plan, request.until):
-            _carry(session, now, found, wish, conditions)
-        write(session, now, found.after, kind=ChangeKind.PAUSED, actor_user_id=staff_user_id, note=request.answer)
-    record(
-        session,
-        Tag.PLAN_REQUEST_DECIDED,
-        actor_user_id=staff_user_id,
-        account_id=plan.account_id,
-        subject=plan.public_id,
-        granted=int(granted),
-    )
-    emails.queue_request_decided(
-        session,
-        user_id=plan.user_id,
-        request=request.public_id,
-        granted=granted,
-        until=request.until,
-        plan_url=conditions.plan_url(plan.public_id),
-    )
-    session.commit()
-

@@ -389,14 +389,3 @@ def propose(
     emails.queue_proposed(session, user_id=user_id, plan=public_id, plan_url=conditions.plan_url(public_id))
     session.commit()
     return public_id
-
-
-def decline(session: Session, *, plan_id: int, actor_user_id: int, reason: str = "patient") -> None:
-    """Turn a proposal down, or take it back; commits. Raises :class:`PlanIsOver`."""
-    account_id = session.execute(sa.select(Plan.account_id).where(Plan.id == plan_id)).scalar_one()
-    lock_accounts(session, [account_id])
-    plan = session.get_one(Plan, plan_id, populate_existing=True)
-    if plan.state is not PlanState.PROPOSED:
-        raise PlanIsOver
-    turn_down(session, plan, actor_user_id=actor_user_id, reason=reason)
-    session.commit()

@@ -12,11 +12,12 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.payments.method_queries import method_by_id
-from portal.plans.amending import ask_for_pause, cancel, may_be_added, stop_charges
+from portal.plans.amending import cancel, may_be_added, stop_charges
 from portal.plans.blueprint import ACTING, bp, the_conditions
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
 from portal.plans.kinds import InstalmentState, Need, PlanState
 from portal.plans.living_forms import ActForm, PauseForm
+from portal.plans.pausing import ask_for_pause
 from portal.plans.queries import (
     InstalmentRow,
     PlanRow,

@@ -9,8 +9,9 @@ from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.money import Money
+from portal.payments.settle import lock_accounts
 from portal.plans.conditions import Conditions
-from portal.plans.errors import ChargeUnderWay, PlanRuns
+from portal.plans.errors import ChargeUnderWay, PlanIsOver, PlanRuns
 from portal.plans.kinds import RUNNING, ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
 from portal.plans.schedule import Rhythm
@@ -67,6 +68,17 @@ def make_way(session: Session, running: Plan, proposal: Plan | None, conditions:
         actor_user_id=running.user_id,
         note="A new plan took its place.",
     )
+
+
+def decline(session: Session, *, plan_id: int, actor_user_id: int, reason: str = "patient") -> None:
+    """Turn a proposal down, or take it back; commits. Raises :class:`PlanIsOver`."""
+    account_id = session.execute(sa.select(Plan.account_id).where(Plan.id == plan_id)).scalar_one()
+    lock_accounts(session, [account_id])
+    plan = session.get_one(Plan, plan_id, populate_existing=True)
+    if plan.state is not PlanState.PROPOSED:
+        raise PlanIsOver
+    turn_down(session, plan, actor_user_id=actor_user_id, reason=reason)
+    session.commit()
 
 
 def turn_down(session: Session, plan: Plan, *, actor_user_id: int, reason: str) -> None:

@@ -14,7 +14,7 @@ from portal.audit.tags import Tag
 from portal.money import Money
 from portal.notifications.service import wake_sender
 from portal.plans import queries, worklists
-from portal.plans.amending import Preview, amend, cancel, decide_request, eases, preview
+from portal.plans.amending import Preview, amend, cancel, eases, preview
 from portal.plans.changes import Wish
 from portal.plans.errors import (
     ChargeUnderWay,
@@ -31,6 +31,7 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import ChangeKind
+from portal.plans.pausing import decide_request
 from portal.plans.queries import PlanRow, RequestRow
 from portal.plans.words import rhythm_words
 from portal.plans.worklists import LineOnPlan

@@ -14,7 +14,7 @@ from portal.billing.queries import Line
 from portal.money import Money
 from portal.notifications.service import wake_sender
 from portal.plans import queries
-from portal.plans.enrolment import Draft, candidates, decline, draft, propose
+from portal.plans.enrolment import Draft, candidates, draft, propose
 from portal.plans.errors import (
     InstalmentTooSmall,
     LineCannotJoin,
@@ -25,6 +25,7 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import PlanState
+from portal.plans.offers import decline
 from portal.plans.policy import breaks_policy, discounts_for
 from portal.plans.queries import PlanRow
 from portal.plans.schedule import SMALLEST, each_for_count

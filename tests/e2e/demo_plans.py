@@ -28,7 +28,7 @@ from portal.payments.customers import customer_of
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, SavedMethod
 from portal.plans.agreement import agreement
-from portal.plans.amending import ask_for_pause
+from portal.plans.pausing import ask_for_pause
 from portal.plans.conditions import conditions_at
 from portal.plans.enrolment import draft, enrol, still_offered
 from portal.plans.kinds import Frequency

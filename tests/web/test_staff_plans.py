@@ -20,9 +20,9 @@ from portal.documents.kinds import DocumentKind
 from portal.documents.models import Document
 from portal.money import Money
 from portal.payments.gateway import StripeGateway
-from portal.plans.amending import ask_for_pause
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan, PlanChange, PlanRequest
+from portal.plans.pausing import ask_for_pause
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from portal.staff.plan_forms import MOST_PAYMENTS

@@ -33,7 +33,6 @@ from portal.payments.service import prepare, refresh
 from portal.plans import errors as plan_errors
 from portal.plans.agreement import agreement
 from portal.plans.amending import (
-    ask_for_pause,
     cancel,
     change,
     change_method,
@@ -46,6 +45,7 @@ from portal.plans.coverage import coverage
 from portal.plans.enrolment import draft, enrol
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan
+from portal.plans.pausing import ask_for_pause
 from portal.plans.paying import pay_more, pay_next
 from portal.plans.policy import limits
 from portal.plans.schedule import Rhythm, each_for_count

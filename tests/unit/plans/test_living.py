@@ -10,17 +10,15 @@ import sqlalchemy as sa
 from portal.money import Money
 from portal.plans.amending import (
     amend,
-    ask_for_pause,
     cancel,
     change_method,
-    decide_request,
     eases,
     preview,
     stop_charges,
 )
 from portal.plans.changes import Wish
 from portal.plans.charging import charge
-from portal.plans.enrolment import decline, draft, enrol, propose
+from portal.plans.enrolment import draft, enrol, propose
 from portal.plans.errors import (
     LineNotOnPlan,
     NoSkipLeft,
@@ -31,6 +29,8 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, PlanRequest
+from portal.plans.offers import decline
+from portal.plans.pausing import ask_for_pause, decide_request
 from portal.plans.paying import pay_more, pay_next
 from portal.plans.queries import plan_charges
 from portal.plans.schedule import Rhythm

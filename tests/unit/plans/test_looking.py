@@ -65,7 +65,7 @@ def test_a_debit_that_comes_back_is_something_that_happened(world: PlanWorld) ->
 def test_the_end_of_a_pause_is_seen(world: PlanWorld) -> None:
     plan_id = world.enrol().id
     world.later(hours=2)
-    from portal.plans.amending import ask_for_pause, decide_request
+    from portal.plans.pausing import ask_for_pause, decide_request
     from portal.plans.queries import open_requests
 
     until = world.today.replace(day=20)
