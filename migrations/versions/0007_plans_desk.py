@@ -1,14 +1,14 @@
 """A proposal's lines may be on a plan that runs
 
-Revision: 0005_plans_desk
-Follows: 0004
+Revision: 0007
+Follows: 0006
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005_plans_desk"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
