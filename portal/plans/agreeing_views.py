@@ -22,7 +22,7 @@ from portal.plans.blueprint import (
     the_words,
     usable_methods,
 )
-from portal.plans.enrolment import candidates, draft, enrol
+from portal.plans.enrolment import candidates, draft, enrol, still_offered
 from portal.plans.errors import (
     DayNotOffered,
     InstalmentTooLarge,
@@ -36,9 +36,9 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import Frequency, PlanState
-from portal.plans.offers import decline
+from portal.plans.offers import decline, to_be_replaced
 from portal.plans.policy import LawCapsPayments
-from portal.plans.queries import PlanRow, plan_charges, plan_for, plans_of_account
+from portal.plans.queries import PlanRow, plan_for, plans_of_account
 from portal.plans.schedule import Rhythm
 from portal.plans.setup_forms import AgreeForm
 from portal.plans.showing import terms_of_draft
@@ -68,11 +68,6 @@ class Wanted:
     each: Money
     rhythm: Rhythm
     offer: PlanRow | None = None
-
-    @property
-    def exceeds(self) -> bool:
-        """Whether the staff offer more than the policy allows."""
-        return self.offer is not None and bool(self.offer.exceeds)
 
     @property
     def income(self) -> Money | None:
@@ -155,16 +150,15 @@ def turn_down(plan_id: str) -> Any:
 def _offered(plan: PlanRow) -> Wanted:
     """What of an offer may still go on a plan: what was paid meanwhile is left out."""
     account = account_for(db.session, current_user.id, plan.account_public_id)
-    offered = candidates(db.session, account.id, user_id=current_user.id, conditions=the_conditions())
-    charges = set(plan_charges(db.session, plan.id))
-    still = tuple(line.charge_id for line, _amount in offered if line.charge_id in charges)
-    return Wanted(account, still, plan.each, plan.rhythm, plan)
+    still = still_offered(db.session, plan.id, conditions=the_conditions())
+    return Wanted(account, tuple(still), plan.each, plan.rhythm, plan)
 
 
 def _page(wanted: Wanted, form: AgreeForm) -> Any:
     conditions, account = the_conditions(), wanted.account
+    replaces = to_be_replaced(db.session, account.id) if wanted.offer is not None else None
     runs = _where_it_runs(account)
-    if runs is not None:
+    if runs is not None and replaces is None:
         return redirect(runs)
     try:
         found = draft(
@@ -175,7 +169,7 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
             rhythm=wanted.rhythm,
             conditions=conditions,
             charge_ids=wanted.charge_ids,
-            exceed=wanted.exceeds,
+            exceed=wanted.offer is not None,
             monthly_income=wanted.income,
         )
     except _GONE:
@@ -187,7 +181,14 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
     method = chosen_method(usable)
     words: list[str] = []
     if method is not None:
-        terms = terms_of_draft(db.session, found, account_id=account.id, method=method, conditions=conditions)
+        terms = terms_of_draft(
+            db.session,
+            found,
+            account_id=account.id,
+            method=method,
+            conditions=conditions,
+            replaces=replaces is not None,
+        )
         words, fingerprint = the_words(terms)
         form.seen.data = f"{found.seen}.{fingerprint}"
     return render_template(
@@ -200,6 +201,7 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         method=method,
         words=words,
         offer=wanted.offer,
+        replaces=replaces is not None,
         kept=[(name, value) for name, value in request.args.items(multi=True) if name != "method"],
         here=request.full_path.rstrip("?"),
         today=conditions.today,

@@ -265,7 +265,7 @@ def terms_of(
     conditions: Conditions,
     replaces: bool = False,
 ) -> Terms:
-    """What somebody agrees to, as facts. An offer that stands in the place of a plan that runs ends that one."""
+    """What somebody agrees to, as facts. ``replaces`` says that it takes the place of a plan that runs."""
     account, policy = account_row(session, plan.account_id), conditions.policy
     return Terms(
         plan=plan.public_id or "",
@@ -286,7 +286,7 @@ def terms_of(
         notice_days=policy.notice_days,
         missed_ends_after=policy.missed_ends_after,
         skips_a_year=policy.skips_a_year,
-        replaces=replaces or (plan.state is PlanState.PROPOSED and running_plan(session, plan.account_id) is not None),
+        replaces=replaces,
     )
 
 

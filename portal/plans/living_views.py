@@ -26,6 +26,7 @@ from portal.plans.queries import (
     instalments_of,
     plan_for,
     plan_of_instalment,
+    plans_of_account,
     requests_of,
 )
 from portal.plans.refusals import explain
@@ -72,9 +73,11 @@ def show(plan_id: str) -> Any:
     asked = requests_of(db.session, plan.id)
     waiting = next((one for one in asked if one.decided_at is None), None)
     begun = begun_payment(db.session, plan.id)
+    offered = plans_of_account(db.session, plan.account_id, user_id=current_user.id)
     return render_template(
         "plans/show.html",
         plan=plan,
+        offer=next((one for one in offered if one.state is PlanState.PROPOSED), None),
         method=method_by_id(db.session, plan.method_id) if plan.method_id is not None else None,
         rhythm=rhythm_words(plan.rhythm),
         left=now.standing.total,

@@ -25,7 +25,13 @@ from portal.plans.terms import Terms
 
 
 def terms_of_draft(
-    session: Session, found: Draft, *, account_id: int, method: MethodRow, conditions: Conditions
+    session: Session,
+    found: Draft,
+    *,
+    account_id: int,
+    method: MethodRow,
+    conditions: Conditions,
+    replaces: bool,
 ) -> Terms:
     """The terms of a plan that could be made, for its text: it has no public id yet."""
     return terms_of(
@@ -36,6 +42,7 @@ def terms_of_draft(
         method=method,
         change=ChangeKind.ENROLLED,
         conditions=conditions,
+        replaces=replaces,
     )
 
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
@@ -299,7 +298,7 @@ def test_an_income_that_no_plan_fits_leads_to_a_person(patient: Patient) -> None
     assert "Write your income in dollars" in patient.client.page(patient.setup_url).text()
 
 
-def propose_to(patient: Patient, each: int = 1_000, user_id: int | None = None) -> Plan:
+def propose_to(patient: Patient, each: int = 1_000, user_id: int | None = None, *, replaces: bool = False) -> Plan:
     """The staff offer Testa a plan that exceeds the policy."""
     with patient.app.app_context():
         propose(
@@ -313,6 +312,7 @@ def propose_to(patient: Patient, each: int = 1_000, user_id: int | None = None) 
             reason="Agreed on the phone.",
             is_supervisor=True,
             conditions=patient.conditions,
+            replaces=replaces,
         )
     return patient.plan()
 
@@ -345,16 +345,32 @@ def test_an_offer_is_turned_down(patient: Patient, saved: SavedMethod) -> None:
 
 def test_an_offer_leaves_out_what_can_not_be_paid_any_more(patient: Patient, saved: SavedMethod) -> None:
     setup = patient.client.page(patient.setup_url)
+    lines = len(setup.all("input", name="lines"))
     propose_to(patient)
-    charge_id, account = patient.charge(setup)
-    place_hold(patient.session, charge_id=charge_id, account_id=account, reason=HoldReason.STAFF)
-    patient.session.commit()
-    page = patient.client.page(f"/plans/{patient.plan().public_id}/offer")
-    assert amounts_in(page, "Your payments")[-1] != "$248.32"
-    patient.session.execute(sa.update(Plan).values(exceeds=""))
-    patient.session.commit()
-    page = patient.client.page(f"/plans/{patient.plan().public_id}/offer")
+    for place in range(lines):
+        charge_id, account = patient.charge(setup, place)
+        place_hold(patient.session, charge_id=charge_id, account_id=account, reason=HoldReason.STAFF)
+        patient.session.commit()
+        page = patient.client.page(f"/plans/{patient.plan().public_id}/offer")
+        if place + 1 < lines:
+            assert amounts_in(page, "Your payments")[-1] != "$248.32"
     assert "This offer is not possible any more" in page.text("h1")
+
+
+def test_an_offer_in_the_place_of_a_plan_is_told_of_on_its_page(patient: Patient, saved: SavedMethod) -> None:
+    assert patient.start().status_code == 302
+    running, address = patient.plan(), patient.plan_url
+    propose_to(patient, replaces=True)
+    told = patient.client.page(address)
+    assert "offers you another plan" in told.text()
+    page = patient.client.page(told.links()["Look at the offer"])
+    assert "it takes the place of the plan you have now" in page.text()
+    assert amounts_in(page, "Your payments")[-1] == "$248.32"
+    assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
+    assert patient.plan().state is PlanState.ACTIVE
+    patient.session.refresh(running)
+    assert (running.state, running.end_reason) == (PlanState.CANCELED, "replaced")
+    assert "offers you another plan" not in patient.client.page(address).text()
 
 
 def test_a_plan_of_somebody_else_is_told_of_and_no_more(
