@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_short_year_in_which_everything_goes_wrong(tmp_path: Path) -> None:
-    year = simulate(f"sqlite:///{tmp_path / 'portal.sqlite'}", tmp_path, seed=SEED, days=30, plans=8)
+    year = simulate(f"sqlite:///{tmp_path / 'portal.sqlite'}", tmp_path, seed=SEED, days=20, plans=6, unrest=2.0)
     found = year.judgment
     print(f"seed {SEED}: {found}")
     assert year.kills.total() > 0
@@ -25,11 +25,12 @@ def test_a_short_year_in_which_everything_goes_wrong(tmp_path: Path) -> None:
     assert not found.wrong, found.notes
 
 
+@pytest.mark.skipif(not os.environ.get("PLAINBILL_TWINS"), reason="minutes each: PLAINBILL_TWINS=1 runs them")
 @pytest.mark.parametrize("name", sorted(TWINS))
 def test_a_guard_that_is_missing_is_noticed(name: str, tmp_path: Path) -> None:
     sabotage, words = TWINS[name]
     with sabotage():
-        year = simulate(f"sqlite:///{tmp_path / 'portal.sqlite'}", tmp_path, seed=SEED, days=25, plans=6)
+        year = simulate(f"sqlite:///{tmp_path / 'portal.sqlite'}", tmp_path, seed=SEED, days=20, plans=6, unrest=3.0)
     print(f"seed {SEED}: {year.judgment}")
     assert year.judgment.wrong, f"the twin “{name}” was not caught"
     assert any(words in note for note in year.judgment.notes), year.judgment.notes

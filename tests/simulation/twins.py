@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
+
+import stripe
 
 import portal.payments.closing
 import portal.payments.service
@@ -92,8 +93,6 @@ def sent_again_blindly() -> Iterator[None]:
     def _forget_key() -> None:
         key["suffix"] += "x"
 
-    import stripe
-
     send = stripe.PaymentIntentService.create
 
     def renamed(self: Any, params: Any = None, options: Any = None) -> Any:
@@ -113,11 +112,6 @@ def notices_are_skipped() -> contextlib.AbstractContextManager[None]:
 def missing_is_not_counted() -> contextlib.AbstractContextManager[None]:
     """What was not paid within its grace waits for ever."""
     return replaced(portal.plans.jobs, "miss", lambda _session, **_facts: None)
-
-
-def told_too_late() -> contextlib.AbstractContextManager[None]:
-    """A notice counts though its day has come before it."""
-    return replaced(portal.plans.charging, "timedelta", lambda **_days: timedelta(0))
 
 
 #: By name: the guard's absence, and what of the verdict tells of it.

@@ -36,8 +36,10 @@ Later = Callable[[], None]
 class Office:
     """Everybody but the patients. It remembers what insurers have decided, and what is to come on later days."""
 
-    def __init__(self, world: YearWorld, dice: random.Random, people: list[Person]) -> None:
-        self._world, self._dice = world, dice
+    def __init__(
+        self, world: YearWorld, dice: random.Random, people: list[Person], *, unrest: float = 1.0
+    ) -> None:
+        self._world, self._dice, self._unrest = world, dice, unrest
         self._insurer = Insurer()
         self.decided: dict[tuple[int, int], Decided] = {}
         self._later: dict[int, list[Later]] = defaultdict(list)
@@ -69,7 +71,7 @@ class Office:
         ]  # fmt: skip
         for plan in plans:
             for act, chance in acts:
-                if dice.random() < chance:
+                if dice.random() < chance * self._unrest:
                     act(plan)
         self._answer_requests()
 

@@ -45,6 +45,8 @@ _DOWN_FOR = ({"seconds": 2}, {"minutes": 2}, {"minutes": 7}, {"minutes": 20}, {"
 _TEMPERS = ("good", "good", "good", "lively", "lively", "careless", "careless", "gone")
 #: So long after the year everything must have come to its end: the longest plans are made near its middle.
 _LONGEST_AFTER = 900
+#: Longer than the longest pause: where nothing happened for so long, nothing will.
+_STANDS_STILL = timedelta(days=130)
 
 Told = Callable[[int, int, str], None]
 
@@ -65,16 +67,26 @@ class Year:
 
 
 def simulate(
-    url: str, directory: Path, *, seed: int, days: int, plans: int, told: Told = lambda _day, _days, _what: None
+    url: str,
+    directory: Path,
+    *,
+    seed: int,
+    days: int,
+    plans: int,
+    unrest: float = 1.0,
+    told: Told = lambda _day, _days, _what: None,
 ) -> Year:
     """Live through a year on an empty database and judge it. ``told`` hears of each day.
+
+    ``unrest`` is how much more often than usual workers are killed and held, and insurers, banks and the office act: a
+    short year needs more of it.
 
     Raises :class:`HarnessFailed` when one of the worker's processes raised or ended otherwise than it should.
     """
     began, cpu = time.monotonic(), sum(os.times()[:4])
     with told_by(Time()) as clockwork:
         upgrade(url)
-        run = _Run(url, clockwork, directory, seed=seed, days=days, plans=plans)
+        run = _Run(url, clockwork, directory, seed=seed, days=days, plans=plans, unrest=unrest)
         run.prepare()
         for day in range(days):
             run.live(day)
@@ -89,8 +101,9 @@ def simulate(
 
 class _Run:
     def __init__(
-        self, url: str, clockwork: Time, directory: Path, *, seed: int, days: int, plans: int
+        self, url: str, clockwork: Time, directory: Path, *, seed: int, days: int, plans: int, unrest: float
     ) -> None:
+        self._unrest = unrest
         self._dice = random.Random(seed)
         self._days, self._plans, self._time = days, plans, clockwork
         self.journal = Journal(directory / "journal")
@@ -110,7 +123,9 @@ class _Run:
             bills = Office(world, random.Random(dice.getrandbits(32)), [])
             bills.first_bills(session, visits)
             self._people = self._make_people(session)
-            self._office = Office(world, random.Random(dice.getrandbits(32)), self._people)
+            self._office = Office(
+                world, random.Random(dice.getrandbits(32)), self._people, unrest=self._unrest
+            )
             self._office.take_over(bills)
         self._patients = Patients(world, random.Random(dice.getrandbits(32)))
         world.spells = weather.forecast(random.Random(dice.getrandbits(32)), start=START, days=self._days)
@@ -204,10 +219,10 @@ class _Run:
         """A worker's turn in a process of its own; True when it was killed."""
         dice = self._dice
         seed, die_at, kind, hold_at = dice.getrandbits(32), 0, "", 0
-        if may_die and dice.random() < _DIES:
+        if may_die and dice.random() < _DIES * self._unrest:
             kind = dice.choice(["", "before a r"])
             die_at = dice.randint(1, max(1, self._passed[kind]))
-        if may_die and dice.random() < _IS_HELD:
+        if may_die and dice.random() < _IS_HELD * self._unrest:
             hold_at = dice.randint(1, max(1, self._passed[""]))
 
         self.turns += 1
@@ -285,8 +300,13 @@ class _Run:
         for _twice in range(2):  # Stripe gives up sending after three days; credits are given back after a week
             for step in (*[{"minutes": 20}] * 3, {"hours": 25}, *[{"days": 2}] * 5):
                 self._quiet_turn(**step)
+        seen, since = "", self._time.at
         while (after := (self._time.at - began).days) < _LONGEST_AFTER and self._still_moving():
             told(after)
+            if (now := self._marks()) != seen:
+                seen, since = now, self._time.at
+            elif self._time.at - since > _STANDS_STILL:
+                break  # what should move does not: the verdict says which
             self._quiet_turn(days=days_until_something(self._opened()))
         for step in (*[{"days": 2}] * 7, {"hours": 25}, *[{"minutes": 20}] * 3):
             self._quiet_turn(**step)
@@ -304,6 +324,18 @@ class _Run:
             world.tick()
         if world.troubles:
             raise HarnessFailed(str(world.troubles))
+
+    def _marks(self) -> str:
+        """Where all instalments and plans stand; another text when anything moved."""
+        with self._opened().at_work() as session:
+            found = [
+                session.execute(
+                    sa.text(f"SELECT state, count(*) FROM {table} GROUP BY state ORDER BY state")
+                ).all()
+                for table in ("instalment", "plan")
+            ]
+            session.commit()
+        return str(found)
 
     def _still_moving(self) -> bool:
         with self._opened().at_work() as session:
