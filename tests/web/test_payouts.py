@@ -192,6 +192,22 @@ def test_a_refund_made_in_the_dashboard_is_an_exception(
     assert (odd.exception, odd.payment_id, odd.gross) == (Oddity.REFUND_UNKNOWN, payment.id, Money(-1000))
 
 
+def test_what_stripe_moves_of_its_own_accord_is_an_exception(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    pay("60")
+    standin.adjust_balance(-100)
+    with pytest.raises(ValueError, match="nothing"):
+        standin.adjust_balance(0)
+    read(session, gateway)
+    assert ("none", -100, 0, Oddity.STRIPE_ADJUSTED) in movements(session)
+    days(3)
+    read(session, gateway)  # it goes out with the payout, which adds up
+    assert session.scalars(sa.select(Payout.amount)).one() == Money(6000 - 204 - 100)
+    assert exceptions_open(session) == 1
+    assert standin.violations == []
+
+
 def test_another_amount_is_an_exception_of_that_size(
     session: Session, gateway: StripeGateway, pay: Pay, days: Callable[[float], None]
 ) -> None:

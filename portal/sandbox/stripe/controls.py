@@ -223,6 +223,11 @@ def _add_acts(app: Flask, standin: StandIn) -> None:
     def pay_out() -> WerkzeugResponse:
         return _done("payouts", standin.pay_out)
 
+    @app.post("/_standin/adjustments")
+    def adjust() -> WerkzeugResponse:
+        amount = _given().get("amount", "")
+        return _done("payouts", lambda: standin.adjust_balance(int(amount)))
+
     @app.post("/_standin/payouts/<payout_id>/fail")
     def fail_payout(payout_id: str) -> WerkzeugResponse:
         return _done("payouts", lambda: standin.fail_payout(payout_id))

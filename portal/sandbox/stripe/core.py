@@ -216,6 +216,10 @@ class StandIn:
         """The bank sends a payout back; its money is in the balance again."""
         return self._done(lambda call: payouts.fail(call, payout_id))
 
+    def adjust_balance(self, amount: int) -> Obj:
+        """Stripe corrects its balance by cents, of its own accord and of no payment."""
+        return self._done(lambda call: payouts.adjust(call, amount))
+
     def refund_in_dashboard(self, charge_id: str) -> Obj:
         """Somebody gives back all that is left of a charge in Stripe's dashboard, past the portal."""
         return self._done(lambda call: refunds.in_dashboard(call, charge_id))

@@ -21,6 +21,7 @@ DISPUTE_FEE = 1500
 _CATEGORIES = {
     "charge": "charge", "payment": "charge", "refund": "refund", "payment_refund": "refund",
     "refund_failure": "refund_failure", "payout": "payout", "payout_failure": "payout_reversal",
+    "adjustment": "other_adjustment",
 }  # fmt: skip
 #: The bank account that payouts go to; it cannot be looked up.
 PAYOUT_DESTINATION = "ba_1standinpayoutaccount"
@@ -34,7 +35,7 @@ def processing_fee(amount: int, method_type: str) -> int:
 
 
 def balance_transaction(
-    source: str, kind: str, amount: int, fee: int, currency: str, now: int, description: str | None = None, *,
+    source: str | None, kind: str, amount: int, fee: int, currency: str, now: int, description: str | None = None, *,
     category: str | None = None, fee_description: str = "Stripe processing fees",
 ) -> Obj:  # fmt: skip
     """Money moving in (positive) or out (negative) of the account's balance; ``net`` is amount minus fee."""

@@ -86,6 +86,18 @@ def fail(call: Call, payout_id: str) -> Obj:
     return body
 
 
+def adjust(call: Call, amount: int) -> Obj:
+    """Stripe corrects the balance of its own accord, by cents that may be less than nothing; of no payment.
+
+    https://docs.stripe.com/reports/balance-transaction-types (``adjustment``). Raises ValueError for nothing.
+    """
+    if not amount:
+        raise ValueError("an adjustment of nothing")
+    moved = movements.balance_transaction(None, "adjustment", amount, 0, "usd", call.now, "Adjustment")
+    call.store.add(moved)
+    return moved
+
+
 # The API (https://docs.stripe.com/api/payouts)
 
 
