@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -25,6 +26,8 @@ from portal.billing.kinds import Check, FindingState, HoldReason, hold_of
 from portal.billing.models import Charge, CheckFinding, Hold
 from portal.billing.service import end_holds, place_hold
 from portal.money import Money
+
+log = structlog.get_logger(__name__)
 
 #: How many accounts are gathered at a time.
 _AT_A_TIME = 200
@@ -61,13 +64,20 @@ def check_if_due(session: Session, account_ids: Iterable[int]) -> None:
 
 
 def check_due(session: Session, *, limit: int = 500) -> int:
-    """The worker's job: check the accounts that changed, one transaction each; how many there were."""
+    """The worker's job: check the accounts that changed, one transaction each; how many there were.
+
+    What goes wrong with one keeps no other from its turn; it stays due, and nobody is asked for it unchecked.
+    """
     due = session.scalars(sa.select(Account.id).where(Account.check_due).order_by(Account.id).limit(limit)).all()
     session.commit()
     for account_id in due:
-        account_row(session, account_id, lock=True)
-        check_if_due(session, [account_id])
-        session.commit()
+        try:
+            account_row(session, account_id, lock=True)
+            check_if_due(session, [account_id])
+            session.commit()
+        except Exception as error:
+            session.rollback()
+            log.error("checks.failed", account=account_id, error=type(error).__name__)
     return len(due)
 
 

@@ -13,6 +13,7 @@ from portal.accounts.models import Account
 from portal.accounts.service import account_row
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.billing import checking
 from portal.billing.balance import LineState
 from portal.billing.checking import check_accounts, check_due, check_if_due, is_checked
 from portal.billing.front_office import BadRow, import_rows
@@ -195,6 +196,24 @@ def test_a_change_waits_for_the_job_and_no_longer(session: Session) -> None:
     assert is_checked(session, about.account_id)
     assert findings(session) == [(Check.ABOVE_REMITTANCE, FindingState.OPEN)]
     assert check_due(session) == 0
+
+
+def test_one_that_goes_wrong_keeps_no_other_from_its_turn(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(session, remittance(payment(claim("V-1"), claim("V-2", member="MEM-2", family="OTHER"), paid=120)))
+    first, second = session.scalars(sa.select(Account.id).order_by(Account.id)).all()
+    session.execute(sa.update(Account).values(check_due=True))
+    session.commit()
+
+    def wrong(session: Session, ids: list[int]) -> None:
+        if ids == [first]:
+            raise ArithmeticError
+        check_if_due(session, ids)
+
+    monkeypatch.setattr(checking, "check_if_due", wrong)
+    assert check_due(session) == 2
+    assert (is_checked(session, first), is_checked(session, second)) == (False, True)
 
 
 def test_the_last_look_before_anybody_is_asked(session: Session) -> None:
