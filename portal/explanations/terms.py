@@ -1,8 +1,9 @@
 """Finding the glossary's words in a page, so that each opens its meaning where it stands. Pure.
 
-:func:`mark` takes finished HTML and puts a button around words in its text. It adds nothing else and takes nothing
-away: what was escaped stays escaped, tags and attributes are passed on as they are, and no word is looked for in
-links, buttons, headings, labels, or where a page says ``data-terms="off"``.
+:func:`mark` takes finished HTML and puts a button around words in its text, and a ``span.term-end`` around the two
+where punctuation follows, which must not begin a line. It adds nothing else and takes nothing away: what was escaped
+stays escaped, tags and attributes are passed on as they are, and no word is looked for in links, buttons, headings,
+labels, or where a page says ``data-terms="off"``.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def _words(language: str) -> _Words:
     # The longest first: "credit balance" before "credit". Any white space may stand between two words.
     longest_first = sorted(slugs, key=len, reverse=True)
     choices = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in longest_first)
-    return _Words(re.compile(rf"(?<![\w&#-])(?:{choices})(?![\w-])", re.I), slugs, before, after)
+    pattern = rf"(?<![\w&#-])(?P<word>{choices})(?![\w-])(?P<tail>[.,:;?!)]*)"
+    return _Words(re.compile(pattern, re.I), slugs, before, after)
 
 
 def mark(html: str, *, button: Callable[[str, str], str], language: str = BASE_LANGUAGE) -> tuple[str, list[str]]:
@@ -85,13 +87,15 @@ def mark(html: str, *, button: Callable[[str, str], str], language: str = BASE_L
             return part
 
         def replace(match: re.Match[str]) -> str:
-            said = match[0]
+            said, tail = match["word"], match["tail"]
             slug = words.slugs[" ".join(said.split()).casefold()]
             if slug in shown[-1] or _means_something_else(words, slug, part, match):
-                return said
+                return match[0]
             shown[-1].add(slug)
             found[slug] = None
-            return button(slug, said)
+            marked = button(slug, said)
+            # A button may part from what follows it: the full stop must not begin the next line.
+            return f'<span class="term-end">{marked}{tail}</span>' if tail else marked
 
         return words.pattern.sub(replace, part)
 
@@ -123,7 +127,7 @@ def mark(html: str, *, button: Callable[[str, str], str], language: str = BASE_L
 
 def _means_something_else(words: _Words, slug: str, part: str, match: re.Match[str]) -> bool:
     """Whether the word beside it gives a word another meaning: "credit card"."""
-    following = re.match(r"[\s-]+([\w-]+)", part[match.end() :])
+    following = re.match(r"[\s-]+([\w-]+)", part[match.end("word") :])
     leading = re.search(r"([\w-]+)\s+$", part[: match.start()])
     return bool(
         (following and following[1].casefold() in words.before[slug])

@@ -14,7 +14,11 @@ from portal.explanations import glossary, languages
 from portal.explanations.terms import mark, terms_named
 
 BUTTON = '<button type="button" class="term" popovertarget="term-{}">{}</button>'
-MARKED = re.compile(r'<button type="button" class="term" popovertarget="term-[\w-]+">(.*?)</button>', re.S)
+MARKED = re.compile(
+    r'(?:<span class="term-end">)?<button type="button" class="term" popovertarget="term-[\w-]+">(.*?)</button>'
+    r"(?:([.,:;?!)]+)</span>)?",
+    re.S,
+)
 
 
 def marked(html: str, language: str = "en") -> str:
@@ -24,7 +28,7 @@ def marked(html: str, language: str = "en") -> str:
 @pytest.mark.parametrize(
     ("html", "told"),
     [
-        ("Your deductible.", "Your [deductible:deductible]."),
+        ("Your deductible.", 'Your <span class="term-end">[deductible:deductible].</span>'),
         ("Deductibles apply", "[deductible:Deductibles] apply"),
         ("a good faith estimate", "a [good-faith-estimate:good faith estimate]"),
         ("a good-faith  estimate", "a [good-faith-estimate:good-faith  estimate]"),
@@ -34,8 +38,8 @@ def marked(html: str, language: str = "en") -> str:
         ("a credit of $5.00", "a [credit:credit] of $5.00"),
         ("credit card, debit or credit card", "credit card, debit or credit card"),
         ("your bank statement, our statement", "your bank statement, our [statement:statement]"),
-        ("It is on hold; please hold on", "It is [hold:on hold]; please hold on"),
-        ("3 instalments, installment", "3 [instalment:instalments], installment"),
+        ("It is on hold; please hold on", 'It is <span class="term-end">[hold:on hold];</span> please hold on'),
+        ("3 instalments, installment", '3 <span class="term-end">[instalment:instalments],</span> installment'),
         ("a visit, a charge, a payer", "a visit, a charge, a payer"),
         ("the claims-based copayment", "the claims-based copayment"),
         ("&lt;copay&gt;", "&lt;[copay:copay]&gt;"),
@@ -124,7 +128,7 @@ def pages(draw: st.DrawFn, depth: int = 3) -> str:
 @given(pages())
 def test_taking_the_buttons_away_gives_the_page_back(html: str) -> None:
     told, slugs = mark(html, button=BUTTON.format)
-    assert MARKED.sub(r"\1", told) == html
+    assert MARKED.sub(r"\1\2", told) == html
     tree = html5lib.parse(told, namespaceHTMLElements=False)
     assert not tree.findall(".//script")
     for name in ("a", "h3", "label", "button"):
