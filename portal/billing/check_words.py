@@ -261,7 +261,8 @@ def staff_finding(row: FoundRow) -> StaffFinding:
     for name, value in row.facts.items():
         label = _FACT_NAMES.get(name.removesuffix("_cents"))
         if label is not None and value not in ("", None):
-            facts.append((str(label), str(Money(int(value))) if name.endswith("_cents") else str(value)))
+            told = _day(row.facts) if name == "day" else str(value)
+            facts.append((str(label), str(Money(int(value))) if name.endswith("_cents") else told))
     return StaffFinding(
         str(STAFF_TITLES[row.check]), why(row.check, row.facts, row.amount), facts, str(ACTS[row.check])
     )

@@ -155,6 +155,11 @@ class AccountStory:
         return Money.total(one.summary.on_hold for one in self.visits)
 
     @property
+    def on_plan(self) -> Money:
+        """What of it a payment plan pays: nobody is asked for it besides."""
+        return Money.total(one.summary.on_plan for one in self.visits)
+
+    @property
     def picture(self) -> Picture:
         """Where the money of the whole account went."""
         return picture(self.split)

@@ -254,7 +254,7 @@ def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
     # The desk sees it, and a supervisor opens it again.
     desk = open_page(DESKTOP)
     sign_in(desk, live_demo, "supervisor@example.com")
-    desk.get_by_role("link", name="Guest payment").click()
+    desk.get_by_role("link", name="Guests").click()
     expect(desk.get_by_text("Guest payment is paused until")).to_be_visible()
     judge(desk)
     screenshots(desk, "desk-guest-payment")

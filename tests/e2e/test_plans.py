@@ -49,7 +49,7 @@ def add_card(page: Page, number: str = GOOD) -> None:
 def start(page: Page, demo: LiveDemo, email: str, number: str = GOOD, *, each: str = "50") -> str:
     """A new plan through the pages; the address of its page."""
     sign_in(page, demo, email)
-    page.get_by_role("link", name="Pay in instalments").first.click()
+    page.get_by_role("link", name="Pay in installments").first.click()
     page.locator("#each").fill(each)
     expect(page.locator("#said")).to_contain_text(f"payments of ${each}.00")
     page.get_by_role("link", name="Go on with this plan").click()
@@ -98,7 +98,7 @@ def test_the_control_shows_the_whole_schedule_at_once(
 ) -> None:
     page = open_page(PHONE)
     sign_in(page, live_demo, "testa@example.com")
-    page.get_by_role("link", name="Pay in instalments").first.click()
+    page.get_by_role("link", name="Pay in installments").first.click()
     expect(page.get_by_text("do you need help with this bill?")).to_be_visible()
     said, rows = page.locator("#said"), page.locator("#result tbody tr")
     expect(rows).to_have_count(6)
@@ -172,7 +172,7 @@ def test_set_up_without_scripts(live_demo: LiveDemo, browser: Browser, open_page
     )
     page = context.new_page()
     sign_in(page, live_demo, "paula@example.com")
-    page.get_by_role("link", name="Pay in instalments").first.click()
+    page.get_by_role("link", name="Pay in installments").first.click()
     expect(page.locator("#each-slider")).to_be_hidden()
     page.locator("#each").fill("5")
     page.get_by_role("button", name="Show the payments").click()

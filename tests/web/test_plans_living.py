@@ -67,7 +67,7 @@ def test_the_page_says_what_is_left_and_what_comes_next(patient: Patient) -> Non
     assert home.links()["Go to your plan"] == patient.plan_url
     assert "Nothing to pay right now" in home.text()
     assert "On a payment plan" in home.text()
-    assert "Pay in instalments" not in home.links()
+    assert "Pay in installments" not in home.links()
 
 
 def test_lines_on_a_plan_say_so(patient: Patient) -> None:
@@ -159,7 +159,7 @@ def test_a_line_is_taken_out_and_added_again(patient: Patient) -> None:
     assert patient.last_change().kind is ChangeKind.LINES_REMOVED
     home = patient.client.page("/")
     assert "You can pay now $30.00" in home.text()
-    assert "Pay in instalments" not in home.links()  # it can be added to the plan that runs
+    assert "Pay in installments" not in home.links()  # it can be added to the plan that runs
     visit = patient.client.page(f"/visits/{patient.clinic.visit('V-260604-1')}")
     page = patient.client.page(visit.links()["Add it to your payment plan"])
     page = as_page(patient.client.submit(page, {"lines": line}, action="/add", field="go"))

@@ -50,11 +50,11 @@ def total_of(page: Page) -> int:
 
 def test_every_way_leads_to_it(patient: Patient) -> None:
     home = patient.client.page("/")
-    assert home.links()["Pay in instalments"] == patient.setup_url
+    assert home.links()["Pay in installments"] == patient.setup_url
     visit = patient.client.page(next(link for link in home.links().values() if link.startswith("/visits/")))
     choose = patient.client.page(f"/accounts/{patient.clinic.account(patient.ref)}/pay")
     assert patient.setup_url in [*visit.links().values(), *choose.links().values()]
-    assert choose.links()["Is it too much at once? Pay in instalments"] == patient.setup_url
+    assert choose.links()["Is it too much at once? Pay in installments"] == patient.setup_url
 
 
 def test_the_whole_schedule_is_there_at_once(patient: Patient) -> None:
