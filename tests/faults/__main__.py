@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import secrets
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 
-from rich.console import Console
 from rich.table import Table
 
 from portal.sandbox.simulation.verdict import Figures
-from tests.databases import Backend
-from tests.faults import crowd, kill, machine, outage, twins, webhooks
-from tests.faults.places import KINDS, databases, read_spec_once
+from tests.faults.places import KINDS
+from tests.faults.runs import RUNS, Row, console, on
 from tests.postgres import NoPostgres
 
-RUNS = ("kill", "webhooks", "crowd", "outage", "stories", "twins")
-
-#: The closing table is wide; in a log it must not be cut.
-WIDTH = 150
-
-console = Console(highlight=False)
-if not console.is_terminal:
-    console = Console(highlight=False, width=WIDTH)
+#: Processes killed on each database, so that there are more than 300 in all.
+KILLS = 160
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -39,15 +31,13 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     kinds = KINDS if asked.database == "both" else (asked.database,)
     console.print(f"Seed {asked.seed}. The same again: python -m tests.faults --seed {asked.seed}")
-    rows: list[tuple[str, str, Figures]] = []
+    rows: list[Row] = []
     began = time.monotonic()
-    with read_spec_once():
-        for kind in kinds:
+    # Side by side, each database in a process of its own: fresh ones, since each forks what it kills.
+    with ProcessPoolExecutor(len(kinds), mp_context=multiprocessing.get_context("spawn")) as processes:
+        for running in [processes.submit(on, kind, only, asked.seed, asked.kills) for kind in kinds]:
             try:
-                with databases(kind) as (backend, directory):
-                    for name in only:
-                        figures = _run(name, backend, directory, seed=asked.seed, kills=asked.kills)
-                        rows.append((kind, name, figures))
+                rows += running.result()
             except NoPostgres as reason:
                 console.print(f"[red]Not run on PostgreSQL: {reason}[/red]")
                 if asked.database == "postgres":
@@ -58,51 +48,13 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="the same seed, the same run")
-    parser.add_argument("--kills", type=int, default=300, help="processes to kill on each database")
+    parser.add_argument("--kills", type=int, default=KILLS, help="processes to kill on each database")
     parser.add_argument("--only", default="", help=f"some of {', '.join(RUNS)}, with commas")
     parser.add_argument("--database", choices=(*KINDS, "both"), default="both")
     return parser
 
 
-def _run(name: str, backend: Backend, directory: Path, *, seed: int, kills: int) -> Figures:
-    # Plain lines: a live display would need a thread, and processes are forked from this one.
-    def told(what: object) -> None:
-        console.print(f"  {backend.name} {name}: {what}", style="dim")
-
-    if name == "kill":
-        figures, places = kill.run(
-            backend,
-            directory,
-            seed=seed,
-            kills=kills,
-            told=lambda done: told(f"{done} killed") if done % 50 == 0 else None,
-        )
-        told(", ".join(f"{count} {place}" for place, count in sorted(places.items())))
-        return _all_places(figures, places)
-    if name == "twins":
-        began = time.monotonic()
-        figures, caught = twins.run(backend, directory, seed=seed, told=told)
-        for twin, by in caught.items():
-            console.print(f"  caught: {twin}: {by}", style="dim", markup=False)
-        figures.seconds = time.monotonic() - began
-        return figures
-    runs: dict[str, Callable[..., Figures]] = {
-        "webhooks": webhooks.run,
-        "crowd": crowd.run,
-        "outage": outage.run,
-        "stories": machine.run,
-    }
-    return runs[name](backend, seed=seed, told=told)
-
-
-def _all_places(figures: Figures, places: Counter[str]) -> Figures:
-    """Many deaths, and none at some kind of place, would prove less than it says."""
-    if figures.kills >= 50 and len(places) < 4:
-        figures.notes.append(f"nobody died anywhere but {sorted(places)}")
-    return figures
-
-
-def _close(rows: list[tuple[str, str, Figures]], seed: int, seconds: float) -> int:
+def _close(rows: list[Row], seed: int, seconds: float) -> int:
     table = Table(title=f"Seed {seed}, {seconds:,.0f} seconds")
     for column in ("Database", "What"):
         table.add_column(column)

@@ -16,7 +16,7 @@ from portal.money import Money
 from portal.payments.kinds import PaymentSource
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.refunds.models import Refund
-from portal.sandbox.simulation.verdict import Figures, judge
+from portal.sandbox.simulation.verdict import Figures, held_at_stripe, judge
 from tests.databases import Backend
 from tests.faults.acts import NO_REFUND, TOLD, ask_refund, come_back, confirm, payable, start
 from tests.faults.places import a_world
@@ -49,16 +49,15 @@ def run(
             owed = payable(world, [who.account_id])
             with sabotage():
                 complaints = crowd(world, who, random.Random(seed), clients)
+                # Looked at before it comes to rest: what was taken above what was due goes back by itself in time.
+                taken = sum(one["amount"] for one in world.stripe.every("charge") if one["status"] == "succeeded")
                 world.come_to_rest()
                 figures = judge(world)
             figures.notes += [f"{name}: {complaint}" for complaint in complaints]
-            paid = sum(
-                charge["amount"] - charge["amount_refunded"]
-                for charge in world.stripe.every("charge")
-                if charge["status"] == "succeeded"
-            )
-            if not 0 <= paid <= owed.cents:
-                figures.notes.append(f"{name}: {paid} cents were taken of {owed.cents} that were due")
+            if taken > owed.cents:
+                figures.notes.append(f"{name}: {taken} cents were taken of {owed.cents} that were due")
+            if sum(held_at_stripe(world.stripe).values()) < 0:
+                figures.notes.append(f"{name}: more went back than was taken")
             if not world.stripe.every("charge"):
                 figures.notes.append(f"{name}: nobody could pay")
             found += figures

@@ -15,7 +15,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,25 +69,86 @@ def run(
     seed: int,
     kills: int,
     told: Callable[[int], None] = lambda _killed: None,
-    sabotage: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
-    acts: dict[str, Act] = ACTS,
 ) -> tuple[Figures, Counter[str]]:
     """Kill as many processes and judge what they left; also where they died, by place.
 
-    ``sabotage`` is in force in every process (a twin). ``told`` hears how many died so far.
+    ``told`` hears how many died so far.
     """
     began, dice, found, places = time.monotonic(), random.Random(seed), Figures(), Counter[str]()
-    with sabotage():
-        routes = _places(backend, acts)
-        gc.freeze()  # so that forked processes share what is warm
-        number = 0
-        while found.kills < kills:
-            number += 1
-            store = directory / f"stripe-{backend.name}-{os.getpid()}-{seed}-{number}.sqlite"
-            found += _round(backend, store, dice, routes, acts, places, left=kills - found.kills, told=told,
-                            so_far=found.kills)  # fmt: skip
+    routes = _places(backend, ACTS)
+    gc.freeze()  # so that forked processes share what is warm
+    number = 0
+    while found.kills < kills:
+        number += 1
+        store = directory / f"stripe-{backend.name}-{os.getpid()}-{seed}-{number}.sqlite"
+        found += _round(backend, store, dice, routes, places, left=kills - found.kills, told=told,
+                        so_far=found.kills)  # fmt: skip
     found.seconds = time.monotonic() - began
     return found, places
+
+
+def undisturbed(
+    backend: Backend,
+    acts: dict[str, Act],
+    *,
+    sabotage: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> Figures:
+    """Each act once, and nobody dies. Raises :class:`HarnessFailed` when even that ends or leaves something wrong."""
+    with sabotage():
+        in_child(lambda say: say(str(len(_places(backend, acts)))))
+    return Figures(runs=1)
+
+
+def at_each_place(
+    backend: Backend,
+    directory: Path,
+    *,
+    act: str,
+    then: str,
+    sabotage: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> Figures:
+    """Nothing is drawn: one patient after another dies at one place of ``act``, until there is none left.
+
+    Each of them does ``then`` (one of :data:`_REACTIONS`) before a webhook or a job has said anything.
+    """
+    began, killed = time.monotonic(), 0
+    store = directory / f"stripe-{backend.name}-{os.getpid()}-each.sqlite"
+    with sabotage():
+        _places(backend, {act: ACTS[act]})
+        with a_copy(backend) as url, told_by(Time()) as clock:
+            world = World(url, clock, store=store)
+            _died, passed = in_child(lambda say: _die_at(world, act, 0, say))
+            places = range(1, int(passed) + 1)
+            if not 2 < len(places) < PATIENTS:
+                raise HarnessFailed(f"{act}: {passed} places, and {PATIENTS} patients to die there")
+            for place in places:
+                died, _ = in_child(lambda say, place=place: _die_at(world, act, place, say))  # type: ignore[misc]
+                killed += died
+            _died, said = in_child(lambda say: _react(world, then, places, say))
+    _forget(store)
+    figures = Figures(**json.loads(said))
+    figures.kills, figures.seconds = killed, time.monotonic() - began
+    return figures
+
+
+def _die_at(world: World, act: str, place: int, say: Callable[[str], None]) -> None:
+    """The patient of that number does ``act`` and dies at the place of that number; 0 lives, and says how many."""
+    world.open()
+    with world.at_work() as session:
+        who = patients(session)[place]
+    world.points = Points(place)
+    ACTS[act](world, who, random.Random(place))
+    say(str(len(world.points.passed)))
+
+
+def _react(world: World, then: str, numbers: Iterable[int], say: Callable[[str], None]) -> None:
+    world.open()
+    with world.at_work() as session:
+        everybody = patients(session)
+    for number in numbers:
+        _REACTIONS[then](world, everybody[number])
+    world.come_to_rest()
+    say(json.dumps(asdict(judge_world(world))))
 
 
 def _places(backend: Backend, acts: dict[str, Act]) -> dict[str, list[str]]:
@@ -124,7 +185,6 @@ def _round(
     store: Path,
     dice: random.Random,
     routes: dict[str, list[str]],
-    acts: dict[str, Act],
     places: Counter[str],
     *,
     left: int,
@@ -137,7 +197,7 @@ def _round(
         for number in range(PATIENTS):
             if killed_here == left:
                 break
-            act = dice.choice(sorted(acts))
+            act = dice.choice(sorted(ACTS))
             early = dice.random() < _DIES_EARLY
             death = Death(
                 act=act,
@@ -149,7 +209,7 @@ def _round(
                 again=dice.choice(sorted(_REACTIONS)),
             )
             last = number
-            died, said = in_child(lambda say, death=death: _live(world, acts, death, say))  # type: ignore[misc]
+            died, said = in_child(lambda say, death=death: _live(world, death, say))  # type: ignore[misc]
             if died:
                 killed_here += 1
                 places[said] += 1
@@ -160,12 +220,16 @@ def _round(
             raise HarnessFailed("killed where nobody kills")
         figures = Figures(**json.loads(said))
         figures.kills = killed_here
-    for end in ("", "-wal", "-shm"):
-        Path(f"{store}{end}").unlink(missing_ok=True)
+    _forget(store)
     return figures
 
 
-def _live(world: World, acts: dict[str, Act], death: Death, say: Callable[[str], None]) -> None:
+def _forget(store: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"{store}{end}").unlink(missing_ok=True)
+
+
+def _live(world: World, death: Death, say: Callable[[str], None]) -> None:
     world.open()
     with world.at_work() as session:
         everybody = patients(session)
@@ -182,7 +246,7 @@ def _live(world: World, acts: dict[str, Act], death: Death, say: Callable[[str],
     if not death.early:
         _before(world, who, death.act)
         world.points = Points(death.die_at, say)
-    _do(world, who, acts[death.act], dice)
+    _do(world, who, ACTS[death.act], dice)
     if world.troubles or world.leaks:
         raise HarnessFailed(f"{death}: {world.troubles + world.leaks}")
 

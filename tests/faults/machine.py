@@ -9,7 +9,7 @@ import contextlib
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from io import BytesIO
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from hypothesis import seed as with_seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RULE_MARKER,
+    INVARIANT_MARKER,
     RuleBasedStateMachine,
     initialize,
     invariant,
@@ -327,9 +327,24 @@ def _left(session: Session) -> dict[tuple[int, int], int]:
     return left
 
 
-def _rules() -> set[str]:
-    """The names of everything that can happen."""
-    return {name for name, one in vars(Clinic).items() if hasattr(one, RULE_MARKER)}
+def tell(
+    backend: Backend,
+    story: Iterable[Callable[[Clinic], object]],
+    *,
+    sabotage: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+) -> Figures:
+    """One story as it stands, with the same look after each step and the same end. Raises AssertionError."""
+    invariants = [name for name, one in vars(Clinic).items() if hasattr(one, INVARIANT_MARKER)]
+    with sabotage():
+        clinic = type("Clinic", (Clinic,), {"backend": backend, "figures": (figures := list[Figures]())})()
+        try:
+            for step in story:
+                step(clinic)
+                for name in invariants:
+                    getattr(clinic, name)()
+        finally:
+            clinic.teardown()
+    return total(figures)
 
 
 def run(
@@ -339,26 +354,18 @@ def run(
     examples: int = 25,
     steps: int = 25,
     told: Callable[[str], None] = lambda _what: None,
-    sabotage: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
-    shrink: bool = True,
-    only: Collection[str] = (),
 ) -> Figures:
-    """So many stories of so many steps. A broken invariant becomes a note with the shortest story that breaks it.
-
-    ``only`` are the rules that they are made of, where not all.
-    """
+    """So many stories of so many steps. A broken invariant becomes a note with the shortest story that breaks it."""
     began, told_figures = time.monotonic(), list[Figures]()
     told(f"{examples} stories")
-    left_out = {rule: None for rule in _rules() if only and rule not in only}
-    machine = type("Clinic", (Clinic,), {"backend": backend, "figures": told_figures, **left_out})
-    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    machine = type("Clinic", (Clinic,), {"backend": backend, "figures": told_figures})
     settings = hypothesis_settings(
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
         database=None,
         derandomize=False,
-        phases=phases,
+        phases=[Phase.generate, Phase.shrink],
         verbosity=Verbosity.normal,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
@@ -366,8 +373,7 @@ def run(
     broken = ""
     state = random.getstate()
     try:
-        with sabotage():
-            run_state_machine_as_test(with_seed(seed)(machine), settings=settings)
+        run_state_machine_as_test(with_seed(seed)(machine), settings=settings)
     except AssertionError as error:
         broken = "\n".join([str(error) or "an invariant is broken", *getattr(error, "__notes__", [])])
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_a_guard_that_is_missing_is_noticed(backend: Backend, tmp_path: Path, na
     """The rest of the twins run in ``make faults``."""
     figures, caught = twins.run(backend, tmp_path, seed=SEED, only=name)
     assert list(caught) == [name], figures.notes
+
+
+@pytest.mark.parametrize(
+    "name", ["the network before the row", "a dispute booked at each look", "a refund's failure is not heard"]
+)
+def test_what_a_twin_is_caught_by_finds_nothing_where_the_guard_is_in_place(
+    backend: Backend, tmp_path: Path, name: str
+) -> None:
+    assert_not_a_cent(twins.TWINS[name].run(backend, tmp_path, SEED, contextlib.nullcontext))
 
 
 def test_a_twin_that_changes_nothing_says_so() -> None:
