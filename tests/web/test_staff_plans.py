@@ -264,8 +264,8 @@ def test_a_plan_is_lowered_with_a_reason_and_the_patient_is_told(
     world.enrol(each=10_000)
     shown = amended(desk, world, act="amount", each="50.00")
     words = shown.text("main")
-    assert "$100.00, after it $50.00" in words
-    assert "3, after it 5" in words
+    assert "$100.00 now, then $50.00" in words
+    assert "3 now, then 5" in words
     assert world.plan().each == Money(10_000)
     session.rollback()
     done = desk.submit(shown, {"confirmed": "1"}, field="seen", follow_redirects=True)
@@ -398,7 +398,7 @@ def test_a_pause_is_answered(desk: JudgingClient, clinic: Clinic, session: Sessi
     answered = desk.page(address).text("main")
     assert "Granted" in answered
     assert "Take care." in answered
-    assert "Ask for a pause" not in desk.page("/desk/plans").text("main")
+    assert "Asked for a pause" not in desk.page("/desk/plans").text("main")
 
 
 def test_a_refusal_has_words_and_leaves_the_plan(desk: JudgingClient, session: Session, world: InWeb) -> None:
