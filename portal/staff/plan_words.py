@@ -64,7 +64,7 @@ def why_at_risk(one: PlanAtRisk) -> list[Any]:
         found.append(_l("The bank wants the patient to confirm the payment. Nothing is charged until then."))
     if one.missed:
         found.append(
-            ngettext("%(num)s payment in a row was missed.", "%(num)s payments in a row were missed.", one.missed)
+            ngettext("%(num)s payment was missed.", "%(num)s payments in a row were missed.", one.missed)
         )
     if one.failing and one.plan.need is Need.NOTHING:
         found.append(_l("A charge was turned down and is tried again."))

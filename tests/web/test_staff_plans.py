@@ -496,7 +496,7 @@ def test_plans_at_risk_say_why(desk: JudgingClient, session: Session, world: InW
     assert "turned down and is tried again" in risk()
     session.execute(sa.update(Instalment).where(Instalment.id == first).values(state=InstalmentState.MISSED))
     session.commit()
-    assert "1 payment in a row was missed." in risk()
+    assert "1 payment was missed." in risk()
     assert "This plan is at risk" in plan_page(desk, world).text("main")
     second = world.instalments()[1].id
     session.execute(sa.update(Instalment).where(Instalment.id == second).values(state=InstalmentState.PAID))
