@@ -407,13 +407,23 @@ def holds_since(session: Session, charge_ids: Iterable[int], *, since: datetime)
     return placed > 0, released > 0
 
 
-def accounts_moved_since(session: Session, since: datetime) -> set[int]:
-    """The accounts on which an entry was written, or a hold placed or released, at or after ``since`` (UTC)."""
-    entries = sa.select(Entry.account_id).where(Entry.created_at >= since)
+def accounts_moved_since(session: Session, since: datetime) -> dict[int, datetime]:
+    """The accounts on which an entry was written, or a hold placed or released, at or after ``since``: when last (UTC)."""
+    # Entries are only added: what is newer than the last older one stands at the end of the table.
+    older = sa.select(Entry.id).where(Entry.created_at < since).order_by(Entry.id.desc()).limit(1).scalar_subquery()
+    entries = (
+        sa.select(Entry.account_id, sa.func.max(Entry.created_at))
+        .where(Entry.id > sa.func.coalesce(older, 0))
+        .group_by(Entry.account_id)
+    )
     held = (
-        sa.select(Visit.account_id)
+        sa.select(Visit.account_id, sa.func.max(sa.func.coalesce(Hold.released_at, Hold.placed_at)))
         .join(Charge, Charge.visit_id == Visit.id)
         .join(Hold, Hold.charge_id == Charge.id)
         .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since))
+        .group_by(Visit.account_id)
     )
-    return set(session.scalars(sa.union(entries, held)))
+    moved: dict[int, datetime] = {}
+    for account_id, at in [*session.execute(entries), *session.execute(held)]:
+        moved[account_id] = max(at, moved.get(account_id, at))
+    return moved

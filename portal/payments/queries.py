@@ -329,12 +329,23 @@ def payment_origins(session: Session, public_ids: Iterable[str]) -> dict[str, tu
     return {row[0]: (row[1], row[2] or "", row[3].value) for row in rows}
 
 
-def accounts_with_news_since(session: Session, since: datetime) -> set[int]:
-    """The accounts with a payment that was begun, or that Stripe was asked about, at or after ``since`` (UTC)."""
+def accounts_with_news_since(session: Session, since: datetime) -> dict[int, datetime]:
+    """The accounts with a payment that was begun, or that Stripe was asked about, at or after ``since``: when last (UTC)."""
+    rows = session.execute(
+        sa.select(PaymentShare.account_id, sa.func.max(Payment.checked_at), sa.func.max(Payment.created_at))
+        .join(Payment, Payment.id == PaymentShare.payment_id)
+        .where(sa.or_(Payment.checked_at >= since, Payment.created_at >= since))
+        .group_by(PaymentShare.account_id)
+    )
+    return {account_id: max(checked_at, created_at) for account_id, checked_at, created_at in rows}
+
+
+def in_processing(session: Session, payment_ids: Iterable[int]) -> set[int]:
+    """Those of the payments that a bank has yet to decide."""
     return set(
         session.scalars(
-            sa.select(PaymentShare.account_id)
-            .join(Payment, Payment.id == PaymentShare.payment_id)
-            .where(sa.or_(Payment.checked_at >= since, Payment.created_at >= since))
+            sa.select(Payment.id).where(
+                Payment.id.in_(list(payment_ids)), Payment.state == PaymentState.PROCESSING
+            )
         )
     )

@@ -35,10 +35,13 @@ _OVERLAP = timedelta(days=2)
 COMPLETE_WITHIN = timedelta(days=1)
 #: How long Stripe is asked again about a payout: banks send one back within some days.
 _WATCHED_FOR = timedelta(days=14)
+#: One that is paid and told of in full is asked about so often: its coming back is sent as an event, too.
+_PAID_ASKED_EVERY = timedelta(hours=12)
 #: How long what did not match is looked up at Stripe again; later our own books are looked at only.
 _LOOKED_UP_FOR = timedelta(days=1)
 _MOST_AGAIN = 500
 
+_PAID = "paid"
 _RETURNED = frozenset({"failed", "canceled"})
 #: A payout's own movements: it is kept as a payout.
 _OWN_KINDS = frozenset({"payout", "payout_failure", "payout_cancel"})
@@ -145,7 +148,11 @@ def _unfinished(session: Session) -> list[str]:
         .where(
             Payout.created_at > now - _WATCHED_FOR,
             Payout.checked_at < now - PULLED_EVERY / 2,
-            sa.or_(Payout.complete_at.is_(None), Payout.status.not_in(sorted(_RETURNED))),
+            sa.or_(
+                Payout.complete_at.is_(None),
+                Payout.status.not_in([_PAID, *sorted(_RETURNED)]),
+                sa.and_(Payout.status == _PAID, Payout.checked_at < now - _PAID_ASKED_EVERY),
+            ),
         )
         .order_by(Payout.checked_at)
         .limit(_MOST_AGAIN)

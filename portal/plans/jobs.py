@@ -12,6 +12,7 @@ from portal import clock
 from portal.config import Settings
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
+from portal.payments.queries import in_processing
 from portal.plans.charging import VARYING_NOTICE_DAYS, charge, follow, miss, notice
 from portal.plans.conditions import Conditions, conditions_at
 from portal.plans.kinds import InstalmentState, Need, PlanState
@@ -43,7 +44,7 @@ def run_due(session: Session, gateway: StripeGateway, *, conditions: Conditions)
     """
     today = conditions.today
     try:
-        for attempt_id in _ids(session, sa.select(Attempt.id).where(Attempt.ended_at.is_(None))):
+        for attempt_id in _to_follow(session):
             with _on_its_own(session, "follow", attempt_id):
                 follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
     except StripeUnreachable as error:
@@ -74,9 +75,19 @@ def _charge_due(session: Session, gateway: StripeGateway, conditions: Conditions
             ).scalar_one()
             keep_up(session, plan_id=plan_id, conditions=conditions)  # never more than is due at this moment
             charge(session, gateway, instalment_id=instalment_id, conditions=conditions)
-    for attempt_id in _ids(session, sa.select(Attempt.id).where(Attempt.ended_at.is_(None))):
+    for attempt_id in _to_follow(session):
         with _on_its_own(session, "follow", attempt_id):
             follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
+
+
+def _to_follow(session: Session) -> list[int]:
+    """The attempts that something can have come of, or may have to be done about: not those that a bank thinks about."""
+    rows = session.execute(
+        sa.select(Attempt.id, Attempt.payment_id).where(Attempt.ended_at.is_(None)).order_by(Attempt.id)
+    ).all()
+    waiting = in_processing(session, [payment_id for _id, payment_id in rows]) if rows else set()
+    session.commit()
+    return [attempt_id for attempt_id, payment_id in rows if payment_id not in waiting]
 
 
 def _to_be_told(conditions: Conditions) -> sa.ColumnElement[bool]:

@@ -123,13 +123,16 @@ def to_look_at(session: Session, *, today: date) -> list[int]:
         .where(Plan.state.in_(RUNNING), Plan.checked_at <= now - LOOK_EVERY)
         .order_by(Plan.checked_at)
     ).all()
-    since = max(min((row.checked_at for row in rows), default=now), now - LOOK_AT_ALL_EVERY) - _OVERLAP
-    moved = accounts_moved_since(session, since) | accounts_with_news_since(session, since) if rows else set()
+    if not rows:
+        session.commit()
+        return []
+    since = max(min(row.checked_at for row in rows), now - LOOK_AT_ALL_EVERY) - _OVERLAP
+    moved, news = accounts_moved_since(session, since), accounts_with_news_since(session, since)
     session.commit()
     found = [
         row.id
         for row in rows
-        if row.account_id in moved
+        if any(row.account_id in one and one[row.account_id] >= row.checked_at - _OVERLAP for one in (moved, news))
         or row.checked_at <= now - LOOK_AT_ALL_EVERY
         or (row.paused_until is not None and row.paused_until <= today)
     ]

@@ -109,6 +109,19 @@ def what_plans_wait_for(session: Session, conditions: Conditions) -> dict[int, s
     return waits
 
 
+def anything_moves(session: Session, conditions: Conditions) -> bool:
+    """Whether any plan moves on by itself; looks no further than the first that does."""
+    plans = session.scalars(
+        sa.select(Plan)
+        .where(Plan.state.not_in([*_ENDED]))
+        .order_by(Plan.id)
+        .execution_options(populate_existing=True)
+    ).all()
+    moves = any(_waits_for(session, plan, conditions) == MOVES for plan in plans)
+    session.commit()
+    return moves
+
+
 def _waits_for(session: Session, plan: Plan, conditions: Conditions) -> str:
     if plan.state is PlanState.PROPOSED:
         return "waits for the patient (a proposal)"

@@ -32,7 +32,7 @@ from portal.plans.models import Plan
 from portal.sandbox.simulation import weather
 from portal.sandbox.simulation.dying import HarnessFailed, Points, in_child_that_waits
 from portal.sandbox.simulation.journal import Journal
-from portal.sandbox.simulation.judging import Judgment, days_until_something, judge_year, what_plans_wait_for
+from portal.sandbox.simulation.judging import Judgment, anything_moves, days_until_something, judge_year
 from portal.sandbox.simulation.office import Office
 from portal.sandbox.simulation.people import Patients, Person, Running, running
 from portal.sandbox.simulation.world import START, Time, told_by
@@ -339,8 +339,7 @@ class _Run:
 
     def _still_moving(self) -> bool:
         with self._opened().at_work() as session:
-            moving = "moves" in what_plans_wait_for(session, self._world.conditions).values()
-        return moving
+            return anything_moves(session, self._world.conditions)
 
     def judge(self) -> Judgment:
         """The whole verdict."""
