@@ -408,7 +408,7 @@ def holds_since(session: Session, charge_ids: Iterable[int], *, since: datetime)
 
 
 def accounts_moved_since(session: Session, since: datetime) -> dict[int, datetime]:
-    """The accounts on which an entry was written, or a hold placed or released, at or after ``since``: when last (UTC)."""
+    """The accounts on which an entry was written, or a hold placed or released, since then: when last (UTC)."""
     # Entries are only added: what is newer than the last older one stands at the end of the table.
     older = sa.select(Entry.id).where(Entry.created_at < since).order_by(Entry.id.desc()).limit(1).scalar_subquery()
     entries = (

@@ -330,14 +330,29 @@ def payment_origins(session: Session, public_ids: Iterable[str]) -> dict[str, tu
 
 
 def accounts_with_news_since(session: Session, since: datetime) -> dict[int, datetime]:
-    """The accounts with a payment that was begun, or that Stripe was asked about, at or after ``since``: when last (UTC)."""
+    """The accounts with a payment that was begun, confirmed, or asked about at Stripe since then: when last (UTC).
+
+    To ask about a debit that is on its way is nothing new: that is done all the time until its bank has decided.
+    """
+    on_its_way = Payment.state == PaymentState.PROCESSING
     rows = session.execute(
-        sa.select(PaymentShare.account_id, sa.func.max(Payment.checked_at), sa.func.max(Payment.created_at))
+        sa.select(
+            PaymentShare.account_id,
+            sa.func.max(Payment.created_at),
+            sa.func.max(Payment.confirmed_at),
+            sa.func.max(sa.case((on_its_way, Payment.created_at), else_=Payment.checked_at)),
+        )
         .join(Payment, Payment.id == PaymentShare.payment_id)
-        .where(sa.or_(Payment.checked_at >= since, Payment.created_at >= since))
+        .where(
+            sa.or_(
+                Payment.created_at >= since,
+                Payment.confirmed_at >= since,
+                sa.and_(Payment.checked_at >= since, ~on_its_way),
+            )
+        )
         .group_by(PaymentShare.account_id)
     )
-    return {account_id: max(checked_at, created_at) for account_id, checked_at, created_at in rows}
+    return {account_id: max(at for at in moments if at is not None) for account_id, *moments in rows}
 
 
 def in_processing(session: Session, payment_ids: Iterable[int]) -> set[int]:

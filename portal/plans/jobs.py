@@ -81,7 +81,7 @@ def _charge_due(session: Session, gateway: StripeGateway, conditions: Conditions
 
 
 def _to_follow(session: Session) -> list[int]:
-    """The attempts that something can have come of, or may have to be done about: not those that a bank thinks about."""
+    """The attempts that something can have come of, or may have to be done about: not those a bank thinks about."""
     rows = session.execute(
         sa.select(Attempt.id, Attempt.payment_id).where(Attempt.ended_at.is_(None)).order_by(Attempt.id)
     ).all()

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from portal.sandbox.simulation.judging import Judgment
 from portal.sandbox.simulation.year import simulate
+from tests.simulation import directed
 from tests.simulation.twins import TWINS
 
 SEED = int(os.environ.get("PLAINBILL_FAULTS_SEED", "20261102"))
@@ -21,16 +23,34 @@ def test_a_short_year_in_which_everything_goes_wrong(tmp_path: Path) -> None:
     print(f"seed {SEED}: {found}")
     assert year.kills.total() > 0
     assert found.instalments > 0
-    assert found.plans.total() >= 8
+    assert found.plans.total() >= 6
     assert not found.wrong, found.notes
 
 
-@pytest.mark.skipif(not os.environ.get("PLAINBILL_TWINS"), reason="minutes each: PLAINBILL_TWINS=1 runs them")
+def test_directed_days_end_well(tmp_path: Path) -> None:
+    """What the twins are caught by is there, and with all its guards the portal comes through it."""
+    year, overtaken = directed.live(tmp_path, seed=SEED)
+    found = year.judgment
+    print(f"seed {SEED}: {found}")
+    assert not found.wrong, found.notes
+    assert overtaken > 0
+    assert found.instalments >= 2
+    assert found.declines > 0
+    assert found.faults > 0
+    assert found.plans["stopped by rule"] == 1
+    with pytest.raises(AssertionError, match="was not caught"):
+        must_be_noticed("nothing is changed", found, "")
+
+
 @pytest.mark.parametrize("name", sorted(TWINS))
 def test_a_guard_that_is_missing_is_noticed(name: str, tmp_path: Path) -> None:
     sabotage, words = TWINS[name]
     with sabotage():
-        year = simulate(f"sqlite:///{tmp_path / 'portal.sqlite'}", tmp_path, seed=SEED, days=20, plans=6, unrest=3.0)
+        year, _overtaken = directed.live(tmp_path, seed=SEED)
     print(f"seed {SEED}: {year.judgment}")
-    assert year.judgment.wrong, f"the twin “{name}” was not caught"
-    assert any(words in note for note in year.judgment.notes), year.judgment.notes
+    must_be_noticed(name, year.judgment, words)
+
+
+def must_be_noticed(name: str, found: Judgment, words: str) -> None:
+    assert found.wrong, f"the twin “{name}” was not caught"
+    assert any(words in note for note in found.notes), found.notes

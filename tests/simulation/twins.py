@@ -1,7 +1,6 @@
-"""Guards of payment plans, each taken away; the simulated year must notice every one of them.
+"""Guards of payment plans, each taken away; the verdict on the directed days must notice every one of them.
 
-Each is in force in this process before others are forked from it. A twin that changes nothing says so
-(:class:`tests.faults.twins.TwinIsBroken`).
+A twin that changes nothing says so (:class:`tests.faults.twins.TwinIsBroken`), or is not noticed, which fails, too.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import portal.plans.charging
 import portal.plans.jobs
 from portal import clock
 from portal.money import Money
-from portal.payments.service import start_payment
+from portal.plans.kinds import InstalmentState
 from portal.plans.models import Attempt, Instalment
 from tests.faults.twins import replaced
 
@@ -29,19 +28,21 @@ Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
 def nobody_asks_again() -> Iterator[None]:
     """An instalment is claimed without looking again under the lock, and no index keeps a second claim out."""
 
+    start_payment = portal.plans.charging.start_payment
+
     def hasty(*args: Any, **named: Any) -> Any:
         return start_payment(*args, **{**named, "unless": lambda: False})
 
     def linked(session: Any, instalment_id: int, payment_id: int) -> None:
         row = session.get_one(Instalment, instalment_id)
-        row.state = "charging"
+        row.state = InstalmentState.CHARGING
         ended = clock.now() if any(_open_attempts(session, instalment_id)) else None
         session.add(Attempt(instalment_id=instalment_id, payment_id=payment_id, made_at=clock.now(), ended_at=ended))
         session.flush()
 
     with (
         replaced(portal.plans.charging, "start_payment", hasty),
-        replaced(portal.plans.charging, "_link", linked),
+        replaced(portal.plans.charging, "link", linked),
     ):
         yield
 
@@ -118,7 +119,7 @@ def missing_is_not_counted() -> contextlib.AbstractContextManager[None]:
 TWINS: dict[str, tuple[Sabotage, str]] = {
     "claimed without asking again": (nobody_asks_again, "charged 2 times"),
     "charged as written": (charged_as_written, "above what was due"),
-    "sent again blindly": (sent_again_blindly, ""),
+    "sent again blindly": (sent_again_blindly, "charged 2 times"),
     "notices are skipped": (notices_are_skipped, "told nothing"),
     "missing is not counted": (missing_is_not_counted, "neither"),
 }

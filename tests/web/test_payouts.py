@@ -246,6 +246,36 @@ def test_a_payout_that_comes_back_is_told_and_goes_out_again_with_the_next(
     assert ("payout_returned", 5796, 0, "") in movements(session)
 
 
+def test_a_payout_that_is_paid_is_asked_about_twice_a_day_and_not_at_every_turn(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    """Their bank may send it back within some days, and the event of it may be lost."""
+    pay("60")
+    days(4)  # made after the third midnight, and paid
+    read(session, gateway)
+    payout = session.scalars(sa.select(Payout)).one()
+    payout_id = payout.stripe_payout_id
+    days(4)  # the list of what is new has not got it any more
+    read(session, gateway)
+    assert session.scalars(sa.select(Payout.status)).one() == "paid"
+
+    def asked() -> int:
+        return sum(one["path"] == f"/v1/payouts/{payout_id}" for one in standin.requests)
+
+    before = asked()
+    for _turn in range(3):
+        days(PULLED_EVERY.total_seconds() / DAY * 1.1)
+        read(session, gateway)
+    assert asked() == before
+    standin.fail_payout(payout_id)
+    days(0.6)
+    read(session, gateway)
+    assert asked() == before + 1
+    assert session.scalars(sa.select(Payout.exception).where(Payout.stripe_payout_id == payout_id)).one() == (
+        Oddity.PAYOUT_FAILED
+    )
+
+
 def test_a_payout_that_does_not_add_up_is_an_exception_after_a_day(
     session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
 ) -> None:

@@ -81,6 +81,9 @@ BAD_BANKS = (
     "pm_usBankAccount_debitNotAuthorized",
     "pm_usBankAccount_dispute",
 )
+#: How often plans charge, and how many instalments one has at most.
+FREQUENCIES = (Frequency.MONTHLY, Frequency.MONTHLY, Frequency.TWO_WEEKLY, Frequency.WEEKLY)
+MOST = {Frequency.MONTHLY: 7, Frequency.TWO_WEEKLY: 13, Frequency.WEEKLY: 20}
 _AGREED = {"customer_acceptance": {"type": "online", "online": {"ip_address": "203.0.113.7", "user_agent": "sim"}}}
 
 
@@ -180,7 +183,7 @@ class Patients:
     def _begin(self, session: Session, who: Person) -> None:
         world, dice = self._world, self._dice
         conditions = world.conditions
-        frequency = dice.choice([Frequency.MONTHLY, Frequency.MONTHLY, Frequency.TWO_WEEKLY, Frequency.WEEKLY])
+        frequency = dice.choice(FREQUENCIES)
         days = conditions.policy.days_of_month if frequency is Frequency.MONTHLY else range(7)
         rhythm = Rhythm(frequency, dice.choice(list(days)))
         look = draft(
@@ -189,7 +192,7 @@ class Patients:
         )  # fmt: skip
         session.rollback()
         most = limits(conditions.policy, look.total, frequency).most
-        count = min(most, dice.randint(2, {Frequency.MONTHLY: 7, Frequency.TWO_WEEKLY: 13}.get(frequency, 20)))
+        count = min(most, dice.randint(2, MOST[frequency]))
         each = max(each_for_count(look.total, count), min(conditions.policy.minimum_instalment, look.total))
         found = draft(
             session, who.account_id, user_id=who.user_id, each=each, rhythm=rhythm, conditions=conditions

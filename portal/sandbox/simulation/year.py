@@ -179,7 +179,7 @@ class _Run:
     def _during_spells(self, until: datetime) -> None:
         """While Stripe is in trouble, the worker tries all the time: some of its turns are lived through."""
         while any(one.what in weather.KINDS and one.covers(self._time.at) for one in self._world.spells):
-            at = self._time.at + timedelta(minutes=self._dice.choice([13, 150, 400]))
+            at = self._time.at + timedelta(minutes=self._dice.choice([13, 400, 700]))
             if at >= until:
                 return
             self._turn_at(at)
@@ -319,8 +319,10 @@ class _Run:
         world.points = Points()
         world.stripe.faults.clear()
         world.stripe.webhook_plan = WebhookPlan()
-        for _again in range(2):
-            world.deliver(weather.door(self.journal, random.Random(0), quiet=True))
+        door = weather.door(self.journal, random.Random(0), quiet=True)
+        world.deliver(door)
+        world.tick()
+        if world.deliver(door):  # it did something: what Stripe has to say of it is heard at once
             world.tick()
         if world.troubles:
             raise HarnessFailed(str(world.troubles))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
+
+from portal import clock
+from portal.accounts.models import Account
 from portal.billing.kinds import HoldReason
 from portal.billing.service import place_hold
+from portal.money import Money
+from portal.payments.sweeping import sweep
 from portal.plans import jobs
 from portal.plans.changes import Wish
 from portal.plans.jobs import run_due
-from portal.plans.kinds import ChangeKind
+from portal.plans.kinds import ChangeKind, Frequency, PlanState
+from portal.plans.models import Plan
 from portal.plans.reshaping import to_look_at
 from tests.unit.plans.conftest import PlanWorld
 
@@ -60,6 +68,42 @@ def test_a_debit_that_comes_back_is_something_that_happened(world: PlanWorld) ->
     assert sum(cents for _day, cents in world.coming()) == sum(
         line.sums.due.cents for line in world.lines() if line.on_plan
     )
+
+
+def test_a_plan_is_not_compared_again_for_what_it_was_compared_with(world: PlanWorld) -> None:
+    """Another plan that was not looked at for days does not make this one be looked at again for what is older."""
+    plan_id = world.enrol().id
+    world.later(hours=3)
+    world.work()
+    world.later(days=2)
+    line = next(one for one in world.lines() if one.on_plan)
+    world.adjust(line.charge_id, -100)
+    assert looked_at(world) == [plan_id]
+    for _twice in range(2):
+        world.work()
+        world.later(hours=3)
+    other = world.session.scalars(sa.select(Account.id).where(Account.id != world.account_id)).first()
+    world.session.add(Plan(
+        account_id=other, user_id=world.user_id, method_id=world.plan().method_id, state=PlanState.ACTIVE,
+        frequency=Frequency.MONTHLY, day=15,
+        each=Money(50_00), started_at=clock.now(), checked_at=clock.now() - timedelta(days=3),
+    ))  # fmt: skip
+    world.session.commit()
+    assert plan_id not in looked_at(world)
+
+
+def test_a_debit_on_its_way_is_asked_about_and_nothing_happened(world: PlanWorld) -> None:
+    world.enrol(method="pm_usBankAccount_success")
+    while "charging" not in world.states():
+        world.later(days=1)
+        world.work()
+    for _twice in range(2):
+        world.later(hours=3)
+        world.work()
+    world.later(hours=3)
+    sweep(world.session, world.gateway, older_than=timedelta(minutes=5))
+    assert world.states()[0] == "charging"
+    assert looked_at(world) == []
 
 
 def test_the_end_of_a_pause_is_seen(world: PlanWorld) -> None:
