@@ -358,7 +358,7 @@ def test_the_notices_link_stops_it_without_signing_in(patient: Patient, app: Fla
     assert isinstance(stranger, JudgingClient)
     link = f"/plans/stop/{first}"
     page = stranger.page(link)
-    assert "The payment of $50.00 on" in page.text()
+    assert "the payment of $50.00 on" in page.text()
     for secret in ("Testa", "Demopatient", "JDC", "4242", "$248.32"):
         assert secret not in page.text()
     assert patient.plan().state is PlanState.ACTIVE, "opening the link changes nothing"
