@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from portal.sandbox.simulation.dying import HarnessFailed, in_child
 from portal.sandbox.simulation.verdict import Figures
 from portal.sandbox.simulation.verdict import judge as judge_world
@@ -95,7 +97,10 @@ def undisturbed(
 ) -> Figures:
     """Each act once, and nobody dies. Raises :class:`HarnessFailed` when even that ends or leaves something wrong."""
     with sabotage():
-        in_child(lambda say: say(str(len(_places(backend, acts)))))
+        try:
+            _places(backend, acts)
+        except sa.exc.SQLAlchemyError as error:  # the database itself has refused
+            raise HarnessFailed(str(error)) from error
     return Figures(runs=1)
 
 
