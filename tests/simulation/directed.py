@@ -30,7 +30,7 @@ from portal.sandbox.simulation.world import START
 from portal.web.database import db
 from tests.faults.twins import replaced
 
-DAYS, PLANS = 10, 4
+DAYS, PLANS = 14, 4
 _TIMEZONE = "America/Chicago"
 
 
