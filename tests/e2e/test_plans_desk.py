@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal import clock
-from tests.browser import DESKTOP, PHONE, LiveDemo, start_demo
+from tests.browser import DESKTOP, PHONE, LiveDemo, running_demo
 from tests.e2e.demo_plans import accepted, asked_for_a_pause, enrolled
 from tests.e2e.test_story import judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, let_pass, until
@@ -31,9 +31,8 @@ ROOT = str(Path(__file__).parents[2])
 @pytest.fixture(scope="module")
 def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     """A demo of these tests' own: each takes another account, and the last one lets days pass."""
-    demo = start_demo(tmp_path_factory.mktemp("plans-desk"))
-    yield demo
-    assert demo.stop() == 0, "".join(demo.output)
+    with running_demo(tmp_path_factory.mktemp("plans-desk")) as demo:
+        yield demo
 
 
 def work(demo: LiveDemo) -> None:

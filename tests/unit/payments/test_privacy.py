@@ -11,11 +11,11 @@ import stripe
 
 from portal.payments.gateway import StripeGateway
 from portal.sandbox.privacy import JudgedHTTPClient, leaks, leaks_of_browser
+from portal.sandbox.simulation.verdict import judge
 from portal.sandbox.stripe import StandIn
 from tests.databases import Backend
 from tests.faults import acts
 from tests.faults.places import a_world
-from tests.faults.verdict import judge
 from tests.faults.world import patients
 
 GOOD = {
@@ -92,8 +92,8 @@ def test_anything_else_from_a_page_is_a_leak(params: dict[str, object]) -> None:
 #: Who talks to a stand-in without being judged, and why nothing is missed: each of these is a test of the stand-in
 #: itself, or plays the patient's browser or bank, with a client of its own. The portal's gateway is in none of them.
 UNJUDGED = {
+    "portal/sandbox/simulation/world.py",  # the patient's browser: what somebody types at Stripe
     "tests/contract/conftest.py",
-    "tests/faults/world.py",
     "tests/unit/sandbox/conftest.py",
     "tests/unit/sandbox/test_stripe_element.py",
     "tests/unit/sandbox/test_stripe_payouts.py",
@@ -107,7 +107,8 @@ UNJUDGED = {
 def test_nobody_reaches_a_stand_in_unjudged() -> None:
     """Every gateway of the tests is given the judged way, and every demo is one that is judged when it ends."""
     root = Path(__file__).parents[3]
-    sources = {str(path.relative_to(root)): path.read_text() for path in (root / "tests").rglob("*.py")}
+    places = (root / "tests", root / "portal" / "sandbox" / "simulation")
+    sources = {str(path.relative_to(root)): path.read_text() for place in places for path in place.rglob("*.py")}
     plain = {name for name, text in sources.items() if re.search(r"(?<!\w)StandInHTTPClient\(", text)}
     assert plain == UNJUDGED
     made = re.compile(r"StripeGateway\((?:[^()]|\([^()]*\))*\)")

@@ -37,7 +37,11 @@ def test_autopay_takes_what_is_not_on_the_plan_only(world: PlanWorld) -> None:
 
     def autopay() -> None:
         run_autopay(
-            world.session, world.gateway, today=world.today, stop_url=lambda one: f"http://localhost/stop/{one}"
+            world.session,
+            world.gateway,
+            today=world.today,
+            stop_url=lambda one: f"http://localhost/stop/{one}",
+            timezone="America/Chicago",
         )
 
     autopay()
