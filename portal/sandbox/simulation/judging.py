@@ -20,7 +20,7 @@ from portal.payments.models import Payment
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage
 from portal.plans.kinds import InstalmentState, Need, PlanState
-from portal.plans.models import Attempt, Instalment, Plan
+from portal.plans.models import Attempt, Instalment, Plan, PlanChange
 from portal.plans.standing import read
 from portal.sandbox.simulation.verdict import judge
 from portal.sandbox.simulation.year_world import YearWorld
@@ -246,13 +246,12 @@ def _notices(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
     zone = ZoneInfo(world.settings.clinic_timezone)
     told = _Told(zone)
     amounts = _amounts(world)
-    events = sorted(
-        [*world.journal.notes("mail"), *world.journal.notes("taken")], key=lambda one: datetime.fromisoformat(one["at"])
-    )
+    agreed = _agreed(world)
+    events = sorted([*world.journal.notes("mail"), *world.journal.notes("taken")], key=lambda one: _when(one, agreed))
     for note in events:
         if note["what"] == "mail":
             found.mails += 1
-            told.hear(note)
+            told.hear(note, _when(note, agreed))
             if note.get("wrong"):
                 found.told_after_paid += 1
                 found.notes.append(f"{note['at'][:16]}: {note['key']} was sent, and {note['wrong']}")
@@ -264,6 +263,24 @@ def _notices(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
         if why := told.missing(one, on, amounts[note["attempt"]], days=world.policy.notice_days):
             found.unannounced += 1
             found.notes.append(f"{note['at'][:16]}: instalment {one.instalment_id} (plan {one.plan_id}) charged: {why}")
+
+
+def _agreed(world: YearWorld) -> dict[str, datetime]:
+    """When the payer agreed to what a copy is of, by the copy's key: the page showed it all before they could."""
+    with world.at_work() as session:
+        rows = session.execute(
+            sa.select(Plan.public_id, PlanChange.version, PlanChange.changed_at)
+            .join(PlanChange, PlanChange.plan_id == Plan.id)
+            .where(PlanChange.consent_id.is_not(None), PlanChange.actor_user_id == Plan.user_id)
+        ).all()
+        session.commit()
+    return {f"plan/{plan}/copy/{version}": at for plan, version, at in rows}
+
+
+def _when(note: dict[str, Any], agreed: dict[str, datetime]) -> datetime:
+    """The moment of a note. A copy, where it was sent at all, tells of what was agreed to before it."""
+    at = datetime.fromisoformat(note["at"])
+    return min(at, agreed.get(note.get("key", ""), at))
 
 
 def _amounts(world: YearWorld) -> dict[str, int]:
@@ -281,9 +298,8 @@ class _Told:
         self._notices: dict[str, list[_Notice]] = defaultdict(list)
         self._copies: dict[str, list[_Copy]] = defaultdict(list)
 
-    def hear(self, note: dict[str, Any]) -> None:
-        """A mail was sent."""
-        at = datetime.fromisoformat(note["at"])
+    def hear(self, note: dict[str, Any], at: datetime) -> None:
+        """A mail was sent, or the agreement that it is the copy of was made."""
         on = at.astimezone(self._zone).date()
         if about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/notice/(?P<day>[\d-]+)(?:/\d+)?$", note["key"]):
             amount = re.search(r"\$([\d,]+\.\d\d)", note["subject"])
