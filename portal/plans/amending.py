@@ -263,7 +263,8 @@ def change_method(
     plan.method_id, plan.need = method.id, Need.NOTHING
     for row in now.rows:
         if row.tries:
-            row.tries, row.failure_code, row.charge_on = 0, "", conditions.today
+            # Never before its day: one that was declined and then put off is charged when the agreement says.
+            row.tries, row.failure_code, row.charge_on = 0, "", max(conditions.today, row.due_on)
     terms = terms_of(
         session,
         plan,
