@@ -1,8 +1,9 @@
 """A few days in which what guards of payment plans are for does happen: nothing is left to luck.
 
-Somebody pays everything at the front desk before the first charge; another one's card is lost for good; Stripe takes
-the money and its answer is lost, day after day; and whenever a worker is about to charge an instalment, another worker
-has charged what is due in that very moment. With its guards the portal comes through; without one of them it does not.
+Somebody pays everything at the front desk after the notice of a charge and before it; another one's card is lost for
+good; Stripe takes the money and its answer is lost, night after night; and whenever a worker is about to charge an
+instalment, another worker has charged what is due in that very moment. With its guards the portal comes through;
+without one of them it does not.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from portal.plans.kinds import Frequency
 from portal.sandbox.simulation import people, weather, year
 from portal.sandbox.simulation.insurers import pay_at_the_desk
 from portal.sandbox.simulation.office import Office
-from portal.sandbox.simulation.people import Running
+from portal.sandbox.simulation.people import Running, next_is_told
 from portal.sandbox.simulation.weather import Spell
 from portal.sandbox.simulation.world import START
 from portal.web.database import db
@@ -35,18 +36,25 @@ _TIMEZONE = "America/Chicago"
 
 
 class DirectedOffice(Office):
-    """Acts on two of the plans once, as soon as they run; nothing else happens."""
+    """Acts on two of the plans, the first once it was told of its next charge; nothing else happens."""
 
     def day(self, day: int, plans: list[Running]) -> None:
         for plan in plans:
             number = self._number[plan.account_id]
-            if number == 0:
+            if number == 0 and self._is_told(plan):
                 while pay_at_the_desk(self._world, plan.account_id, self._dice):
                     pass
             elif number == 1:
                 stripe_id, kind = self._method(plan) or ("", "")
                 bad = "pm_card_visa_chargeDeclinedLostCard" if kind == "card" else "pm_usBankAccount_accountClosed"
                 self._turn(stripe_id, bad)
+
+
+    def _is_told(self, plan: Running) -> bool:
+        with self._world.at_work() as session:
+            told = next_is_told(session, plan.id)
+            session.commit()
+        return told
 
 
 @contextlib.contextmanager

@@ -119,7 +119,7 @@ def missing_is_not_counted() -> contextlib.AbstractContextManager[None]:
 TWINS: dict[str, tuple[Sabotage, str]] = {
     "claimed without asking again": (nobody_asks_again, "charged 2 times"),
     "charged as written": (charged_as_written, "above what was due"),
-    "sent again blindly": (sent_again_blindly, "charged 2 times"),
+    "sent again blindly": (sent_again_blindly, " times"),
     "notices are skipped": (notices_are_skipped, "told nothing"),
     "missing is not counted": (missing_is_not_counted, "neither"),
 }
