@@ -53,7 +53,6 @@ def saved(user_id, account_id, token):
             "allowed_payment_method_types": ["card"],
             "payment_method": token,
             "confirm": True,
-            "return_url": "http://localhost/back",
         }
     )
     found = gateway.methods.retrieve(str(setup.payment_method))
