@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -279,7 +280,11 @@ def try_a_card(page: Page, demo: LiveDemo) -> int:
     answer = page.request.post(
         f"{demo.standin_url}/v1/payment_intents/{secret.split('_secret_')[0]}/confirm",
         headers=key,
-        form={"client_secret": secret, "return_url": demo.url, "payment_method": made["id"]},
+        form={
+            "client_secret": secret,
+            "return_url": f"{demo.url}/guest/payments/{uuid4().hex}/return",
+            "payment_method": made["id"],
+        },
     ).json()
     assert "error" in answer, answer
     return 1 if answer["error"].get("code") == "card_declined" else 0
