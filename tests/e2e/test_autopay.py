@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from portal.autopay.kinds import ChargeState
-from tests.browser import DESKTOP, PHONE, LiveDemo, running_demo
+from tests.browser import DESKTOP, PHONE, LiveDemo
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, let_pass, until
 
@@ -22,13 +22,6 @@ __all__ = ["screenshots"]
 #: It can be saved, and is declined when it is charged.
 DECLINED_LATER = "4000000000000341"
 ROOT = str(Path(__file__).parents[2])
-
-
-@pytest.fixture(scope="module")
-def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
-    """A demo of these tests' own: they let weeks pass, and pay whole accounts."""
-    with running_demo(tmp_path_factory.mktemp("autopay")) as demo:
-        yield demo
 
 
 def work(demo: LiveDemo) -> None:
@@ -101,29 +94,29 @@ def turn_on(
 
 
 def test_announced_and_charged_ten_days_later(
-    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
 ) -> None:
     page = open_page(PHONE)
-    turn_on(page, own_demo, "testa@example.com", "JDC-1001", screenshots)
-    ((cents,),) = read(own_demo, "SELECT amount_cents FROM autopay_charge ORDER BY id DESC LIMIT 1")
+    turn_on(page, live_demo, "testa@example.com", "JDC-1001", screenshots)
+    ((cents,),) = read(live_demo, "SELECT amount_cents FROM autopay_charge ORDER BY id DESC LIMIT 1")
     told = page.get_by_text(re.compile(r"\$[\d,.]+ on ")).first.inner_text()
     assert f"${cents / 100:,.2f}" in told
-    page.goto(own_demo.url)
+    page.goto(live_demo.url)
     expect(page.get_by_text(f"Autopay will charge up to ${cents / 100:,.2f}")).to_be_visible()
     judge(page)
     screenshots(page, "autopay-start-page")
-    let_pass(own_demo, 12 * DAY)
-    work(own_demo)
-    assert until(lambda: states(own_demo, "JDC-1001")[:1] == ["paid"])
-    (captured,) = read(own_demo, "SELECT sum(amount_cents) FROM booking")
+    let_pass(live_demo, 12 * DAY)
+    work(live_demo)
+    assert until(lambda: states(live_demo, "JDC-1001")[:1] == ["paid"])
+    (captured,) = read(live_demo, "SELECT sum(amount_cents) FROM booking")
     assert captured[0] == cents
-    page.goto(f"{own_demo.url}/accounts/{account(own_demo, 'JDC-1001')}/autopay")
+    page.goto(f"{live_demo.url}/accounts/{account(live_demo, 'JDC-1001')}/autopay")
     expect(page.get_by_text("Paid", exact=True)).to_be_visible()
     judge(page)
     screenshots(page, "autopay-paid")
     page.get_by_role("button", name="Stop autopay").click()
     expect(page.get_by_text("Autopay is off.", exact=False).first).to_be_visible()
-    assert reconciled(own_demo)["total"]["difference_cents"] == 0
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 
 def test_a_declined_charge_and_a_bill_above_the_limit_are_told(
@@ -157,10 +150,10 @@ def test_a_declined_charge_and_a_bill_above_the_limit_are_told(
 
 
 def test_the_link_in_the_mail_stops_it(
-    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
 ) -> None:
-    turn_on(open_page(DESKTOP), own_demo, "paula@example.com", "JDC-1003", screenshots)
-    rows = read(own_demo, "SELECT body FROM notification WHERE key LIKE '%/notice/%' ORDER BY id DESC LIMIT 1")
+    turn_on(open_page(DESKTOP), live_demo, "paula@example.com", "JDC-1003", screenshots)
+    rows = read(live_demo, "SELECT body FROM notification WHERE key LIKE '%/notice/%' ORDER BY id DESC LIMIT 1")
     link = re.search(r"http://\S+/autopay/stop/[0-9a-f]{32}", rows[0][0])
     assert link
     stranger = open_page(PHONE)
@@ -171,6 +164,6 @@ def test_the_link_in_the_mail_stops_it(
     expect(stranger.get_by_role("heading", name="Autopay is off")).to_be_visible()
     judge(stranger)
     screenshots(stranger, "autopay-stopped")
-    let_pass(own_demo, 12 * DAY)
-    work(own_demo)
-    assert until(lambda: states(own_demo, "JDC-1003") == ["stopped"])
+    let_pass(live_demo, 12 * DAY)
+    work(live_demo)
+    assert until(lambda: states(live_demo, "JDC-1003") == ["stopped"])

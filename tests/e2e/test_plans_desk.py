@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal import clock
-from tests.browser import DESKTOP, PHONE, LiveDemo, running_demo
+from tests.browser import DESKTOP, PHONE, LiveDemo
 from tests.e2e.demo_plans import accepted, asked_for_a_pause, enrolled
 from tests.e2e.test_story import judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, let_pass, until
@@ -26,13 +26,6 @@ __all__ = ["screenshots"]
 
 Picture = Callable[[Page, str], None]
 ROOT = str(Path(__file__).parents[2])
-
-
-@pytest.fixture(scope="module")
-def own_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
-    """A demo of these tests' own: each takes another account, and the last one lets days pass."""
-    with running_demo(tmp_path_factory.mktemp("plans-desk")) as demo:
-        yield demo
 
 
 def work(demo: LiveDemo) -> None:
@@ -60,11 +53,11 @@ def shown(page: Page, picture: Picture, name: str) -> None:
 
 
 def test_a_plan_is_proposed_agreed_to_changed_and_ended(
-    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:
     desk = open_page(DESKTOP)
-    sign_in(desk, own_demo, "staff@example.com")
-    desk.goto(f"{own_demo.url}/desk/accounts/{account(own_demo, 'JDC-1001')}")
+    sign_in(desk, live_demo, "staff@example.com")
+    desk.goto(f"{live_demo.url}/desk/accounts/{account(live_demo, 'JDC-1001')}")
     desk.get_by_role("link", name="Propose a payment plan").click()
     desk.get_by_role("radio", name="Testa Demopatient").check()
     shown(desk, screenshots, "plan-offer-form")
@@ -84,11 +77,11 @@ def test_a_plan_is_proposed_agreed_to_changed_and_ended(
     shown(desk, screenshots, "plan-offered")
     address = desk.url
     assert until(
-        lambda: read(own_demo, "SELECT 1 FROM notification WHERE key LIKE 'plan/%/proposed' AND sent_at IS NOT NULL")
+        lambda: read(live_demo, "SELECT 1 FROM notification WHERE key LIKE 'plan/%/proposed' AND sent_at IS NOT NULL")
     )
-    assert read(own_demo, "SELECT count(*) FROM charge WHERE on_plan")[0][0] == 0
+    assert read(live_demo, "SELECT count(*) FROM charge WHERE on_plan")[0][0] == 0
 
-    accepted(own_demo, "testa@example.com", "JDC-1001")
+    accepted(live_demo, "testa@example.com", "JDC-1001")
     desk.goto(address)
     expect(desk.get_by_text("Running", exact=True)).to_be_visible()
     expect(desk.get_by_role("link", name="Agreement (PDF)").first).to_be_visible()
@@ -110,7 +103,7 @@ def test_a_plan_is_proposed_agreed_to_changed_and_ended(
     expect(desk.get_by_text("“They called this morning.”")).to_be_visible()
     shown(desk, screenshots, "plan-amended")
     assert until(
-        lambda: read(own_demo, "SELECT 1 FROM notification WHERE key LIKE 'plan/%/changed/%' AND sent_at IS NOT NULL")
+        lambda: read(live_demo, "SELECT 1 FROM notification WHERE key LIKE 'plan/%/changed/%' AND sent_at IS NOT NULL")
     )
 
     desk.get_by_role("link", name="End it").click()
@@ -119,23 +112,23 @@ def test_a_plan_is_proposed_agreed_to_changed_and_ended(
     desk.get_by_role("button", name="End the plan").click()
     expect(desk.get_by_text("The plan has ended, and the patient is told.")).to_be_visible()
     shown(desk, screenshots, "plan-ended")
-    desk.goto(f"{own_demo.url}/desk/accounts/{account(own_demo, 'JDC-1001')}")
+    desk.goto(f"{live_demo.url}/desk/accounts/{account(live_demo, 'JDC-1001')}")
     expect(desk.locator("#plans")).to_be_visible()
     shown(desk, screenshots, "account-with-plans")
     # The back office was told of each step, and no book moved.
     told = "SELECT kind FROM ledger_transaction WHERE kind LIKE 'plan_%' ORDER BY id"
     wanted = [("plan_enrolled",), ("plan_changed",), ("plan_ended",)]
-    assert until(lambda: [tuple(row) for row in read(own_demo, told)] == wanted)
-    assert reconciled(own_demo)["total"]["difference_cents"] == 0
+    assert until(lambda: [tuple(row) for row in read(live_demo, told)] == wanted)
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 
 def test_a_pause_is_asked_for_and_granted(
-    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:
-    enrolled(own_demo, "paula@example.com", "JDC-1003", each=13_000)
-    asked_for_a_pause(own_demo, "paula@example.com", "JDC-1003", days=45, note="I lost my work last week.")
+    enrolled(live_demo, "paula@example.com", "JDC-1003", each=13_000)
+    asked_for_a_pause(live_demo, "paula@example.com", "JDC-1003", days=45, note="I lost my work last week.")
     desk = open_page(DESKTOP)
-    sign_in(desk, own_demo, "staff@example.com")
+    sign_in(desk, live_demo, "staff@example.com")
     shown(desk, screenshots, "inbox-with-plans")
     desk.get_by_role("link", name="Patients who ask for a pause of their plan: 1").click()
     shown(desk, screenshots, "plans-todo")
@@ -149,21 +142,21 @@ def test_a_pause_is_asked_for_and_granted(
     desk.get_by_role("button", name="Grant the pause").click()
     expect(desk.get_by_text("The plan is paused, and the patient is told.")).to_be_visible()
     shown(desk, screenshots, "plan-paused")
-    desk.goto(f"{own_demo.url}/desk/plans?list=running")
+    desk.goto(f"{live_demo.url}/desk/plans?list=running")
     expect(desk.get_by_text("Paused until").first).to_be_visible()
     shown(desk, screenshots, "plans-running")
-    work(own_demo)
-    assert read(own_demo, "SELECT state FROM plan WHERE paused_until IS NOT NULL")[0][0] == "paused"
+    work(live_demo)
+    assert read(live_demo, "SELECT state FROM plan WHERE paused_until IS NOT NULL")[0][0] == "paused"
 
 
 def test_what_is_charged_tomorrow_and_what_is_at_risk(
-    own_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:
     today = clock.today("America/Chicago")
     first = today + timedelta(days=8)
-    enrolled(own_demo, "testa@example.com", "JDC-1001", each=5_000, rhythm=("weekly", first.weekday()))
+    enrolled(live_demo, "testa@example.com", "JDC-1001", each=5_000, rhythm=("weekly", first.weekday()))
     enrolled(
-        own_demo,
+        live_demo,
         "sam@example.com",
         "JDC-1002",
         each=10_000,
@@ -171,53 +164,53 @@ def test_what_is_charged_tomorrow_and_what_is_at_risk(
         card="pm_card_chargeCustomerFail",
     )
     ((next_on, cents),) = read(
-        own_demo,
+        live_demo,
         "SELECT min(charge_on), sum(amount_cents) FROM instalment JOIN plan ON plan.id = plan_id "
         "WHERE ordinal = 1 AND instalment.state = 'planned' AND frequency = 'weekly'",
     )
     assert cents == 15_000
-    work(own_demo)
+    work(live_demo)
     # What is older than some days is not mailed any more: the copies have to be out before days pass.
-    assert until(lambda: not read(own_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL"))
+    assert until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL"))
     days = (date.fromisoformat(str(next_on)) - today).days
-    let_pass(own_demo, (days - 3) * DAY)
-    work(own_demo)
+    let_pass(live_demo, (days - 3) * DAY)
+    work(live_demo)
     # Told in time: days that pass before the mail has gone out would be no notice.
     assert until(
         lambda: (
-            not read(own_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL")
+            not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL")
             and read(
-                own_demo,
+                live_demo,
                 "SELECT count(*) FROM instalment JOIN plan ON plan.id = plan_id "
                 "WHERE ordinal = 1 AND noticed_at IS NOT NULL AND frequency = 'weekly'",
             )[0][0]
             == 2
         )
     )
-    let_pass(own_demo, 2 * DAY)
+    let_pass(live_demo, 2 * DAY)
     desk, boss = open_page(DESKTOP), open_page(DESKTOP)
-    sign_in(desk, own_demo, "staff@example.com")
-    desk.goto(f"{own_demo.url}/desk/plans?list=charges")
+    sign_in(desk, live_demo, "staff@example.com")
+    desk.goto(f"{live_demo.url}/desk/plans?list=charges")
     expect(desk.get_by_role("link", name=re.compile(r"Charges to come \(2 tomorrow\)"))).to_be_visible()
     tomorrow = desk.locator("section[aria-labelledby=charges]")
     expect(tomorrow.get_by_text("$150.00")).to_be_visible()
     expect(tomorrow.get_by_role("link")).to_have_count(2)
     shown(desk, screenshots, "plans-charges")
 
-    let_pass(own_demo, DAY)
-    work(own_demo)
-    assert until(lambda: read(own_demo, "SELECT 1 FROM instalment WHERE state = 'paid'"))
-    assert until(lambda: read(own_demo, "SELECT 1 FROM instalment WHERE tries = 1"))
-    desk.goto(f"{own_demo.url}/desk/plans")
+    let_pass(live_demo, DAY)
+    work(live_demo)
+    assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE state = 'paid'"))
+    assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE tries = 1"))
+    desk.goto(f"{live_demo.url}/desk/plans")
     expect(desk.get_by_text("A charge was turned down and is tried again.")).to_be_visible()
     shown(desk, screenshots, "plans-at-risk")
     desk.get_by_role("link", name=re.compile("Sam")).click()
     expect(desk.get_by_text("This plan is at risk")).to_be_visible()
     shown(desk, screenshots, "plan-at-risk")
 
-    sign_in(boss, own_demo, "supervisor@example.com")
-    boss.goto(f"{own_demo.url}/desk/plans")
+    sign_in(boss, live_demo, "supervisor@example.com")
+    boss.goto(f"{live_demo.url}/desk/plans")
     boss.get_by_role("link", name="Policy").click()
     expect(boss.get_by_text("Where it is changed")).to_be_visible()
     shown(boss, screenshots, "plans-policy")
-    assert reconciled(own_demo)["total"]["difference_cents"] == 0
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0

@@ -83,6 +83,12 @@ def test_each_decline_says_what_to_do_and_too_many_end_it(
     let_pass(live_demo, 3700)
     choose_amount(page, live_demo, "JDC-1002", "6.00")
     left_alone = payment_id(page)
+    # Stripe's news of it comes first: heard of after the day, it would count as a look, and the sweep would wait.
+    heard = (
+        "SELECT 1 FROM stripe_event JOIN payment ON intent_id = stripe_intent_id "
+        f"WHERE public_id = '{left_alone}' AND processed_at IS NOT NULL"
+    )
+    assert until(lambda: read(live_demo, heard))
     let_pass(live_demo, DAY + 600)
     assert until(
         lambda: read(live_demo, f"SELECT 1 FROM payment WHERE public_id = '{left_alone}' AND state = 'canceled'")
