@@ -22,12 +22,14 @@ from portal.plans.schedule import SMALLEST
 from portal.plans.standing import PlanNow, end, locked, note_change, read, write
 
 #: How often a plan is compared with what is due where something happened, how often in any case, and how many at a
-#: time. Besides, each is compared right before it is charged.
+#: time. Besides, each is compared right before it is charged, and at the next run after a payment.
 LOOK_EVERY = timedelta(hours=1)
 LOOK_AT_ALL_EVERY = timedelta(days=7)
 _AT_A_TIME = 500
 #: What a long transaction wrote is seen only when it is committed.
 _OVERLAP = timedelta(hours=1)
+#: Of payments of this age a run looks at the plan at once: who has just paid must not read what was to come before it.
+_JUST_NOW = timedelta(minutes=5)
 
 
 def keep_up(session: Session, *, plan_id: int, conditions: Conditions) -> bool:
@@ -115,9 +117,26 @@ def _why(session: Session, now: PlanNow, *, since: datetime) -> ChangeKind:
 
 def to_look_at(session: Session, *, today: date) -> list[int]:
     """The running plans to compare with what is due: those on whose accounts something happened since they were
-    compared, those whose pause is over, and each one once a week whatever happened. ``today`` is the clinic's.
+    compared (a payment at once, all else within the hour), those whose pause is over, and each one once a week
+    whatever happened. ``today`` is the clinic's.
     """
     now = clock.now()
+    found = [*_just_paid(session, now), *_moved(session, now, today)]
+    return list(dict.fromkeys(found))[:_AT_A_TIME]
+
+
+def _just_paid(session: Session, now: datetime) -> list[int]:
+    news = accounts_with_news_since(session, now - _JUST_NOW)
+    rows = session.execute(
+        sa.select(Plan.id, Plan.account_id, Plan.checked_at).where(
+            Plan.state.in_(RUNNING), Plan.account_id.in_(sorted(news))
+        )
+    ).all()
+    session.commit()
+    return [row.id for row in rows if row.checked_at <= news[row.account_id]]
+
+
+def _moved(session: Session, now: datetime, today: date) -> list[int]:
     rows = session.execute(
         sa.select(Plan.id, Plan.account_id, Plan.checked_at, Plan.paused_until)
         .where(Plan.state.in_(RUNNING), Plan.checked_at <= now - LOOK_EVERY)
@@ -129,14 +148,13 @@ def to_look_at(session: Session, *, today: date) -> list[int]:
     since = max(min(row.checked_at for row in rows), now - LOOK_AT_ALL_EVERY) - _OVERLAP
     moved, news = accounts_moved_since(session, since), accounts_with_news_since(session, since)
     session.commit()
-    found = [
+    return [
         row.id
         for row in rows
         if any(row.account_id in one and one[row.account_id] >= row.checked_at - _OVERLAP for one in (moved, news))
         or row.checked_at <= now - LOOK_AT_ALL_EVERY
         or (row.paused_until is not None and row.paused_until <= today)
     ]
-    return found[:_AT_A_TIME]
 
 
 def look_soon(session: Session, *, account_id: int) -> None:

@@ -18,6 +18,7 @@ from portal.plans.changes import Wish
 from portal.plans.jobs import run_due
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan
+from portal.plans.paying import pay_more
 from portal.plans.reshaping import to_look_at
 from tests.unit.plans.conftest import PlanWorld
 
@@ -51,6 +52,27 @@ def test_a_plan_is_compared_where_something_happened_and_once_a_week(world: Plan
     assert looked_at(world) == []
     world.later(hours=13)
     assert looked_at(world) == [plan_id]
+
+
+def test_who_has_just_paid_extra_reads_it_on_the_plan_within_a_minute(world: PlanWorld) -> None:
+    plan_id = world.enrol().id
+    before = world.coming()
+    world.later(minutes=1)
+    pay_more(
+        world.session,
+        world.gateway,
+        plan_id=plan_id,
+        user_id=world.user_id,
+        amount=Money(40_00),
+        conditions=world.conditions,
+    )
+    world.confirm_latest()
+    world.later(minutes=1)
+    assert looked_at(world) == [plan_id]
+    world.work()
+    assert sum(cents for _day, cents in world.coming()) == sum(cents for _day, cents in before) - 40_00
+    world.later(minutes=2)
+    assert looked_at(world) == []
 
 
 def test_a_debit_that_comes_back_is_something_that_happened(world: PlanWorld) -> None:
