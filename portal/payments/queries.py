@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.access import visible
 from portal.accounts.models import Account
-from portal.billing.models import Posting
+from portal.billing.models import Charge, Posting
 from portal.billing.queries import line_names
 from portal.db import RecordNotFound
 from portal.money import Money
@@ -175,6 +175,14 @@ def reserved(session: Session, account_id: int) -> dict[int, Money]:
         .group_by(Allocation.charge_id)
     )
     return dict(rows.all())
+
+
+def is_on_plan(session: Session, payment_id: int) -> bool:
+    """Whether a payment is for lines of a payment plan alone."""
+    outside = sa.select(sa.func.count()).where(
+        Allocation.payment_id == payment_id, Allocation.charge_id == Charge.id, ~Charge.on_plan
+    )
+    return not session.scalar(outside)
 
 
 def allocated_lines(session: Session, payment_id: int) -> list[AllocatedLine]:

@@ -227,6 +227,9 @@ def test_more_is_paid_besides(patient: Patient, asked: str, cents: int, after: l
     assert answer.location == f"/payments/{payment.public_id}"
     assert payment.amount.cents == cents
     assert len(patient.coming()) == 5  # nothing is paid yet
+    canceled = patient.client.submit(patient.client.page(answer.location), action="/cancel", follow_redirects=True)
+    assert as_page(canceled).text("h1") == "Your payment plan"
+    assert "You have not been charged." in as_page(canceled).text()
 
 
 def test_another_amount_than_the_one_that_was_shown_is_not_paid(patient: Patient) -> None:
