@@ -29,8 +29,7 @@ def agreement_text(terms: Terms, *, clinic: str, phone: str) -> str:
     return "\n\n".join(
         [
             *_beginning(terms),
-            _("What is on the plan: %(lines)s. Together: %(total)s.", lines=_lines(terms), total=str(terms.total)),
-            _("Payments: %(dues)s.", dues="; ".join(f"{day(due.on)}: {due.amount}" for due in terms.dues)),
+            *_what_is_paid(terms),
             *_promises(terms, clinic=clinic, phone=phone),
             *(_disclosure_text(terms, clinic=clinic) if terms.needs_disclosure else []),
         ]
@@ -41,6 +40,20 @@ def _beginning(terms: Terms) -> list[str]:
     if terms.change is ChangeKind.ENROLLED:
         return [_("This takes the place of my present payment plan, which ends.")] if terms.replaces else []
     return [_("This changes my payment plan. It replaces what I agreed to before."), str(CHANGE[terms.change])]
+
+
+def _what_is_paid(terms: Terms) -> list[str]:
+    if not terms.dues:
+        return [_nothing_to_come()]
+    return [
+        _("What is on the plan: %(lines)s. Together: %(total)s.", lines=_lines(terms), total=str(terms.total)),
+        _("Payments: %(dues)s.", dues="; ".join(f"{day(due.on)}: {due.amount}" for due in terms.dues)),
+    ]
+
+
+def _nothing_to_come() -> str:
+    """What a plan says in the place of its payments while all of it is held, disputed or on its way."""
+    return _("For now there is no payment to come: what is left is on hold or being paid. I am told when that changes.")
 
 
 def _lines(terms: Terms) -> str:
@@ -156,7 +169,7 @@ def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
             [_("Charged to"), terms.method_name],
             [_("When"), rhythm_words(terms.rhythm)],
         ],
-        change=" ".join(_beginning(terms)),
+        change=" ".join([*_beginning(terms), *([] if terms.dues else [_nothing_to_come()])]),
         disclosure_title=_("Truth in Lending disclosure"),
         disclosure=[[label, value] for label, value in _disclosure(terms, clinic=clinic)]
         if terms.needs_disclosure

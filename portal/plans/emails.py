@@ -45,25 +45,29 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
         paragraphs=[
             _("This is a copy of what you agreed to."),
             str(CHANGE[terms.change]),
-            _(
-                "You pay %(total)s in %(count)s payments, %(rhythm)s, by %(method)s. It costs you nothing: no "
-                "interest, no "
-                "fee.",
-                total=str(terms.total),
-                count=len(terms.dues),
-                rhythm=rhythm_words(terms.rhythm),
-                method=terms.method_name,
-            ),
+            _what_you_pay(terms),
             dues,
             _(
                 "A payment is never more than what you still owe by its day. You get an e-mail before each one. You "
-                "can "
-                "stop a payment or the plan at any time on the plan’s page, with the link in that e-mail, or by phone; "
-                "your bank must also stop one when you tell it at least 3 business days before. The full agreement is "
-                "on the plan’s page."
+                "can stop a payment or the plan at any time on the plan’s page, with the link in that e-mail, or by "
+                "phone; your bank must also stop one when you tell it at least 3 business days before. The full "
+                "agreement is on the plan’s page."
             ),
         ],
     )
+
+
+def _what_you_pay(terms: Terms) -> str:
+    if not terms.dues:
+        return _("For now there is no payment to come: what is left is on hold or being paid.")
+    many = {"total": str(terms.total), "count": len(terms.dues), "method": terms.method_name}
+    sentence = (
+        _("You pay %(total)s in one payment, by %(method)s.", **many)
+        if len(terms.dues) == 1
+        else _("You pay %(total)s in %(count)s payments, %(rhythm)s, by %(method)s.",
+               rhythm=rhythm_words(terms.rhythm), **many)
+    )  # fmt: skip
+    return f"{sentence} {_('It costs you nothing: no interest, no fee.')}"
 
 
 def _notices(instalment: str, on: date, amount: Money) -> list[str]:

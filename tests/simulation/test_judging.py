@@ -45,3 +45,43 @@ def test_an_agreement_tells_of_what_it_lists_and_of_no_more() -> None:
     charged = AGREED + timedelta(minutes=21)
     assert why(note, {note["key"]: AGREED}, at=charged, cents=31_45)
     assert why(note, {note["key"]: AGREED + timedelta(hours=1)}, at=charged) == ""  # never later than the mail itself
+
+
+def turned_down(*, at: datetime, again_on: str) -> dict[str, Any]:
+    return {
+        "what": "mail",
+        "at": at.isoformat(),
+        "key": f"plan/{INSTALMENT}/failed/7",
+        "subject": "A payment of your plan did not go through",
+        "body": f"We could not charge $31.44 for your payment plan.\n\nWe will try again on {again_on}.",
+    }
+
+
+def notice() -> dict[str, Any]:
+    return {
+        "what": "mail",
+        "at": "2026-12-29T15:00:00+00:00",
+        "key": f"plan/{INSTALMENT}/notice/2027-01-02",
+        "subject": "Payment plan: $31.44 on January 2, 2027",
+        "body": "",
+    }
+
+
+def heard(*notes: dict[str, Any]) -> str:
+    """Why the charge of January 5 was not announced, with these mails in their order."""
+    told = _Told(ZoneInfo("America/Chicago"))
+    for note in notes:
+        told.hear(note, datetime.fromisoformat(note["at"]))
+    return told.missing(ONE, CHARGED, 31_44, days=3)
+
+
+def test_a_debit_that_bounces_after_another_agreement_is_tried_again_on_the_day_its_mail_says() -> None:
+    """While it was on its way the patient chose another card; that agreement could not list what was being paid."""
+    later = {**copy(sent_after=timedelta(days=-2)), "body": "February 3, 2027: $20.00"}
+    bounced = datetime(2027, 1, 4, 15, 0, tzinfo=UTC)
+    assert heard(notice(), later) == "the last agreement names no day before it"
+    assert heard(notice(), later, turned_down(at=bounced, again_on="January 5, 2027")) == ""
+    # Not sooner than it says, and it does not stand for the notice before the first try.
+    told = heard(notice(), later, turned_down(at=bounced, again_on="January 6, 2027"))
+    assert told == "the last mail about it said 2027-01-06"
+    assert "told nothing" in heard(later, turned_down(at=bounced, again_on="January 5, 2027"))

@@ -297,6 +297,7 @@ class _Told:
         self._zone = zone
         self._notices: dict[str, list[_Notice]] = defaultdict(list)
         self._copies: dict[str, list[_Copy]] = defaultdict(list)
+        self._again: dict[str, list[_Again]] = defaultdict(list)
 
     def hear(self, note: dict[str, Any], at: datetime) -> None:
         """A mail was sent, or the agreement that it is the copy of was made."""
@@ -307,20 +308,23 @@ class _Told:
             self._notices[about["id"]].append(
                 _Notice(at, on, date.fromisoformat(about["day"]), _cents(amount.group(1)) if amount else 0, varies)
             )
+        elif about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/failed/\d+$", note["key"]):
+            if again := re.search(r"We will try again on ([A-Z][a-z]+ \d+, \d{4})", note["body"]):
+                self._again[about["id"]].append(_Again(at, _day(again.group(1))))
         elif about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/copy/\d+$", note["key"]):
             dues = re.findall(r"^([A-Z][a-z]+ \d+, \d{4}): \$([\d,]+\.\d\d)$", note["body"], re.MULTILINE)
-            listed = tuple((datetime.strptime(day, "%B %d, %Y").date(), _cents(amount)) for day, amount in dues)
+            listed = tuple((_day(day), _cents(amount)) for day, amount in dues)
             self._copies[about["id"]].append(_Copy(at, on, listed))
 
     def missing(self, one: _Tried, on: date, cents: int, *, days: int) -> str:
         """Why a charge of ``cents`` on that day was not announced as it has to be; empty where it was."""
         notices, copies = self._notices[one.instalment], self._copies[one.plan]
-        last_notice, last_copy = (notices[-1] if notices else None), (copies[-1] if copies else None)
-        if last_notice is not None and (last_copy is None or last_copy.at < last_notice.at) and last_notice.day > on:
-            return f"the last notice said {last_notice.day}"
-        agreed = last_copy is not None and (last_notice is None or last_notice.at < last_copy.at)
-        if last_copy is not None and agreed and not any(day <= on for day, _amount in last_copy.dues):
+        said: list[_Notice | _Again | _Copy] = [*notices, *self._again[one.instalment], *copies]
+        last = max(said, key=lambda word: word.at, default=None)
+        if isinstance(last, _Copy) and not any(day <= on for day, _amount in last.dues):
             return "the last agreement names no day before it"
+        if isinstance(last, _Notice | _Again) and last.day > on:
+            return f"the last mail about it said {last.day}"
         if any(
             notice.day <= on and notice.cents >= cents and notice.on + timedelta(days=10 if notice.varies else days)
             <= notice.day
@@ -345,10 +349,22 @@ class _Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class _Again:
+    """A charge was turned down, and the mail about it named another day. It is no notice in advance by itself."""
+
+    at: datetime
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
 class _Copy:
     at: datetime
     on: date
     dues: tuple[tuple[date, int], ...]
+
+
+def _day(words: str) -> date:
+    return datetime.strptime(words, "%B %d, %Y").date()
 
 
 def _cents(dollars: str) -> int:

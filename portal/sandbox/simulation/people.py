@@ -17,16 +17,6 @@ from sqlalchemy.orm import Session
 
 from portal.money import Money
 from portal.payments.customers import customer_of
-from portal.payments.errors import (
-    AmountAboveBalance,
-    AmountBelowMinimum,
-    AnotherPaymentRuns,
-    IntentMismatch,
-    NothingToPay,
-    PaymentIsOver,
-    StripeRefused,
-    StripeUnreachable,
-)
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.payments.service import prepare, refresh
@@ -48,19 +38,13 @@ from portal.plans.models import Instalment, Plan
 from portal.plans.pausing import ask_for_pause
 from portal.plans.paying import pay_more, pay_next
 from portal.plans.policy import limits
+from portal.plans.refusals import CANNOT_PAY
 from portal.plans.schedule import Rhythm, each_for_count
 from portal.sandbox.simulation.year_world import YearWorld
 
 #: What a patient may be told instead of getting on.
 TOLD: tuple[type[Exception], ...] = (
-    AmountAboveBalance,
-    AmountBelowMinimum,
-    AnotherPaymentRuns,
-    IntentMismatch,
-    NothingToPay,
-    PaymentIsOver,
-    StripeRefused,
-    StripeUnreachable,
+    *CANNOT_PAY,
     stripe.StripeError,
     *(one for one in vars(plan_errors).values() if isinstance(one, type) and issubclass(one, Exception)),
 )
