@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import sqlalchemy as sa
+
+from portal.billing.kinds import HoldReason
+from portal.billing.service import place_hold
+from portal.notifications.models import Notification
+from portal.payments.models import Consent
 from portal.plans.amending import change_method
 from tests.unit.plans.conftest import PlanWorld
 
@@ -26,3 +32,38 @@ def test_what_was_turned_down_and_then_put_off_is_not_charged_before_its_day(wor
     first, second = world.instalments()[:2]
     assert first.charge_on == world.today
     assert second.charge_on == second.due_on > world.today
+
+
+def last_copy(world: PlanWorld) -> str:
+    mails = sa.select(Notification.body).where(Notification.key.contains("/copy/")).order_by(Notification.id.desc())
+    return str(world.session.scalars(mails).first())
+
+
+def last_agreed(world: PlanWorld) -> str:
+    return str(world.session.scalars(sa.select(Consent.text).order_by(Consent.id.desc())).first())
+
+
+def hold_all_but(world: PlanWorld, kept: int) -> None:
+    on_plan = [line for line in world.lines() if line.on_plan]
+    for line in on_plan[kept:]:
+        place_hold(world.session, charge_id=line.charge_id, account_id=world.account_id, reason=HoldReason.STAFF)
+    world.session.commit()
+
+
+def test_an_agreement_while_all_is_on_hold_says_so_and_lists_nothing(world: PlanWorld) -> None:
+    world.enrol()
+    hold_all_but(world, 0)
+    choose_another(world)
+    said = "For now there is no payment to come: what is left is on hold or being paid."
+    for words in (last_copy(world), last_agreed(world)):
+        assert said in words
+        assert "0 payments" not in words
+        assert "$0.00" not in words
+
+
+def test_one_payment_is_counted_as_one(world: PlanWorld) -> None:
+    world.enrol(each=12_500)
+    assert " in 2 payments, every month on the 15th, by " in last_copy(world)
+    hold_all_but(world, 1)
+    choose_another(world)
+    assert " in one payment, by " in last_copy(world)
