@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.access import visible
 from portal.accounts.models import Account, Patient
 from portal.billing.balance import LineState, LineSums, payable, state_of
-from portal.billing.kinds import PATIENT_MONEY, EntryKind
+from portal.billing.kinds import PATIENT_MONEY, EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Hold, Visit
 from portal.billing.trace import EntryRow
 from portal.db import MoneyType, RecordNotFound
@@ -405,6 +405,16 @@ def holds_since(session: Session, charge_ids: Iterable[int], *, since: datetime)
         ).where(Hold.charge_id.in_(list(charge_ids)))
     ).one()
     return placed > 0, released > 0
+
+
+def hold_reasons(session: Session, charge_ids: Iterable[int]) -> dict[int, HoldReason]:
+    """Why nobody may be asked for these lines, by charge id: of several holds the latest that still stands."""
+    rows = session.execute(
+        sa.select(Hold.charge_id, Hold.reason)
+        .where(Hold.charge_id.in_(list(charge_ids)), Hold.released_at.is_(None))
+        .order_by(Hold.id)
+    )
+    return dict(rows.all())
 
 
 def accounts_moved_since(session: Session, since: datetime) -> dict[int, datetime]:

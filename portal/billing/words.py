@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from portal.billing.kinds import HoldReason
 from portal.billing.picture import SHARES, Part, Row, Split
 from portal.money import Money
 
@@ -101,3 +102,22 @@ def in_short(split: Split, payers: Sequence[str]) -> list[str]:
     else:
         told.append(_("So you owe nothing now."))
     return told
+
+
+#: Why a line is on hold, where its patient knows what happened; all else is "we are checking this".
+_HELD = {
+    HoldReason.CHARGEBACK: _l(
+        "Your bank called a payment for this back. You don’t need to pay it while that is being settled."
+    ),
+    HoldReason.REFUNDED: _l(
+        "A payment for this was given back. We are checking what is left to pay. You don’t need to pay it now."
+    ),
+    HoldReason.NEXT_PAYER: _l(
+        "Your insurer sent this on to another insurer, who is still deciding. You don’t need to pay it now."
+    ),
+}
+
+
+def why_held(reason: HoldReason | None) -> str:
+    """Why a line is on hold and what that asks of its patient; empty where only the general words fit."""
+    return str(_HELD.get(reason, "")) if reason is not None else ""

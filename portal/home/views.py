@@ -20,6 +20,7 @@ from portal.billing.picture import picture, split_of
 from portal.billing.queries import (
     VisitSummary,
     entries_of_visit,
+    hold_reasons,
     lines_of_account,
     lines_of_visit,
     summary,
@@ -27,6 +28,7 @@ from portal.billing.queries import (
     visits_of_account,
 )
 from portal.billing.telling import visit_lines
+from portal.billing.words import why_held
 from portal.codes.queries import wording
 from portal.messages.queries import threads_about_visit, unread_answers
 from portal.money import Money
@@ -162,6 +164,8 @@ def visit(visit_id: str) -> str:
         threads=threads,
         checks=checks,
         is_checked=current,
+        holds=hold_reasons(db.session, [line.charge_id for line in lines if line.held]),
+        why_held=why_held,
         refunds=refunds,
         plan=open_plans(db.session, current_user.id).get(account.id),
         today=clock.today(_timezone()),

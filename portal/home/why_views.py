@@ -7,8 +7,8 @@ from flask_login import current_user
 from portal.accounts.access import account_for
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.queries import line_for, summary, visit_for
-from portal.billing.words import in_short, row_name
+from portal.billing.queries import hold_reasons, line_for, summary, visit_for
+from portal.billing.words import in_short, row_name, why_held
 from portal.home.tracing import account_story, statement_story, trace_line, trace_visit
 from portal.statements.queries import statement_for
 from portal.web import guards
@@ -51,6 +51,8 @@ def line(charge_id: str) -> str:
         visit=visit,
         line=found,
         traced=traced,
+        hold=hold_reasons(db.session, [found.charge_id]).get(found.charge_id),
+        why_held=why_held,
         in_short=in_short(traced.split, list(dict.fromkeys(payers))),
     )
 

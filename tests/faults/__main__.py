@@ -73,7 +73,8 @@ def _close(rows: list[Row], seed: int, seconds: float) -> int:
     for kind, what, figures in rows:
         for note in figures.notes[:10]:
             console.print(f"{kind} {what}: {note}", style="red", markup=False)
-    console.print("Something is off." if everything.wrong else "Not a cent is off, and every twin was caught.")
+    twins = ", and every twin was caught" if any(what == "twins" for _kind, what, _figures in rows) else ""
+    console.print("Something is off." if everything.wrong else f"Not a cent is off{twins}.")
     return int(everything.wrong)
 
 

@@ -20,10 +20,10 @@ from portal.accounts.kinds import Relationship
 from portal.accounts.models import Account, Patient
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
-from portal.billing.kinds import EntryKind
+from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Visit
 from portal.billing.queries import lines_of_account
-from portal.billing.service import NewEntry, write_entries
+from portal.billing.service import NewEntry, place_hold, write_entries
 from portal.home.trace_command import as_text, trace_of
 from portal.money import Money
 from portal.payments.kinds import BookingKind
@@ -219,6 +219,30 @@ def test_what_is_on_its_way_is_shown_apart(client: JudgingClient, clinic: Clinic
         assert "Your payment of $12.00 has not arrived yet" in text
         assert f"When it has arrived, you owe {Money(due - 1200)}." in text
         assert picture_of(page)["due"] == due
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (HoldReason.CHARGEBACK, "Your bank called a payment for this back."),
+        (HoldReason.REFUNDED, "A payment for this was given back."),
+        (HoldReason.NEXT_PAYER, "Your insurer sent this on to another insurer"),
+        (HoldReason.STAFF, "We are checking this."),
+    ],
+)
+def test_why_a_line_is_on_hold_is_said_where_its_patient_knows_what_happened(
+    client: JudgingClient, clinic: Clinic, sign_in: SignIn, reason: HoldReason, words: str
+) -> None:
+    sign_in(client, TESTA)
+    account_id = account_id_of(clinic.session, "JDC-1001")
+    line = next(one for one in lines_of_account(clinic.session, account_id) if one.payable)
+    for one in (HoldReason.STAFF, reason):  # of several, the latest
+        place_hold(clinic.session, charge_id=line.charge_id, account_id=account_id, reason=one)
+    clinic.session.commit()
+    for address in (f"/charges/{line.public_id}/why", f"/visits/{line.visit_public_id}"):
+        text = client.page(address).text("main")
+        assert words in text, address
+        assert "You don’t need to pay it" in text
 
 
 def test_a_statement_tells_what_changed_since(client: JudgingClient, clinic: Clinic, sign_in: SignIn) -> None:
