@@ -370,7 +370,9 @@ def _caught_by(twin: Twin, backend: Backend, directory: Path, seed: int) -> str:
     except TwinIsBroken:
         raise
     except (kill.HarnessFailed, AssertionError) as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[-1][:120]
+        lines = (str(error).strip() or type(error).__name__).splitlines()
+        # SQLAlchemy's last lines are the statement and an address; what went wrong stands before them.
+        return next((line for line in lines if "Error" in line), lines[-1])[:120]
     if not figures.wrong:
         return ""
     first = figures.notes[0] if figures.notes else f"{figures.doubled} cents doubled"
