@@ -7,7 +7,7 @@
 /** @typedef {import("@stripe/stripe-js").Appearance} Appearance */
 /** @typedef {import("@stripe/stripe-js").StripeElementLocale} Locale */
 /** ``unsent``: it came before anything was confirmed, so that nothing can have been charged. */
-/** @typedef {{ type: string, unsent?: boolean, code?: string, decline_code?: string, message?: string, payment_intent?: { status: string }, setup_intent?: { status: string } }} Problem */
+/** @typedef {{ type: string, unsent?: boolean, code?: string, decline_code?: string, message?: string, param?: string, payment_intent?: { status: string }, setup_intent?: { status: string } }} Problem */
 
 /** @param {string} id @returns {HTMLElement} */
 export function part(id) {
@@ -105,8 +105,9 @@ const NOT_CONFIRMED = ["payment_intent_authentication_failure", "setup_intent_au
  */
 export function explain(error) {
   const status = error.payment_intent?.status ?? error.setup_intent?.status ?? "";
-  if (OVER.includes(status)) {
-    // Over already, in another tab or by a try whose answer was lost.
+  const unknown = error.code === "resource_missing" && error.param === "intent";
+  if (OVER.includes(status) || unknown) {
+    // Over already, in another tab or by a try whose answer was lost; or Stripe does not know it any more.
     location.assign(say("returnUrl"));
     return;
   }

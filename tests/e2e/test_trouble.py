@@ -149,6 +149,29 @@ def test_stripe_in_trouble_takes_nothing_twice_and_says_what_to_do(
     assert taken(live_demo, "JDC-1001") == 400
 
 
+def test_a_payment_that_stripe_forgot_takes_nothing_and_another_one_goes_through(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    page, stand_in = open_page(PHONE), open_page(DESKTOP)
+    sign_in(page, live_demo, "testa@example.com")
+    choose_amount(page, live_demo, "JDC-1001", "7.00")
+    fill_card(page, GOOD)
+    forgotten = payment_id(page)
+    press(stand_in, live_demo, "Stripe forgets it")
+    page.locator("#pay-button").click()
+    expect(page.get_by_text("You have not been charged").first).to_be_visible()
+    judge(page)
+    screenshots(page, "forgotten")
+    assert read(live_demo, f"SELECT state FROM payment WHERE public_id = '{forgotten}'") == [("canceled",)]
+    choose_amount(page, live_demo, "JDC-1001", "7.00")
+    assert payment_id(page) != forgotten
+    fill_card(page, GOOD)
+    page.locator("#pay-button").click()
+    expect(page).to_have_url(re.compile("/receipt"))
+    assert reconciled(live_demo)["total"]["difference_cents"] == 0
+    assert taken(live_demo, "JDC-1001") == 700
+
+
 def test_an_event_that_failed_is_tried_again_at_the_desk(
     live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
 ) -> None:

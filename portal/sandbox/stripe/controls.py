@@ -219,6 +219,10 @@ def _add_acts(app: Flask, standin: StandIn) -> None:
             abort(400, "Say how it ends: won, true or false.")
         return _done("disputes", lambda: standin.close_dispute(dispute_id, won=_truth(won)))
 
+    @app.post("/_standin/payment_intents/<intent_id>/forget")
+    def forget_intent(intent_id: str) -> WerkzeugResponse:
+        return _done("payments", lambda: standin.forget_intent(intent_id))
+
     @app.post("/_standin/payouts")
     def pay_out() -> WerkzeugResponse:
         return _done("payouts", standin.pay_out)

@@ -235,6 +235,10 @@ class StandIn:
                 raise ValueError(f"a {kind} can't behave like {token}")
             self.store.hide(method_id, **{"card" if kind == "card" else "bank": known[token]})
 
+    def forget_intent(self, intent_id: str) -> Obj:
+        """An intent that holds no money is gone, as when test data is deleted in the dashboard."""
+        return self._done(lambda call: intents.forget(call, intent_id))
+
     def fail_refund(self, refund_id: str) -> Obj:
         """The payer's bank sends a refund back; its money is in the balance again."""
         return self._done(lambda call: refunds.fail(call, refund_id))

@@ -302,3 +302,15 @@ def verify_microdeposits(call: Call) -> Obj:
     body = _of_caller(call)
     microdeposits.check(call, body)
     return debits.go_on(call, body)
+
+
+def forget(call: Call, intent_id: str) -> Obj:
+    """The intent is gone without a word, as with deleted test data: asked for it, Stripe answers 404.
+
+    Raises ValueError for one that holds money, or that money is on its way for: Stripe keeps those.
+    """
+    body = call.get("payment_intent", intent_id)
+    if body["status"] in ("processing", "succeeded", "requires_capture"):
+        raise ValueError(f"payment intent {intent_id} is {body['status']}: it is not forgotten")
+    call.store.forget(intent_id)
+    return body

@@ -100,6 +100,10 @@ class Store:
         self.rows("UPDATE objects SET body = ? WHERE id = ?", json.dumps(body), body["id"])
         return body
 
+    def forget(self, object_id: str) -> None:
+        """Removes an object, as if it had never been."""
+        self.rows("DELETE FROM objects WHERE id = ?", object_id)
+
     def find(self, kind: str, object_id: str) -> Obj | None:
         """The object, or None."""
         found = self.rows("SELECT body FROM objects WHERE id = ? AND kind = ?", object_id, kind)

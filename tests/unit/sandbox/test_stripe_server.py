@@ -293,6 +293,22 @@ def test_a_refund_of_the_dashboards_bears_no_marks_of_ours(
     assert web.post("/_standin/refunds", json={"charge": "ch_unknown"}).status_code == 400
 
 
+def test_an_intent_is_forgotten_unless_it_holds_money(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn
+) -> None:
+    paid(client)
+    kept = standin.every("payment_intent")[0]["id"]
+    assert "Stripe forgets it" not in web.get("/").text
+    assert web.post(f"/_standin/payment_intents/{kept}/forget", json={}).status_code == 400
+    assert web.post("/_standin/payment_intents/pi_unknown/forget", json={}).status_code == 404
+    made = create(client).id
+    assert press(web, "Stripe forgets it") == 200
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.retrieve(made)
+    assert (refused.value.code, refused.value.param) == ("resource_missing", "intent")
+    assert client.v1.payment_intents.retrieve(kept).status == "succeeded"
+
+
 @pytest.mark.parametrize(("words", "kind"), TROUBLES)
 def test_trouble_lasts_until_it_is_ended(
     web: FlaskClient, client: stripe.StripeClient, standin: StandIn, words: str, kind: str
