@@ -7,7 +7,7 @@
 4. :func:`miss` ends the waiting when the days of grace are over.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -38,9 +38,10 @@ from portal.payments.state import OPEN, PaymentState
 from portal.plans import emails
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage, left_by_charge
-from portal.plans.declines import BANK, Decision, decide, retry_day
+from portal.plans.declines import BANK, Decision, decide, last_day, retry_day
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
+from portal.plans.queries import turned_down_at
 from portal.plans.standing import end, locked, read, write
 
 log = structlog.get_logger(__name__)
@@ -255,7 +256,9 @@ def _note_paid(session: Session, attempt_id: int) -> None:
         return
     plan, row, _attempt = found
     row.state, row.ended_at, row.failure_code = InstalmentState.PAID, clock.now(), ""
-    plan.need = Need.NOTHING
+    if plan.need is Need.CONFIRMATION:
+        # Not one that waits for another method: the patient has paid this once, and the plan's own is as bad as before.
+        plan.need = Need.NOTHING
     tries = session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == row.id)).all()
     emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount, attempts=tries)
     record(session, Tag.INSTALMENT_CHARGED, account_id=plan.account_id, subject=row.public_id)
@@ -295,7 +298,7 @@ def _note_failed(session: Session, attempt_id: int, payment: PaymentRow, conditi
         attempt=payment.id,
         decision=decision.value,
         retry_on=row.charge_on if decision is Decision.RETRY else None,
-        missed_on=row.due_on + timedelta(days=conditions.policy.grace_days),
+        missed_on=last_day(row.due_on, conditions.today, grace_days=conditions.policy.grace_days),
         plan_url=conditions.plan_url(plan.public_id),
     )
     record(
@@ -318,7 +321,7 @@ def _wait_for_patient(
         user_id=plan.user_id,
         instalment=row.public_id,
         amount=row.amount,
-        missed_on=row.due_on + timedelta(days=conditions.policy.grace_days),
+        missed_on=last_day(row.due_on, None, grace_days=conditions.policy.grace_days),
         plan_url=conditions.plan_url(plan.public_id),
     )
     record(
@@ -326,19 +329,26 @@ def _wait_for_patient(
     )
 
 
+def last_day_of(session: Session, instalment_id: int, due_on: date, conditions: Conditions) -> date:
+    """The last day (the clinic's) to settle an instalment that waits for its patient."""
+    at = turned_down_at(session, instalment_id)
+    on = None if at is None else conditions.day_of(at)
+    return last_day(due_on, on, grace_days=conditions.policy.grace_days)
+
+
 def miss(session: Session, *, instalment_id: int, conditions: Conditions) -> None:
     """Note that an instalment was not paid within its grace; commits. Too many in a row end the plan.
 
-    What never came before a bank (Stripe was away, a payment of the patient ran) is no fault of theirs: it waits on.
-    Its amount comes at the end; nothing is due sooner than before.
+    What never came before a bank (Stripe was away, a payment of the patient ran) is no fault of theirs, and where they
+    were told of another try it is made: such a one waits on. Its amount comes at the end; nothing is due sooner than
+    before.
     """
     plan, row = instalment_with_plan(session, instalment_id)
-    late = row.due_on + timedelta(days=conditions.policy.grace_days) < conditions.today
     if (
         plan.state is not PlanState.ACTIVE
+        or plan.need is Need.NOTHING
         or row.state is not InstalmentState.PLANNED
-        or not late
-        or (plan.need is Need.NOTHING and not (row.tries and row.charge_on > conditions.today))
+        or conditions.today <= last_day_of(session, row.id, row.due_on, conditions)
     ):
         session.commit()
         return
@@ -360,6 +370,7 @@ def miss(session: Session, *, instalment_id: int, conditions: Conditions) -> Non
             amount=row.amount,
             missed_in_row=in_row,
             ends_after=conditions.policy.missed_ends_after,
+            need=plan.need,
             plan_url=conditions.plan_url(plan.public_id),
         )
     session.commit()

@@ -13,6 +13,8 @@ from enum import StrEnum
 BANK = "us_bank_account"
 #: How often a bank debit may be presented again.
 BANK_RETRIES = 2
+#: Whoever is asked for something after a decline has at least so many days for it, whatever is left of the grace.
+ANSWER_DAYS = 5
 
 
 class Decision(StrEnum):
@@ -74,3 +76,12 @@ def retry_day(failed_on: date, *, tries: int, retry_days: Sequence[int]) -> date
     """The day of the next try after the ``tries``-th decline. Not on a weekend: banks rest."""
     day = failed_on + timedelta(days=retry_days[tries - 1])
     return day + timedelta(days=7 - day.weekday()) if day.weekday() >= 5 else day
+
+
+def last_day(due_on: date, turned_down_on: date | None, *, grace_days: int) -> date:
+    """The last day to settle an instalment that waits for its patient; the day after it is missed.
+
+    ``turned_down_on`` is the day of its latest decline: a bank debit's comes days after it was asked for.
+    """
+    grace = due_on + timedelta(days=grace_days)
+    return grace if turned_down_on is None else max(grace, turned_down_on + timedelta(days=ANSWER_DAYS))

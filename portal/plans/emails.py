@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal.auth.queries import email_of
 from portal.money import Money
 from portal.notifications.service import moments_of, queue_email, withdraw_emails
-from portal.plans.kinds import ChangeKind
+from portal.plans.kinds import ChangeKind, Need
 from portal.plans.schedule import Due
 from portal.plans.terms import Terms
 from portal.plans.words import CHANGE, rhythm_words
@@ -209,10 +209,21 @@ def queue_missed(
     amount: Money,
     missed_in_row: int,
     ends_after: int,
+    need: Need,
     plan_url: str,
 ) -> None:
-    """An instalment was missed: what it means, and what would end the plan."""
+    """An instalment was missed: what it means, what the plan waits for, and what would end it."""
     more = ends_after - missed_in_row
+    what_to_do = {
+        Need.METHOD: _(
+            "Your card or bank account can’t be used any more for the plan. Sign in and choose another one: until then "
+            "nothing is charged, and the next payment would be missed, too."
+        ),
+        Need.CONFIRMATION: _(
+            "Your bank wants you to confirm a payment yourself. Sign in and press “Pay the next one now”: until then "
+            "nothing is charged, and the next payment would be missed, too."
+        ),
+    }
     _send(
         session,
         user_id=user_id,
@@ -221,12 +232,14 @@ def queue_missed(
         paragraphs=[
             _(
                 "A payment of %(amount)s was not made in time. It now comes at the end of your plan. There is no fee, "
-                "and "
-                "nothing else is due sooner.",
+                "and nothing else is due sooner.",
                 amount=str(amount),
             ),
-            _(
-                "If %(more)s more in a row is missed, the plan ends and what is left becomes an ordinary bill.",
+            what_to_do.get(need, ""),
+            _("If the next one is missed, too, the plan ends and what is left becomes an ordinary bill.")
+            if more == 1
+            else _(
+                "If %(more)s more in a row are missed, the plan ends and what is left becomes an ordinary bill.",
                 more=more,
             ),
             _("If money is tight, you can lower the amount or ask for a pause. Or call us: we will find a way."),

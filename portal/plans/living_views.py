@@ -14,6 +14,7 @@ from portal.documents.store import content_of
 from portal.payments.method_queries import method_by_id
 from portal.plans.amending import cancel, may_be_added, stop_charges
 from portal.plans.blueprint import ACTING, bp, the_conditions
+from portal.plans.charging import last_day_of
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
 from portal.plans.kinds import InstalmentState, Need, PlanState
 from portal.plans.living_forms import ActForm, PauseForm
@@ -88,7 +89,7 @@ def show(plan_id: str) -> Any:
         next=coming[0] if coming else None,
         charging=next((row for row in rows if row.state is InstalmentState.CHARGING), None),
         begun=begun if begun is not None and begun.user_id == current_user.id else None,
-        missed_on=_missed_on(plan, coming, grace=conditions.policy.grace_days),
+        missed_on=_missed_on(plan, coming),
         changes=changes_of(db.session, plan.id),
         waiting=waiting,
         answered=asked[-1] if asked and waiting is None else None,
@@ -107,11 +108,11 @@ def _as_they_will_be(coming: list[InstalmentRow], now: PlanNow) -> list[Instalme
     return [replace(row, amount=due.amount) for row, due in zip(coming, now.standing.unpaid, strict=False)]
 
 
-def _missed_on(plan: PlanRow, coming: list[InstalmentRow], *, grace: int) -> date | None:
+def _missed_on(plan: PlanRow, coming: list[InstalmentRow]) -> date | None:
     """The last day for what the plan waits for; None where it waits for nothing."""
     if plan.need is Need.NOTHING or not coming:
         return None
-    return coming[0].due_on + timedelta(days=grace)
+    return last_day_of(db.session, coming[0].id, coming[0].due_on, the_conditions())
 
 
 def _possible(plan: PlanRow, now: PlanNow, *, asks: bool) -> Possible:

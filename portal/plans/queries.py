@@ -13,6 +13,8 @@ from portal.accounts.models import Account
 from portal.auth.models import User
 from portal.db import RecordNotFound
 from portal.money import Money
+from portal.payments.kinds import PaymentSource
+from portal.payments.models import Payment
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState, RequestKind
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.plans.schedule import Due, Rhythm
@@ -230,6 +232,19 @@ def payments_of(session: Session, plan_id: int) -> dict[int, list[int]]:
     for instalment_id, payment_id in rows:
         found.setdefault(instalment_id, []).append(payment_id)
     return found
+
+
+def turned_down_at(session: Session, instalment_id: int) -> datetime | None:
+    """When the portal's latest charge of an instalment was turned down (UTC)."""
+    return session.scalar(
+        sa.select(sa.func.max(Attempt.ended_at))
+        .join(Payment, Payment.id == Attempt.payment_id)
+        .where(
+            Attempt.instalment_id == instalment_id,
+            Payment.source == PaymentSource.PLAN,
+            Payment.failure_code != "",
+        )
+    )
 
 
 def changes_of(session: Session, plan_id: int) -> list[ChangeRow]:

@@ -164,6 +164,10 @@ def write(
         skipped = rows.pop(0)
         skipped.state, skipped.ended_at = InstalmentState.SKIPPED, at
         _take_back(session, skipped)
+    skipped_one, first = len(rows) < len(now.rows), rows[0].due_on if rows else None
+    put_off = skipped_one or not after.unpaid or after.unpaid[0].on != first
+    if plan.need is Need.CONFIRMATION and put_off:
+        plan.need = Need.NOTHING  # what the bank asked about is no longer to come; the next one is asked for as usual
     lay_down(session, plan.id, rows, after.unpaid, told_until=told_until)
     note_change(
         session,
@@ -188,6 +192,7 @@ def lay_down(
         if due.on != row.due_on:
             row.due_on = row.charge_on = due.on
             row.noticed_at = None
+            row.tries, row.failure_code = 0, ""  # what was turned down was for another day
         if due.amount > row.amount:
             row.noticed_at = None
         row.amount = due.amount
