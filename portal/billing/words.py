@@ -107,13 +107,13 @@ def in_short(split: Split, payers: Sequence[str]) -> list[str]:
 #: Why a line is on hold, where its patient knows what happened; all else is "we are checking this".
 _HELD = {
     HoldReason.CHARGEBACK: _l(
-        "Your bank called a payment for this back. You don’t need to pay it while that is being settled."
+        "A bank took back a payment for this. You don’t need to pay it now; we will tell you what comes next."
     ),
     HoldReason.REFUNDED: _l(
         "A payment for this was given back. We are checking what is left to pay. You don’t need to pay it now."
     ),
     HoldReason.NEXT_PAYER: _l(
-        "Your insurer sent this on to another insurer, who is still deciding. You don’t need to pay it now."
+        "Another insurer may have a part in this and has not decided yet. You don’t need to pay it now."
     ),
 }
 

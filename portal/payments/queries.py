@@ -177,7 +177,7 @@ def reserved(session: Session, account_id: int) -> dict[int, Money]:
     return dict(rows.all())
 
 
-def is_on_plan(session: Session, payment_id: int) -> bool:
+def is_for_plan(session: Session, payment_id: int) -> bool:
     """Whether a payment is for lines of a payment plan alone."""
     outside = sa.select(sa.func.count()).where(
         Allocation.payment_id == payment_id, Allocation.charge_id == Charge.id, ~Charge.on_plan

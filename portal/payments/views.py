@@ -19,7 +19,7 @@ from portal.payments.kinds import PaymentSource
 from portal.payments.method_queries import MethodRow, methods_of
 from portal.payments.methods import Agreement, collect, wish_to_keep
 from portal.payments.progress import is_failed_debit, spread_of
-from portal.payments.queries import PaymentRow, is_on_plan, payment_for
+from portal.payments.queries import PaymentRow, is_for_plan, payment_for
 from portal.payments.service import is_still_owed, prepare, refresh
 from portal.payments.state import DEPOSITS, PaymentState
 from portal.payments.tries import must_wait
@@ -253,7 +253,7 @@ def cancel(payment_id: str) -> Any:
         flash(_("The payment was canceled. You have not been charged."), "info")
         if len(spread_of(db.session, payment.id)) > 1:
             return redirect(url_for("payments.choose_for_family"))
-        if is_on_plan(db.session, payment.id):
+        if is_for_plan(db.session, payment.id):
             return redirect(url_for("plans.setup", account_id=payment.account_public_id))  # the plan, where one runs
         return redirect(url_for("payments.choose", account_id=payment.account_public_id))
     return redirect(url_for("payments.pay", payment_id=payment_id))

@@ -53,7 +53,10 @@ def _what_is_paid(terms: Terms) -> list[str]:
 
 def _nothing_to_come() -> str:
     """What a plan says in the place of its payments while all of it is held, disputed or on its way."""
-    return _("For now there is no payment to come: what is left is on hold or being paid. I am told when that changes.")
+    return _(
+        "For now there is no payment to come: what is left is on hold, with my insurer, or being paid. I am told when "
+        "that changes."
+    )
 
 
 def _lines(terms: Terms) -> str:
@@ -174,6 +177,7 @@ def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
         disclosure=[[label, value] for label, value in _disclosure(terms, clinic=clinic)]
         if terms.needs_disclosure
         else [],
+        pays=bool(terms.dues),
         schedule_title=_("Your payments"),
         schedule_head=[_("Number"), _("Day"), _("Amount")],
         schedule=[["", [[str(place), day(due.on), str(due.amount)] for place, due in enumerate(terms.dues, start=1)]]],

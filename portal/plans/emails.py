@@ -59,7 +59,7 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
 
 def _what_you_pay(terms: Terms) -> str:
     if not terms.dues:
-        return _("For now there is no payment to come: what is left is on hold or being paid.")
+        return _("For now there is no payment to come: what is left is on hold, with your insurer, or being paid.")
     many = {"total": str(terms.total), "count": len(terms.dues), "method": terms.method_name}
     sentence = (
         _("You pay %(total)s in one payment, by %(method)s.", **many)
@@ -279,7 +279,11 @@ def queue_reshaped(
 ) -> None:
     """What is due moved, and the instalments with it: why, and how they are now."""
     total = Money.total(due.amount for due in after)
-    if after:
+    if not after:
+        how = _("For now there is no payment to come.")
+    elif len(after) == 1:
+        how = _("There is one payment to come: %(amount)s on %(day)s.", amount=str(total), day=_day(after[0].on))
+    else:
         how = _(
             "There are %(count)s payments to come, together %(total)s. The next is %(amount)s on %(day)s, the last is "
             "%(last)s on %(last_day)s.",
@@ -290,8 +294,6 @@ def queue_reshaped(
             last=str(after[-1].amount),
             last_day=_day(after[-1].on),
         )
-    else:
-        how = _("For now there is no payment to come.")
     was = Money.total(due.amount for due in before)
     _send(
         session,
@@ -300,11 +302,19 @@ def queue_reshaped(
         subject=_("Your payment plan has changed"),
         paragraphs=[
             str(CHANGE[kind]),
-            _("Before, %(count)s payments of together %(total)s were to come.", count=len(before), total=str(was)),
+            _before(len(before), was),
             how,
             _look(plan_url),
         ],
     )
+
+
+def _before(count: int, total: Money) -> str:
+    if not count:
+        return ""
+    if count == 1:
+        return _("Before, one payment of %(total)s was to come.", total=str(total))
+    return _("Before, %(count)s payments of together %(total)s were to come.", count=count, total=str(total))
 
 
 def queue_paid_off(session: Session, *, user_id: int, plan: str) -> None:

@@ -17,7 +17,8 @@ from portal.payments.service import Payer, start_payment
 from portal.plans.charging import instalment_with_plan, link
 from portal.plans.conditions import Conditions
 from portal.plans.errors import ChargeUnderWay
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need
+from portal.plans.kinds import RUNNING, InstalmentState, Need
+from portal.plans.reshaping import why_moved
 from portal.plans.standing import read, running, write
 
 
@@ -48,7 +49,7 @@ def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id:
     if now.settling:
         raise ChargeUnderWay
     if now.has_moved:
-        write(session, now, now.standing, kind=ChangeKind.INSURANCE_MOVED)
+        write(session, now, now.standing, kind=why_moved(session, now, since=plan.checked_at))
         session.commit()
         plan = running(session, plan_id)
         now = read(session, plan, today=conditions.today)

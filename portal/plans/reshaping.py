@@ -28,8 +28,6 @@ LOOK_AT_ALL_EVERY = timedelta(days=7)
 _AT_A_TIME = 500
 #: What a long transaction wrote is seen only when it is committed.
 _OVERLAP = timedelta(hours=1)
-#: Of payments of this age a run looks at the plan at once: who has just paid must not read what was to come before it.
-_JUST_NOW = timedelta(minutes=5)
 
 
 def keep_up(session: Session, *, plan_id: int, conditions: Conditions) -> bool:
@@ -53,7 +51,7 @@ def keep_up(session: Session, *, plan_id: int, conditions: Conditions) -> bool:
         session.commit()
         return True
     if now.has_moved:
-        _fit(session, now, kind=_why(session, now, since=since), conditions=conditions)
+        _fit(session, now, kind=why_moved(session, now, since=since), conditions=conditions)
         changed = True
     session.commit()
     return changed
@@ -100,8 +98,8 @@ def _fit(session: Session, now: PlanNow, *, kind: ChangeKind, conditions: Condit
     )
 
 
-def _why(session: Session, now: PlanNow, *, since: datetime) -> ChangeKind:
-    """What moved the balance: the latest thing that happened to the plan's lines."""
+def why_moved(session: Session, now: PlanNow, *, since: datetime) -> ChangeKind:
+    """What moved the balance: the latest thing that happened to the plan's lines since then (UTC)."""
     charges = [one.line.charge_id for one in now.covered]
     rose = now.standing.total > Money.total(due.amount for due in now.written)
     placed, released = holds_since(session, charges, since=since)
@@ -110,6 +108,8 @@ def _why(session: Session, now: PlanNow, *, since: datetime) -> ChangeKind:
     if released and rose:
         return ChangeKind.HOLD_ENDED
     kinds = kinds_of_entries_since(session, charges, since=since)
+    if not kinds and not rose and any(one.on_its_way for one in now.covered):
+        return ChangeKind.PAID_OUTSIDE  # by a bank debit, of which nothing is booked before it has arrived
     if kinds & set(PATIENT_MONEY) and not kinds - set(PATIENT_MONEY) - {EntryKind.CHARGE}:
         return ChangeKind.PAID_OUTSIDE
     return ChangeKind.INSURANCE_MOVED
@@ -126,14 +126,13 @@ def to_look_at(session: Session, *, today: date) -> list[int]:
 
 
 def _just_paid(session: Session, now: datetime) -> list[int]:
-    news = accounts_with_news_since(session, now - _JUST_NOW)
-    rows = session.execute(
-        sa.select(Plan.id, Plan.account_id, Plan.checked_at).where(
-            Plan.state.in_(RUNNING), Plan.account_id.in_(sorted(news))
-        )
+    """Who has just paid must not read what was to come before it: what is older, :func:`_moved` finds."""
+    running = session.execute(
+        sa.select(Plan.id, Plan.account_id, Plan.checked_at).where(Plan.state.in_(RUNNING)).order_by(Plan.checked_at)
     ).all()
+    news = accounts_with_news_since(session, now - LOOK_EVERY) if running else {}
     session.commit()
-    return [row.id for row in rows if row.checked_at <= news[row.account_id]]
+    return [row.id for row in running if row.account_id in news and row.checked_at <= news[row.account_id]]
 
 
 def _moved(session: Session, now: datetime, today: date) -> list[int]:

@@ -48,7 +48,9 @@ CHANGE = {
     ChangeKind.PAUSED: _l("The plan was paused."),
     ChangeKind.RESUMED: _l("The plan went on."),
     ChangeKind.PAID_OUTSIDE: _l("Money came in besides the plan’s payments, so less is left to pay."),
-    ChangeKind.INSURANCE_MOVED: _l("What you owe changed, because an insurance decision or an adjustment came in."),
+    ChangeKind.INSURANCE_MOVED: _l(
+        "What you owe changed: an insurance decision, a correction or a returned payment came in."
+    ),
     ChangeKind.HELD: _l("A charge is on hold while somebody checks it. It is left out until that is settled."),
     ChangeKind.HOLD_ENDED: _l("A charge that was on hold was settled. It is part of the plan again."),
     ChangeKind.MISSED: _l("A payment was missed. Its amount comes at the end."),

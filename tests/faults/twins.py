@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -372,7 +373,7 @@ def _caught_by(twin: Twin, backend: Backend, directory: Path, seed: int) -> str:
     except (kill.HarnessFailed, AssertionError) as error:
         lines = (str(error).strip() or type(error).__name__).splitlines()
         # SQLAlchemy's last lines are the statement and an address; what went wrong stands before them.
-        return next((line for line in lines if "Error" in line), lines[-1])[:120]
+        return next((line for line in lines if re.match(r"\(?[\w.]*Error\b", line)), lines[-1])[:120]
     if not figures.wrong:
         return ""
     first = figures.notes[0] if figures.notes else f"{figures.doubled} cents doubled"

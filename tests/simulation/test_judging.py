@@ -27,7 +27,7 @@ def copy(*, sent_after: timedelta) -> dict[str, Any]:
 
 def why(note: dict[str, Any], agreed: dict[str, datetime], *, at: datetime, cents: int = 31_44) -> str:
     """Why a charge at that moment was not announced, with the one mail there is."""
-    told = _Told(ZoneInfo("America/Chicago"))
+    told = _Told(ZoneInfo("America/Chicago"), {})
     if (heard_at := _when(note, agreed)) <= at:
         told.hear(note, heard_at)
     return told.missing(ONE, CHARGED, cents, days=3)
@@ -67,9 +67,9 @@ def notice() -> dict[str, Any]:
     }
 
 
-def heard(*notes: dict[str, Any]) -> str:
-    """Why the charge of January 5 was not announced, with these mails in their order."""
-    told = _Told(ZoneInfo("America/Chicago"))
+def heard(*notes: dict[str, Any], begun: datetime = datetime(2027, 1, 2, 15, 0, tzinfo=UTC)) -> str:
+    """Why the charge of January 5 was not announced, with these mails in their order, after a try at ``begun``."""
+    told = _Told(ZoneInfo("America/Chicago"), {7: begun})
     for note in notes:
         told.hear(note, datetime.fromisoformat(note["at"]))
     return told.missing(ONE, CHARGED, 31_44, days=3)
@@ -84,4 +84,7 @@ def test_a_debit_that_bounces_after_another_agreement_is_tried_again_on_the_day_
     # Not sooner than it says, and it does not stand for the notice before the first try.
     told = heard(notice(), later, turned_down(at=bounced, again_on="January 6, 2027"))
     assert told == "the last mail about it said 2027-01-06"
+    # A try that was itself against the agreement promises nothing.
+    wrong = turned_down(at=bounced, again_on="January 5, 2027")
+    assert heard(notice(), later, wrong, begun=bounced) == "the last agreement names no day before it"
     assert "told nothing" in heard(later, turned_down(at=bounced, again_on="January 5, 2027"))

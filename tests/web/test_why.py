@@ -224,9 +224,9 @@ def test_what_is_on_its_way_is_shown_apart(client: JudgingClient, clinic: Clinic
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        (HoldReason.CHARGEBACK, "Your bank called a payment for this back."),
+        (HoldReason.CHARGEBACK, "A bank took back a payment for this."),
         (HoldReason.REFUNDED, "A payment for this was given back."),
-        (HoldReason.NEXT_PAYER, "Your insurer sent this on to another insurer"),
+        (HoldReason.NEXT_PAYER, "Another insurer may have a part in this"),
         (HoldReason.STAFF, "We are checking this."),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -244,7 +245,7 @@ def _charges(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
 def _notices(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> None:
     """Nobody was charged without a mail that said so in time, and nobody was written to after having paid."""
     zone = ZoneInfo(world.settings.clinic_timezone)
-    told = _Told(zone)
+    told = _Told(zone, _begun(world))
     amounts = _amounts(world)
     agreed = _agreed(world)
     events = sorted([*world.journal.notes("mail"), *world.journal.notes("taken")], key=lambda one: _when(one, agreed))
@@ -283,6 +284,14 @@ def _when(note: dict[str, Any], agreed: dict[str, datetime]) -> datetime:
     return min(at, agreed.get(note.get("key", ""), at))
 
 
+def _begun(world: YearWorld) -> dict[int, datetime]:
+    """When each try was begun, by its payment."""
+    with world.at_work() as session:
+        rows = session.execute(sa.select(Attempt.payment_id, Attempt.made_at)).all()
+        session.commit()
+    return dict(row.tuple() for row in rows)
+
+
 def _amounts(world: YearWorld) -> dict[str, int]:
     return {
         intent["metadata"].get("attempt_id", ""): intent["amount"]
@@ -293,35 +302,44 @@ def _amounts(world: YearWorld) -> dict[str, int]:
 class _Told:
     """What people were told of charges to come, by the mails that were sent so far."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
-        self._zone = zone
+    def __init__(self, zone: ZoneInfo, begun: Mapping[int, datetime]) -> None:
+        self._zone, self._begun = zone, begun
         self._notices: dict[str, list[_Notice]] = defaultdict(list)
         self._copies: dict[str, list[_Copy]] = defaultdict(list)
         self._again: dict[str, list[_Again]] = defaultdict(list)
 
     def hear(self, note: dict[str, Any], at: datetime) -> None:
         """A mail was sent, or the agreement that it is the copy of was made."""
-        on = at.astimezone(self._zone).date()
+        on = self._on(at)
         if about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/notice/(?P<day>[\d-]+)(?:/\d+)?$", note["key"]):
             amount = re.search(r"\$([\d,]+\.\d\d)", note["subject"])
             varies = "not the usual amount" in note["body"]
             self._notices[about["id"]].append(
                 _Notice(at, on, date.fromisoformat(about["day"]), _cents(amount.group(1)) if amount else 0, varies)
             )
-        elif about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/failed/\d+$", note["key"]):
+        elif about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/failed/(?P<payment>\d+)$", note["key"]):
             if again := re.search(r"We will try again on ([A-Z][a-z]+ \d+, \d{4})", note["body"]):
-                self._again[about["id"]].append(_Again(at, _day(again.group(1))))
+                self._again[about["id"]].append(_Again(at, _day(again.group(1)), self._begun[int(about["payment"])]))
         elif about := re.match(r"^plan/(?P<id>[0-9a-f]{32})/copy/\d+$", note["key"]):
             dues = re.findall(r"^([A-Z][a-z]+ \d+, \d{4}): \$([\d,]+\.\d\d)$", note["body"], re.MULTILINE)
             listed = tuple((_day(day), _cents(amount)) for day, amount in dues)
             self._copies[about["id"]].append(_Copy(at, on, listed))
 
+    def _on(self, at: datetime) -> date:
+        return at.astimezone(self._zone).date()
+
     def missing(self, one: _Tried, on: date, cents: int, *, days: int) -> str:
         """Why a charge of ``cents`` on that day was not announced as it has to be; empty where it was."""
         notices, copies = self._notices[one.instalment], self._copies[one.plan]
-        said: list[_Notice | _Again | _Copy] = [*notices, *self._again[one.instalment], *copies]
+        again = [
+            one
+            for one in self._again[one.instalment]
+            # A try against the last agreement was wrong, and so is what its mail promises.
+            if not copies or one.begun < copies[-1].at or copies[-1].names(self._on(one.begun))
+        ]
+        said: list[_Notice | _Again | _Copy] = [*notices, *again, *copies]
         last = max(said, key=lambda word: word.at, default=None)
-        if isinstance(last, _Copy) and not any(day <= on for day, _amount in last.dues):
+        if isinstance(last, _Copy) and not last.names(on):
             return "the last agreement names no day before it"
         if isinstance(last, _Notice | _Again) and last.day > on:
             return f"the last mail about it said {last.day}"
@@ -350,10 +368,14 @@ class _Notice:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """A charge was turned down, and the mail about it named another day. It is no notice in advance by itself."""
+    """A charge was turned down, and the mail about it named another day. It is no notice in advance by itself.
+
+    ``begun`` is when that charge was made.
+    """
 
     at: datetime
     day: date
+    begun: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +383,10 @@ class _Copy:
     at: datetime
     on: date
     dues: tuple[tuple[date, int], ...]
+
+    def names(self, on: date) -> bool:
+        """Whether it lists a payment for that day or an earlier one."""
+        return any(day <= on for day, _amount in self.dues)
 
 
 def _day(words: str) -> date:

@@ -101,8 +101,10 @@ class Store:
         return body
 
     def forget(self, object_id: str) -> None:
-        """Removes an object, as if it had never been."""
-        self.rows("DELETE FROM objects WHERE id = ?", object_id)
+        """Removes an object, as if it had never been, and what was to happen to it."""
+        with self.transaction():
+            self.rows("DELETE FROM timetable WHERE target = ?", object_id)
+            self.rows("DELETE FROM objects WHERE id = ?", object_id)
 
     def find(self, kind: str, object_id: str) -> Obj | None:
         """The object, or None."""

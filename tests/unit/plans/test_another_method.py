@@ -54,7 +54,7 @@ def test_an_agreement_while_all_is_on_hold_says_so_and_lists_nothing(world: Plan
     world.enrol()
     hold_all_but(world, 0)
     choose_another(world)
-    said = "For now there is no payment to come: what is left is on hold or being paid."
+    said = "For now there is no payment to come: what is left is on hold, with "
     for words in (last_copy(world), last_agreed(world)):
         assert said in words
         assert "0 payments" not in words

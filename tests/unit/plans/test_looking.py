@@ -12,6 +12,7 @@ from portal.accounts.models import Account
 from portal.billing.kinds import HoldReason
 from portal.billing.service import place_hold
 from portal.money import Money
+from portal.payments.method_queries import method_by_id
 from portal.payments.sweeping import sweep
 from portal.plans import jobs
 from portal.plans.changes import Wish
@@ -73,6 +74,25 @@ def test_who_has_just_paid_extra_reads_it_on_the_plan_within_a_minute(world: Pla
     assert sum(cents for _day, cents in world.coming()) == sum(cents for _day, cents in before) - 40_00
     world.later(minutes=2)
     assert looked_at(world) == []
+
+
+def test_paying_extra_by_bank_debit_is_told_as_money_that_came_in(world: PlanWorld) -> None:
+    """Nothing is booked before a debit has arrived, and it was no insurer."""
+    plan = world.enrol(method="pm_usBankAccount_success")
+    plan_id, saved = plan.id, method_by_id(world.session, plan.method_id or 0).stripe_method_id
+    world.later(minutes=1)
+    pay_more(
+        world.session,
+        world.gateway,
+        plan_id=plan_id,
+        user_id=world.user_id,
+        amount=Money(40_00),
+        conditions=world.conditions,
+    )
+    world.confirm_latest(saved)
+    world.later(minutes=1)
+    world.work()
+    assert world.changes()[-1].kind is ChangeKind.PAID_OUTSIDE
 
 
 def test_a_debit_that_comes_back_is_something_that_happened(world: PlanWorld) -> None:

@@ -309,6 +309,27 @@ def test_an_intent_is_forgotten_unless_it_holds_money(
     assert client.v1.payment_intents.retrieve(kept).status == "succeeded"
 
 
+def test_what_was_to_happen_to_a_forgotten_intent_is_forgotten_with_it(
+    client: stripe.StripeClient, standin: StandIn
+) -> None:
+    """Small deposits that nobody confirms run out after days."""
+    made = client.v1.payment_intents.create({
+        "amount": 1234, "currency": "usd", "payment_method_types": ["us_bank_account"], "confirm": True,
+        "payment_method_data": {
+            "type": "us_bank_account",
+            "billing_details": {"name": "Testa Demopatient"},
+            "us_bank_account": {"account_holder_type": "individual", "account_number": "000123456789",
+                                "routing_number": "110000000"},
+        },
+        "mandate_data": {"customer_acceptance": {"type": "offline"}},
+    })  # fmt: skip
+    assert made.status == "requires_action"
+    other = create(client).id
+    standin.forget_intent(made.id)
+    standin.advance(11 * 86_400)
+    assert client.v1.payment_intents.retrieve(other).status == "requires_payment_method"
+
+
 @pytest.mark.parametrize(("words", "kind"), TROUBLES)
 def test_trouble_lasts_until_it_is_ended(
     web: FlaskClient, client: stripe.StripeClient, standin: StandIn, words: str, kind: str
