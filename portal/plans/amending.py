@@ -321,4 +321,12 @@ def stop_charges(session: Session, *, plan_id: int, conditions: Conditions) -> N
         now = read(session, plan, today=conditions.today)
         plan.state, plan.paused_until = PlanState.PAUSED, None
         write(session, now, now.standing, kind=ChangeKind.PAUSED)
+        # Whoever has the mail can press the link: the plan's owner is told that somebody did.
+        emails.queue_charges_stopped(
+            session,
+            user_id=plan.user_id,
+            plan=plan.public_id,
+            version=plan.version,
+            plan_url=conditions.plan_url(plan.public_id),
+        )
     session.commit()

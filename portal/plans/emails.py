@@ -328,6 +328,22 @@ def queue_paid_off(session: Session, *, user_id: int, plan: str) -> None:
     )
 
 
+def queue_charges_stopped(session: Session, *, user_id: int, plan: str, version: int, plan_url: str) -> None:
+    """The charges were stopped by the link in a notice: what that means, and how they go on."""
+    _send(
+        session,
+        user_id=user_id,
+        key=f"{plan}/charges-stopped/{version}",
+        subject=_("The charges of your payment plan are stopped"),
+        paragraphs=[
+            _("Somebody stopped them with the link in our e-mail. Nothing is charged until you go on with the plan."),
+            _("What is left stays yours to pay, and nothing is due sooner. There is no fee."),
+            _("To go on, sign in and press “Go on with the plan”."),
+            _look(plan_url),
+        ],
+    )
+
+
 def queue_canceled(session: Session, *, user_id: int, plan: str, by_staff: bool) -> None:
     """The plan was ended at somebody's wish."""
     first = _("The billing office has ended your payment plan.") if by_staff else _("You ended your payment plan.")

@@ -249,4 +249,5 @@ def stop_from_notice(instalment_id: str) -> Any:
         stop_charges(db.session, plan_id=plan.id, conditions=the_conditions())
     except PlanIsOver:
         db.session.rollback()
+    wake("notifications.send")
     return redirect(url_for("plans.stop_notice", instalment_id=instalment_id))
