@@ -46,7 +46,11 @@ def judge(page: Page) -> None:
     found = Axe().run(page).response["violations"]
     assert not found, [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
     width = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert width[0] <= width[1], f"{page.url} is {width[0]} wide on a screen of {width[1]}"
+    wide = page.evaluate(
+        "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 "
+        "&& !e.closest('.visually-hidden')).slice(0, 5).map(e => e.outerHTML.slice(0, 160))"
+    )
+    assert width[0] <= width[1], f"{page.url} is {width[0]} wide on a screen of {width[1]}: {wide}"
 
 
 def sign_in(page: Page, demo: LiveDemo, email: str) -> None:

@@ -309,7 +309,7 @@ def test_the_day_is_moved_later_and_a_bill_taken_out(desk: JudgingClient, clinic
     assert "is an ordinary bill again" in out.text("main")
     assert confirm(desk, out).status_code == 302
     assert not next(one for one in world.lines() if one.charge_id == line.charge_id).on_plan
-    assert "Off the plan since" in plan_page(desk, world).text("main")
+    assert "Off the plan Since" in plan_page(desk, world).text("main")
 
 
 @pytest.mark.parametrize(
