@@ -289,7 +289,7 @@ def _begun(world: YearWorld) -> dict[int, datetime]:
     with world.at_work() as session:
         rows = session.execute(sa.select(Attempt.payment_id, Attempt.made_at)).all()
         session.commit()
-    return dict(row.tuple() for row in rows)
+    return dict(rows)
 
 
 def _amounts(world: YearWorld) -> dict[str, int]:
