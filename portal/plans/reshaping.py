@@ -121,39 +121,26 @@ def to_look_at(session: Session, *, today: date) -> list[int]:
     whatever happened. ``today`` is the clinic's.
     """
     now = clock.now()
-    found = [*_just_paid(session, now), *_moved(session, now, today)]
-    return list(dict.fromkeys(found))[:_AT_A_TIME]
-
-
-def _just_paid(session: Session, now: datetime) -> list[int]:
-    """Who has just paid must not read what was to come before it: what is older, :func:`_moved` finds."""
     running = session.execute(
-        sa.select(Plan.id, Plan.account_id, Plan.checked_at).where(Plan.state.in_(RUNNING)).order_by(Plan.checked_at)
-    ).all()
-    news = accounts_with_news_since(session, now - LOOK_EVERY) if running else {}
-    session.commit()
-    return [row.id for row in running if row.account_id in news and row.checked_at <= news[row.account_id]]
-
-
-def _moved(session: Session, now: datetime, today: date) -> list[int]:
-    rows = session.execute(
         sa.select(Plan.id, Plan.account_id, Plan.checked_at, Plan.paused_until)
-        .where(Plan.state.in_(RUNNING), Plan.checked_at <= now - LOOK_EVERY)
+        .where(Plan.state.in_(RUNNING))
         .order_by(Plan.checked_at)
     ).all()
-    if not rows:
-        session.commit()
-        return []
-    since = max(min(row.checked_at for row in rows), now - LOOK_AT_ALL_EVERY) - _OVERLAP
-    moved, news = accounts_moved_since(session, since), accounts_with_news_since(session, since)
+    stale = [row for row in running if row.checked_at <= now - LOOK_EVERY]
+    # From the oldest look on where a plan has not been looked at for an hour; else who has paid within the hour.
+    since = max(stale[0].checked_at, now - LOOK_AT_ALL_EVERY) - _OVERLAP if stale else now - LOOK_EVERY
+    news = accounts_with_news_since(session, since) if running else {}
+    moved = accounts_moved_since(session, since) if stale else {}
     session.commit()
-    return [
+    found = [row.id for row in running if row.account_id in news and row.checked_at <= news[row.account_id]]
+    found += [
         row.id
-        for row in rows
+        for row in stale
         if any(row.account_id in one and one[row.account_id] >= row.checked_at - _OVERLAP for one in (moved, news))
         or row.checked_at <= now - LOOK_AT_ALL_EVERY
         or (row.paused_until is not None and row.paused_until <= today)
     ]
+    return list(dict.fromkeys(found))[:_AT_A_TIME]
 
 
 def look_soon(session: Session, *, account_id: int) -> None:

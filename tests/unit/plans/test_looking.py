@@ -30,6 +30,19 @@ def looked_at(world: PlanWorld) -> list[int]:
     return found
 
 
+def pay_forty_extra(world: PlanWorld, method: str) -> None:
+    plan_id = world.plan().id
+    pay_more(
+        world.session,
+        world.gateway,
+        plan_id=plan_id,
+        user_id=world.user_id,
+        amount=Money(40_00),
+        conditions=world.conditions,
+    )
+    world.confirm_latest(method)
+
+
 def test_a_plan_is_compared_where_something_happened_and_once_a_week(world: PlanWorld) -> None:
     plan_id = world.enrol().id
     world.later(hours=3)
@@ -59,15 +72,7 @@ def test_who_has_just_paid_extra_reads_it_on_the_plan_within_a_minute(world: Pla
     plan_id = world.enrol().id
     before = world.coming()
     world.later(minutes=1)
-    pay_more(
-        world.session,
-        world.gateway,
-        plan_id=plan_id,
-        user_id=world.user_id,
-        amount=Money(40_00),
-        conditions=world.conditions,
-    )
-    world.confirm_latest()
+    pay_forty_extra(world, "pm_card_visa")
     world.later(minutes=1)
     assert looked_at(world) == [plan_id]
     world.work()
@@ -79,17 +84,9 @@ def test_who_has_just_paid_extra_reads_it_on_the_plan_within_a_minute(world: Pla
 def test_paying_extra_by_bank_debit_is_told_as_money_that_came_in(world: PlanWorld) -> None:
     """Nothing is booked before a debit has arrived, and it was no insurer."""
     plan = world.enrol(method="pm_usBankAccount_success")
-    plan_id, saved = plan.id, method_by_id(world.session, plan.method_id or 0).stripe_method_id
+    saved = method_by_id(world.session, plan.method_id or 0).stripe_method_id
     world.later(minutes=1)
-    pay_more(
-        world.session,
-        world.gateway,
-        plan_id=plan_id,
-        user_id=world.user_id,
-        amount=Money(40_00),
-        conditions=world.conditions,
-    )
-    world.confirm_latest(saved)
+    pay_forty_extra(world, saved)
     world.later(minutes=1)
     world.work()
     assert world.changes()[-1].kind is ChangeKind.PAID_OUTSIDE
