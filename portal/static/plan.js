@@ -111,5 +111,9 @@ if (form instanceof HTMLFormElement && said && result) {
   }
   form.addEventListener("input", soon);
   if (again) again.hidden = true;
+  // What was typed before this script was there, or put back by the browser on the way back, counts as well.
+  const typed = ["each", "count"].map(input).filter((control) => control && control.value !== control.defaultValue);
+  if (typed.length === 1) typed[0]?.dispatchEvent(new Event("input", { bubbles: true }));
+  else if (typed.length === 2) soon();
 }
 export {};

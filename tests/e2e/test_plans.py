@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser import DESKTOP, PHONE, LiveDemo
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
@@ -281,6 +281,20 @@ def test_changing_it_shows_the_new_payments_first(
     expect(page.get_by_role("link", name=re.compile("What you agreed to"))).to_have_count(7)
     page.goto(live_demo.url)
     expect(page.get_by_text("You can pay now")).to_be_visible()
+
+
+def test_what_is_typed_before_the_script_has_come_counts(live_demo: LiveDemo, open_page: Callable[..., Page]) -> None:
+    page = open_page(PHONE)
+    sign_in(page, live_demo, "testa@example.com")
+    link = page.get_by_role("link", name="Pay in installments").first.get_attribute("href")
+    held: list[Route] = []
+    page.route("**/plan.js*", lambda route: held.append(route))
+    page.goto(f"http://127.0.0.1:{live_demo.port}{link}", wait_until="commit")
+    page.locator("#each").fill("100")
+    expect(page.locator("#said")).to_contain_text("6 payments of $41.39")
+    page.wait_for_function("document.querySelector('script[src*=\"plan.js\"]') !== null")
+    held.pop().continue_()
+    expect(page.locator("#said")).to_contain_text("3 payments of $100.00")
 
 
 def test_the_days_charge_it_and_paying_besides_makes_it_shorter(

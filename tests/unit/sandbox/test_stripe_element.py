@@ -78,8 +78,10 @@ def element(page: Page) -> FrameLocator:
 
 
 def type_card(page: Page, number: str) -> None:
-    """By keyboard alone, from one field to the next, as a person would."""
-    element(page).get_by_label("Card number").focus()
+    """By keyboard alone, from one field to the next, as a person would: once the field is there to be seen."""
+    number_field = element(page).get_by_label("Card number")
+    expect(number_field).to_be_visible()  # to focus a field that is still hidden does nothing
+    number_field.focus()
     for text in (number, "1240", "123", "12345"):
         page.keyboard.press("Control+A")
         page.keyboard.type(text)
