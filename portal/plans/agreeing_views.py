@@ -37,8 +37,9 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import Frequency, PlanState
 from portal.plans.offers import decline, to_be_replaced
-from portal.plans.policy import LawCapsPayments
+from portal.plans.policy import LawCapsPayments, month_cap, stricter
 from portal.plans.queries import PlanRow, plan_for, plans_of_account
+from portal.plans.refusals import explain
 from portal.plans.schedule import Rhythm
 from portal.plans.setup_forms import AgreeForm
 from portal.plans.showing import terms_of_draft
@@ -70,9 +71,10 @@ class Wanted:
     offer: PlanRow | None = None
 
     @property
-    def income(self) -> Money | None:
-        """The household's income, where it limits what may be asked; an offer was set right by the staff."""
-        return the_income() if self.offer is None and the_conditions().policy.rule is not None else None
+    def month_cap(self) -> Money | None:
+        """The most the law lets be asked in a month: by the income that was told, and by what the staff knew."""
+        told = month_cap(the_conditions().policy, the_income())
+        return stricter(told, self.offer.month_cap if self.offer is not None else None)
 
 
 @bp.get("/accounts/<pid:account_id>/plan/agree")
@@ -170,11 +172,13 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
             conditions=conditions,
             charge_ids=wanted.charge_ids,
             exceed=wanted.offer is not None,
-            monthly_income=wanted.income,
+            month_cap=wanted.month_cap,
         )
-    except _GONE:
+    except _GONE as error:
         if wanted.offer is not None:
-            return render_template("plans/offer_gone.html", account=account, offer=wanted.offer)
+            above_the_law = isinstance(error, (InstalmentTooLarge, LawCapsPayments))
+            why = explain(error) if above_the_law else ""
+            return render_template("plans/offer_gone.html", account=account, offer=wanted.offer, why=why)
         flash(_("What you owe has changed, so this plan is not possible any more. Please choose again."), "info")
         return redirect(url_for("plans.setup", account_id=account.public_id))
     usable = usable_methods(conditions.today)
@@ -202,6 +206,8 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         words=words,
         offer=wanted.offer,
         replaces=replaces is not None,
+        rule=conditions.policy.rule if wanted.offer is not None else None,
+        month_cap=wanted.month_cap,
         kept=[(name, value) for name, value in request.args.items(multi=True) if name != "method"],
         here=request.full_path.rstrip("?"),
         today=conditions.today,
@@ -237,7 +243,7 @@ def _start(wanted: Wanted) -> Any:
             address=request.remote_addr or "",
             conditions=the_conditions(),
             proposal_id=wanted.offer.id if wanted.offer is not None else None,
-            monthly_income=wanted.income,
+            month_cap=wanted.month_cap,
         )
     except PlanRuns:
         db.session.rollback()

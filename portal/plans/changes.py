@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from portal.money import Money
 from portal.plans.errors import (
     DayNotOffered,
+    InstalmentTooLarge,
     InstalmentTooSmall,
     LineCannotJoin,
     LineNotOnPlan,
@@ -20,7 +21,17 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency
 from portal.plans.policy import Policy, limits
-from portal.plans.schedule import SMALLEST, Due, Rhythm, change_amount, move, postpone, reshape, skip_first
+from portal.plans.schedule import (
+    SMALLEST,
+    Due,
+    Rhythm,
+    change_amount,
+    most_each,
+    move,
+    postpone,
+    reshape,
+    skip_first,
+)
 
 #: At least so many days lie between an instalment and the next one when the day is moved: half of the rhythm.
 _HALF = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}
@@ -31,7 +42,8 @@ class Standing:
     """A plan as it stands.
 
     ``left`` is what is still to be paid by it, by charge; ``unpaid`` the instalments to come, which sum to it.
-    ``last_due_on`` is the day of the latest instalment that is behind it.
+    ``last_due_on`` is the day of the latest instalment that is behind it. ``month_cap`` is the most that may be asked
+    in a month, where the law caps it for this household (:func:`portal.plans.policy.month_cap`).
     """
 
     each: Money
@@ -40,6 +52,12 @@ class Standing:
     left: Mapping[int, Money]
     last_due_on: date | None = None
     skips_used: int = 0
+    month_cap: Money | None = None
+
+    @property
+    def most(self) -> Money | None:
+        """The most an instalment may be by law; None where nothing caps it."""
+        return most_each(self.month_cap, self.rhythm.frequency)
 
     @property
     def total(self) -> Money:
@@ -52,7 +70,7 @@ class Wish:
     """What somebody wants changed. Each kind reads its own fields.
 
     ``charges`` are the lines to add, with what each asks for, or to take out. ``exceed`` is the staff's: the policy's
-    limits are not asked.
+    limits are not asked, but the law's cap is.
     """
 
     kind: ChangeKind
@@ -66,8 +84,9 @@ class Wish:
 def carry_out(standing: Standing, wish: Wish, *, policy: Policy, today: date) -> Standing:
     """The plan as it would stand after ``wish``; the policy is kept unless the wish may exceed it.
 
-    Raises :class:`InstalmentTooSmall`, :class:`PlanTooLong`, :class:`DayNotOffered`, :class:`LineCannotJoin`,
-    :class:`LineNotOnPlan`, :class:`NoSkipLeft`, :class:`PauseTooLong` and :class:`NothingToChange`.
+    Raises :class:`InstalmentTooSmall`, :class:`InstalmentTooLarge`, :class:`PlanTooLong`, :class:`DayNotOffered`,
+    :class:`LineCannotJoin`, :class:`LineNotOnPlan`, :class:`NoSkipLeft`, :class:`PauseTooLong`,
+    :class:`NothingToChange` and :class:`~portal.plans.policy.LawCapsPayments`.
     """
     after = _ACTS[wish.kind](standing, wish, policy, today)
     if Money.total(due.amount for due in after.unpaid) != after.total:
@@ -85,10 +104,11 @@ def _add(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standin
     each = wish.each or standing.each
     if not wish.exceed and wish.each is None:
         # As long as the policy lets it be, the amount stays and the plan gets longer.
-        each = max(each, limits(_as_it_runs(policy), total, standing.rhythm.frequency).least_each)
-    dues = reshape(standing.unpaid, total, standing.each, standing.rhythm, earliest=_next(standing, today))
+        allowed = limits(_as_it_runs(policy), total, standing.rhythm.frequency, month_cap=standing.month_cap)
+        each = max(each, allowed.least_each)
+    dues = _fitted(standing, total, today)
     if each != standing.each:
-        dues = change_amount(dues, each, standing.rhythm, fixed=0)
+        dues = change_amount(dues, each, standing.rhythm, fixed=0, most=standing.most)
     return _within(standing, replace(standing, each=each, left=left, unpaid=tuple(dues)), wish, policy)
 
 
@@ -97,27 +117,28 @@ def _remove(standing: Standing, wish: Wish, policy: Policy, today: date) -> Stan
     left = {charge: amount for charge, amount in standing.left.items() if charge not in gone}
     if not gone or not gone <= set(standing.left) or not Money.total(left.values()):
         raise LineNotOnPlan
-    total = Money.total(left.values())
-    dues = reshape(standing.unpaid, total, standing.each, standing.rhythm, earliest=_next(standing, today))
-    return replace(standing, left=left, unpaid=tuple(dues))
+    return replace(standing, left=left, unpaid=tuple(_fitted(standing, Money.total(left.values()), today)))
 
 
 def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
     rhythm = wish.rhythm
     if rhythm is None or not (wish.exceed or offers(policy, rhythm)):
         raise DayNotOffered
-    earliest = today + timedelta(days=1)
-    if standing.last_due_on is not None:
-        earliest = max(earliest, standing.last_due_on + timedelta(days=_HALF[rhythm.frequency]))
+    earliest = earliest_next(standing.last_due_on, rhythm.frequency, standing.month_cap, today)
     dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
-    return _within(standing, replace(standing, rhythm=rhythm, unpaid=tuple(dues)), wish, policy)
+    after = replace(standing, rhythm=rhythm, unpaid=tuple(dues))
+    if after.most is not None and after.each > after.most:
+        # More often, so less each time: a month may not ask for more than the law lets it.
+        dues = change_amount(dues, after.most, rhythm, fixed=0, most=after.most)
+        after = replace(after, each=after.most, unpaid=tuple(dues))
+    return _within(standing, after, wish, policy)
 
 
 def _change_amount(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
     each = wish.each or standing.each
     if each < SMALLEST:
         raise InstalmentTooSmall(policy.minimum_instalment)
-    dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0)
+    dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0, most=standing.most)
     return _within(standing, replace(standing, each=each, unpaid=tuple(dues)), wish, policy)
 
 
@@ -158,12 +179,29 @@ _ACTS: dict[ChangeKind, _Act] = {
 }
 
 
-def _next(standing: Standing, today: date) -> date:
-    """Where new instalments begin when none is left to come."""
+def _fitted(standing: Standing, total: Money, today: date) -> list[Due]:
+    return reshape(
+        standing.unpaid,
+        total,
+        standing.each,
+        standing.rhythm,
+        earliest=earliest_next(standing.last_due_on, standing.rhythm.frequency, standing.month_cap, today),
+        most=standing.most,
+    )
+
+
+def earliest_next(last_due_on: date | None, frequency: Frequency, month_cap: Money | None, today: date) -> date:
+    """The first day for the next instalment of another rhythm, or where none is left to come.
+
+    It is after today, half of the rhythm after the last one, and in another month than that where the law caps what a
+    month may ask for.
+    """
     after = today + timedelta(days=1)
-    if standing.last_due_on is None:
+    if last_due_on is None:
         return after
-    return max(after, standing.last_due_on + timedelta(days=_HALF[standing.rhythm.frequency]))
+    after = max(after, last_due_on + timedelta(days=_HALF[frequency]))
+    next_month = (last_due_on.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return after if month_cap is None else max(after, next_month)
 
 
 def _as_it_runs(policy: Policy) -> Policy:
@@ -175,12 +213,15 @@ def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> St
     """The same where it keeps to the policy, or strays from it no further than the plan does already.
 
     The staff may have agreed to more than the policy allows, and what a balance allows gets less as it is paid: neither
-    may keep the patient from moving the day. Raises :class:`InstalmentTooSmall` and :class:`PlanTooLong`.
+    may keep the patient from moving the day. The law's cap holds for everybody. Raises :class:`InstalmentTooSmall`,
+    :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.policy.LawCapsPayments`.
     """
+    if after.most is not None and after.each > after.most:
+        raise InstalmentTooLarge(after.most)
     if wish.exceed or not after.total:
         return after
-    allowed = limits(_as_it_runs(policy), after.total, after.rhythm.frequency)
-    if after.each < min(policy.minimum_instalment, after.total, before.each):
+    allowed = limits(_as_it_runs(policy), after.total, after.rhythm.frequency, month_cap=after.month_cap)
+    if after.each < min(policy.minimum_instalment, after.total, before.each, allowed.most_each):
         raise InstalmentTooSmall(policy.minimum_instalment)
     as_often = before.rhythm.frequency is after.rhythm.frequency
     if len(after.unpaid) > max(allowed.most, len(before.unpaid) if as_often else 0):

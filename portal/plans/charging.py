@@ -254,13 +254,14 @@ def _note_paid(session: Session, attempt_id: int) -> None:
     found = _take(session, attempt_id)
     if found is None:
         return
-    plan, row, _attempt = found
+    plan, row, attempt = found
     row.state, row.ended_at, row.failure_code = InstalmentState.PAID, clock.now(), ""
     if plan.need is Need.CONFIRMATION:
         # Not one that waits for another method: the patient has paid this once, and the plan's own is as bad as before.
         plan.need = Need.NOTHING
     tries = session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == row.id)).all()
     emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount, attempts=tries)
+    row.amount = payment_by_id(session, attempt.payment_id).amount  # less, where less was due by then
     record(session, Tag.INSTALMENT_CHARGED, account_id=plan.account_id, subject=row.public_id)
     session.commit()
 

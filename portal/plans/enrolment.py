@@ -41,9 +41,9 @@ from portal.plans.errors import (
 from portal.plans.kinds import ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
 from portal.plans.offers import is_as_offered, make_way, open_offers, running_plan, to_be_replaced, turn_down
-from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits
+from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits, stricter
 from portal.plans.queries import plan_charges
-from portal.plans.schedule import SMALLEST, Rhythm, lay_out
+from portal.plans.schedule import SMALLEST, Rhythm, lay_out, most_each
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
 
@@ -116,16 +116,16 @@ def draft(
     charge_ids: Collection[int] | None = None,
     exceed: bool = False,
     replaces: int | None = None,
-    monthly_income: Money | None = None,
+    month_cap: Money | None = None,
 ) -> Draft:
     """How a plan over these lines (None: all that may) would look. Writes nothing.
 
     ``replaces`` is a plan that would end by it; without it that is the one in whose place an open offer stands.
-    ``monthly_income`` is the household's, where the patient told it: a state may cap its share.
+    ``month_cap`` is the most that the law lets be asked of this household in a month (:func:`.policy.month_cap`).
 
     Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall`,
     :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.policy.LawCapsPayments`; ``exceed``
-    leaves the policy's limits aside, but not what a card can pay.
+    leaves the policy's limits aside, but neither the law's nor what a card can pay.
     """
     if replaces is None:
         replaces = to_be_replaced(session, account_id)
@@ -139,26 +139,36 @@ def draft(
     policy = conditions.policy
     try:
         asked = replace(policy, smallest_balance=SMALLEST) if exceed else policy
-        allowed = limits(asked, total, rhythm.frequency, monthly_income=monthly_income)
+        allowed = limits(asked, total, rhythm.frequency, month_cap=month_cap)
     except BalanceTooSmall:
         raise NoPlanPossible from None
     if each < SMALLEST:
         raise InstalmentTooSmall(policy.minimum_instalment)
-    down = down_payment(policy, total)
+    if allowed.most_each < min(each, total):
+        raise InstalmentTooLarge(allowed.most_each)
+    # What the law caps leaves no room for a down payment in the month of the first instalment.
+    down = down_payment(policy, total) if month_cap is None else Money.zero()
     dues = tuple(
-        lay_out(total, each, rhythm, earliest_first_day(conditions), down=down, today=conditions.today)
+        lay_out(
+            total,
+            each,
+            rhythm,
+            earliest_first_day(conditions),
+            down=down,
+            today=conditions.today,
+            most=most_each(month_cap, rhythm.frequency),
+        )
     )
     if not exceed:
         if not offers(policy, rhythm):
             raise DayNotOffered
         if each < min(policy.minimum_instalment, allowed.most_each):
             raise InstalmentTooSmall(policy.minimum_instalment)
-        if allowed.most_each < min(each, total):
-            raise InstalmentTooLarge(allowed.most_each)
         if len(dues) > allowed.most + bool(down):
             raise PlanTooLong(allowed.most, allowed.least_each)
     left = {line.charge_id: amount for line, amount in lines}
-    return Draft(tuple(lines), Standing(each=min(each, total), rhythm=rhythm, unpaid=dues, left=left))
+    standing = Standing(each=min(each, total), rhythm=rhythm, unpaid=dues, left=left, month_cap=month_cap)
+    return Draft(tuple(lines), standing)
 
 
 def enrol(
@@ -176,13 +186,14 @@ def enrol(
     address: str,
     conditions: Conditions,
     proposal_id: int | None = None,
-    monthly_income: Money | None = None,
+    month_cap: Money | None = None,
 ) -> str:
     """Make the plan a person agreed to; commits, and returns its public id.
 
     ``seen`` is the :attr:`Draft.seen` of the page that was agreed to; ``agree`` makes the exact text and document.
     ``proposal_id`` is a proposal of the staff that this accepts: as it was offered it may exceed the policy, otherwise
-    it is held to it. Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`RecordNotFound` (no such method),
+    it is held to it. ``month_cap`` is the law's, as for :func:`draft`; the stricter of it and the proposal's holds.
+    Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`RecordNotFound` (no such method),
     :class:`MethodNotUsable`, :class:`PlanIsOver` (the proposal was withdrawn) and :class:`ScheduleMoved`.
     """
     method = method_for(session, user_id, method_public_id)
@@ -195,6 +206,7 @@ def enrol(
         raise PlanIsOver
     if running is not None:
         make_way(session, running, proposal, conditions)
+    month_cap = stricter(month_cap, proposal.month_cap if proposal is not None else None)
     wanted = draft(
         session,
         account_id,
@@ -204,7 +216,7 @@ def enrol(
         conditions=conditions,
         charge_ids=charge_ids,
         exceed=proposal is not None and is_as_offered(session, proposal, charge_ids, each, rhythm),
-        monthly_income=monthly_income,
+        month_cap=month_cap,
     )
     if wanted.seen != seen:
         raise ScheduleMoved
@@ -214,6 +226,7 @@ def enrol(
     now = clock.now()
     plan = proposal or Plan(account_id=account_id, user_id=user_id, frequency=rhythm.frequency, day=rhythm.day)
     plan.each, plan.frequency, plan.day = wanted.standing.each, rhythm.frequency, rhythm.day
+    plan.month_cap = month_cap
     plan.state, plan.method_id, plan.started_at, plan.checked_at = PlanState.ACTIVE, method.id, now, now
     session.add(plan)
     session.flush()
@@ -326,14 +339,15 @@ def propose(
     seen: str = "",
     public_id: str = "",
     replaces: bool = False,
+    month_cap: Money | None = None,
 ) -> str:
     """Offer a plan to a patient, who has to agree to it; commits, and returns its public id.
 
     ``seen`` is the :attr:`Draft.seen` of the page on which it was checked (empty: nobody looked). ``public_id`` is the
     id that it gets: the same form sent twice offers once. With ``replaces`` it may stand in the place of a plan of the
     same payer that runs, which ends when they agree. What exceeds the policy needs a reason, and a supervisor where the
-    policy says so. Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`ReasonMissing` and
-    :class:`ScheduleMoved`.
+    policy says so; the law's ``month_cap`` nobody may exceed. Raises what :func:`draft` raises, :class:`PlanRuns`,
+    :class:`ReasonMissing` and :class:`ScheduleMoved`.
     """
     lock_accounts(session, [account_id])
     known = sa.select(Plan.public_id).where(Plan.public_id == public_id, Plan.account_id == account_id)
@@ -353,10 +367,13 @@ def propose(
         charge_ids=charge_ids,
         exceed=True,
         replaces=None if running is None else running.id,
+        month_cap=month_cap,
     )
     if seen and wanted.seen != seen:
         raise ScheduleMoved
-    broken = breaks_policy(conditions.policy, wanted.total, each, rhythm, wanted.standing.unpaid)
+    broken = breaks_policy(
+        conditions.policy, wanted.total, each, rhythm, wanted.standing.unpaid, month_cap=month_cap
+    )
     if broken and not (reason.strip() and (is_supervisor or conditions.policy.may_exceed == "staff")):
         raise ReasonMissing
     for other in open_offers(session, account_id):
@@ -369,6 +386,7 @@ def propose(
         frequency=rhythm.frequency,
         day=rhythm.day,
         each=wanted.standing.each,
+        month_cap=month_cap,
         proposed_by=staff_user_id,
         exceeds=reason.strip()[:300] if broken else "",
         checked_at=clock.now(),

@@ -42,6 +42,8 @@ class Plan(Base):
     day: Mapped[int]
     #: The regular instalment; the last one may be less.
     each: Mapped[Money] = mapped_column("each_cents", MoneyType)
+    #: The most that may be asked in a month, where the law caps it for this household. Its income is not kept.
+    month_cap: Mapped[Money | None] = mapped_column("month_cap_cents", MoneyType)
     need: Mapped[Need] = mapped_column(closed_list(Need), default=Need.NOTHING)
     #: Goes up with each change of the schedule or the terms: what a page showed is compared with it.
     version: Mapped[int] = mapped_column(default=1)

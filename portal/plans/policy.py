@@ -11,7 +11,7 @@ from typing import Any
 
 from portal.money import Money
 from portal.plans.kinds import Frequency
-from portal.plans.schedule import SMALLEST, Due, Rhythm, each_for_count
+from portal.plans.schedule import SMALLEST, Due, Rhythm, each_for_count, most_each
 
 SHIPPED = Path(__file__).with_name("policy.toml")
 _STATES = Path(__file__).with_name("states.toml")
@@ -34,9 +34,9 @@ class BalanceTooSmall(Exception):
 class LawCapsPayments(Exception):
     """The law caps what may be asked so that the balance can't be paid within it: the staff have to set it right."""
 
-    def __init__(self, rule: "StateRule", most_a_month: Money) -> None:
+    def __init__(self, rule: "StateRule | None", most_a_month: Money) -> None:
         self.rule, self.most_a_month = rule, most_a_month
-        super().__init__(rule.code)
+        super().__init__(rule.code if rule is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,41 +278,67 @@ def counts(months: int, frequency: Frequency) -> int:
     return max(1, months * _A_YEAR[frequency] // 12)
 
 
-def limits(
-    policy: Policy, balance: Money, frequency: Frequency, *, monthly_income: Money | None = None
-) -> Limits:
+def month_cap(policy: Policy, monthly_income: Money | None) -> Money | None:
+    """The most the law lets be asked of a household in a month; None where no rule caps it, or no income was told.
+
+    ``monthly_income`` is the household's, before taxes.
+    """
+    if policy.rule is None or monthly_income is None:
+        return None
+    share = Decimal(monthly_income.cents) * policy.rule.most_share_of_income
+    return Money(int(share.to_integral_value(ROUND_DOWN)), monthly_income.currency)
+
+
+def stricter(*caps: Money | None) -> Money | None:
+    """The least of what caps a month; None where nothing does."""
+    return min((cap for cap in caps if cap is not None), default=None)
+
+
+def _most_payments(policy: Policy, balance: Money, frequency: Frequency, month_cap: Money | None) -> int:
+    """How many instalments there may be: as many as the law allows where it caps them, or else as the policy does."""
+    capped = policy.rule if month_cap is not None else None
+    return counts(capped.most_payments if capped is not None else longest_months(policy, balance), frequency)
+
+
+def limits(policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None) -> Limits:
     """What an instalment of a plan over ``balance`` may be, and how many there may be.
 
-    ``monthly_income`` is the household's, before taxes, where the patient told it and the state caps its share: the
-    instalments of a month are held to that. Raises :class:`BalanceTooSmall`, and :class:`LawCapsPayments` where
-    the balance can't be paid within the cap.
+    ``month_cap`` is the most that may be asked in a month, where the law caps it (:func:`month_cap`): the instalments
+    of any month are held to it. Raises :class:`BalanceTooSmall`, and :class:`LawCapsPayments` where the balance can't
+    be paid within the cap.
     """
     if balance < policy.smallest_balance:
         raise BalanceTooSmall
-    most = counts(longest_months(policy, balance), frequency)
-    most_each = balance
-    rule = policy.rule
-    if rule is not None and monthly_income is not None:
-        a_month = Decimal(monthly_income.cents) * rule.most_share_of_income
-        cap = a_month * 12 / _A_YEAR[frequency]
-        most_each = min(balance, Money(int(cap.to_integral_value(ROUND_DOWN))))
-        most = counts(rule.most_payments, frequency)
-        if most_each * most < balance or most_each < SMALLEST:
-            raise LawCapsPayments(rule, Money(int(a_month.to_integral_value(ROUND_DOWN))))
-    least_each = max(min(policy.minimum_instalment, most_each), each_for_count(balance, most))
-    return Limits(least_each, most_each, -(-balance.cents // most_each.cents), -(-balance.cents // least_each.cents))
+    most = _most_payments(policy, balance, frequency, month_cap)
+    cap = most_each(month_cap, frequency)
+    largest = balance if cap is None else min(balance, cap)
+    if month_cap is not None and (largest * most < balance or largest < min(balance, SMALLEST * 2)):
+        raise LawCapsPayments(policy.rule, month_cap)
+    least = max(min(policy.minimum_instalment, largest), each_for_count(balance, most))
+    return Limits(least, largest, -(-balance.cents // largest.cents), -(-balance.cents // least.cents))
 
 
 def breaks_policy(
-    policy: Policy, balance: Money, each: Money, rhythm: Rhythm, dues: Collection[Due]
+    policy: Policy,
+    balance: Money,
+    each: Money,
+    rhythm: Rhythm,
+    dues: Collection[Due],
+    *,
+    month_cap: Money | None = None,
 ) -> list[str]:
-    """What a plan exceeds: ``too_small_a_balance``, ``below_minimum``, ``too_long``, ``frequency``, ``day``."""
+    """What a plan exceeds: ``too_small_a_balance``, ``below_minimum``, ``too_long``, ``frequency``, ``day``.
+
+    What the law asks for with a ``month_cap`` exceeds nothing.
+    """
     broken = []
     if balance < policy.smallest_balance:
         broken.append("too_small_a_balance")
-    if each < min(policy.minimum_instalment, balance):
+    cap = most_each(month_cap, rhythm.frequency)
+    if each < min(policy.minimum_instalment, balance if cap is None else min(balance, cap)):
         broken.append("below_minimum")
-    if len(dues) > counts(longest_months(policy, balance), rhythm.frequency) + bool(policy.down_payment_percent):
+    longest = _most_payments(policy, balance, rhythm.frequency, month_cap)
+    if len(dues) > longest + bool(policy.down_payment_percent):
         broken.append("too_long")
     if rhythm.frequency not in policy.frequencies:
         broken.append("frequency")

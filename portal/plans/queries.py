@@ -35,6 +35,7 @@ class PlanRow:
     state: PlanState
     rhythm: Rhythm
     each: Money
+    month_cap: Money | None
     need: Need
     version: int
     exceeds: str
@@ -113,6 +114,7 @@ PLAN_COLUMNS = (
     Plan.frequency,
     Plan.day,
     Plan.each,
+    Plan.month_cap,
     Plan.need,
     Plan.version,
     Plan.exceeds,

@@ -37,7 +37,9 @@ from portal.plans.policy import LawCapsPayments
 CANNOT_CHANGE = (
     ChargeUnderWay,
     DayNotOffered,
+    InstalmentTooLarge,
     InstalmentTooSmall,
+    LawCapsPayments,
     LineCannotJoin,
     LineNotOnPlan,
     MethodNotUsable,
@@ -114,9 +116,9 @@ def _with_amounts(error: Exception) -> str:
         return _(
             "%(rule)s For you that is %(most)s a month, and it would not pay this balance in time. Please send us a "
             "message: we will find a way that keeps to it.",
-            rule=error.rule.words,
+            rule=error.rule.words if error.rule is not None else "",
             most=str(error.most_a_month),
-        )
+        ).strip()
     if isinstance(error, AmountAboveBalance):
         return _("That is more than is left. The most is %(most)s.", most=str(error.most))
     if isinstance(error, AmountBelowMinimum):

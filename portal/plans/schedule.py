@@ -14,6 +14,8 @@ from portal.plans.kinds import Frequency
 
 #: Less than this no card can pay: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 SMALLEST = Money(50)
+#: How many instalments can fall into one month.
+_IN_A_MONTH = {Frequency.MONTHLY: 1, Frequency.TWO_WEEKLY: 3, Frequency.WEEKLY: 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,16 @@ def each_for_count(balance: Money, count: int) -> Money:
     return Money(-(-balance.cents // count), balance.currency)
 
 
-def amounts(balance: Money, each: Money) -> list[Money]:
-    """``each`` as often as it fits and then the rest; a rest no card can pay is added to the one before."""
+def most_each(month_cap: Money | None, frequency: Frequency) -> Money | None:
+    """The most an instalment may be so that no month asks for more than ``month_cap``; None where nothing caps it."""
+    return None if month_cap is None else Money(month_cap.cents // _IN_A_MONTH[frequency], month_cap.currency)
+
+
+def amounts(balance: Money, each: Money, *, most: Money | None = None) -> list[Money]:
+    """``each`` as often as it fits and then the rest; a rest no card can pay is added to the one before.
+
+    No instalment is above ``most``, where there is one: such a rest is then filled up from the one before.
+    """
     if each.cents <= 0:
         raise ValueError("an instalment is more than nothing")
     if balance <= Money.zero():
@@ -79,15 +89,17 @@ def amounts(balance: Money, each: Money) -> list[Money]:
     count, rest = divmod(balance.cents, each.cents)
     found = [each] * count
     if rest:
-        found = _close(found, Money(rest), fixed=0)
+        found = [*found[:-1], *_payable(found[-1:], Money(rest), most)]
     return found
 
 
-def _close(found: list[Money], rest: Money, *, fixed: int) -> list[Money]:
-    """The amounts with a rest at their end: one of its own, or on top of the one before where it is too small."""
-    if rest < SMALLEST and len(found) > fixed:
-        return [*found[:-1], found[-1] + rest]
-    return [*found, rest]
+def _payable(before: Sequence[Money], rest: Money, most: Money | None) -> list[Money]:
+    """The one before (if any) and a rest, so that a card can pay each of them."""
+    if rest >= SMALLEST or not before:
+        return [*before, rest]
+    if most is None or before[0] + rest <= most:
+        return [before[0] + rest]
+    return [before[0] - (SMALLEST - rest), SMALLEST]
 
 
 def lay_out(
@@ -98,23 +110,35 @@ def lay_out(
     *,
     down: Money | None = None,
     today: date | None = None,
+    most: Money | None = None,
 ) -> list[Due]:
-    """A new plan's instalments: a down payment today where there is one, the others on the rhythm's days."""
+    """A new plan's instalments: a down payment today where there is one, the others on the rhythm's days.
+
+    None of those others is above ``most``.
+    """
     down = min(down or Money.zero(), balance)
     if Money.zero() < balance - down < SMALLEST:
         down = balance
     first = [Due(today or earliest, down)] if down else []
-    sums = amounts(balance - down, each)
+    sums = amounts(balance - down, each, most=most)
     return first + [Due(day, amount) for day, amount in zip(days_from(rhythm, earliest), sums, strict=False)]
 
 
 def reshape(
-    unpaid: Sequence[Due], balance: Money, each: Money, rhythm: Rhythm, *, fixed: int = 0, earliest: date
+    unpaid: Sequence[Due],
+    balance: Money,
+    each: Money,
+    rhythm: Rhythm,
+    *,
+    fixed: int = 0,
+    earliest: date,
+    most: Money | None = None,
 ) -> list[Due]:
     """The instalments to come after what is left became ``balance``.
 
     Less owed shortens the plan from its end; more owed fills the last one up to ``each`` and adds others after it. The
-    first ``fixed`` ones keep their day and are never raised. New ones begin at ``earliest`` where none is left.
+    first ``fixed`` ones keep their day and are never raised. New ones begin at ``earliest`` where none is left. A rest
+    that no card can pay raises none above ``most``.
     """
     dues, left = [], balance
     for due in unpaid:
@@ -129,15 +153,16 @@ def reshape(
         dues[-1] = Due(dues[-1].on, dues[-1].amount + more)
         left = left - more
     days = days_from(rhythm, earliest) if not dues else _days_after(rhythm, dues[-1].on)
-    dues += [Due(day, amount) for day, amount in zip(days, amounts(left, each), strict=False)]
-    return _without_a_scrap(dues, fixed=fixed)
+    dues += [Due(day, amount) for day, amount in zip(days, amounts(left, each, most=most), strict=False)]
+    return _without_a_scrap(dues, fixed=fixed, most=most)
 
 
-def _without_a_scrap(dues: list[Due], *, fixed: int) -> list[Due]:
+def _without_a_scrap(dues: list[Due], *, fixed: int, most: Money | None) -> list[Due]:
     """A last instalment that no card can pay joins the one before, unless that one was announced."""
-    if len(dues) - 1 > fixed and len(dues) > 1 and dues[-1].amount < SMALLEST:
+    if len(dues) - 1 > fixed and len(dues) > 1:
         before, last = dues[-2:]
-        return [*dues[:-2], Due(before.on, before.amount + last.amount)]
+        sums = _payable([before.amount], last.amount, most)
+        return [*dues[:-2], *(Due(due.on, amount) for due, amount in zip((before, last), sums, strict=False))]
     return dues
 
 
@@ -155,10 +180,12 @@ def move(unpaid: Sequence[Due], rhythm: Rhythm, *, fixed: int, earliest: date) -
     return kept + [Due(day, due.amount) for day, due in zip(days_from(rhythm, earliest), moved, strict=False)]
 
 
-def change_amount(unpaid: Sequence[Due], each: Money, rhythm: Rhythm, *, fixed: int) -> list[Due]:
+def change_amount(
+    unpaid: Sequence[Due], each: Money, rhythm: Rhythm, *, fixed: int, most: Money | None = None
+) -> list[Due]:
     """The same total in instalments of another amount, from the same day on; the first ``fixed`` stay as they are."""
     kept, changed = list(unpaid[:fixed]), list(unpaid[fixed:])
-    sums = amounts(Money.total(due.amount for due in changed), each)
+    sums = amounts(Money.total(due.amount for due in changed), each, most=most)
     if not changed:
         return kept
     days = [due.on for due in changed]

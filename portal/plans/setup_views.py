@@ -22,7 +22,7 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import PlanState
-from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, limits
+from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, limits, month_cap
 from portal.plans.queries import plans_of_account
 from portal.plans.refusals import explain
 from portal.plans.schedule import each_for_count
@@ -97,9 +97,9 @@ def _answer(
     if not chosen:
         form.form_errors.append(_("Choose at least one charge for the plan."))
         return None, None
-    allowed = None
+    allowed, cap = None, month_cap(conditions.policy, the_income())
     try:
-        allowed = limits(conditions.policy, total, form.rhythm.frequency, monthly_income=the_income())
+        allowed = limits(conditions.policy, total, form.rhythm.frequency, month_cap=cap)
         if form.by_count:
             each = each_for_count(total, form.count.data)
         else:
@@ -113,7 +113,7 @@ def _answer(
             rhythm=form.rhythm,
             conditions=conditions,
             charge_ids=sorted(chosen),
-            monthly_income=the_income(),
+            month_cap=cap,
         )
     except (BalanceTooSmall, NoPlanPossible):
         form.form_errors.append(

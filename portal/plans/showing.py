@@ -117,6 +117,7 @@ def effect_of_more(session: Session, *, plan_id: int, amount: Money | None, cond
         now.standing.rhythm,
         fixed=now.told,
         earliest=unpaid[0].on if unpaid else conditions.today,
+        most=now.standing.most,
     )
     return Effect(paid, unpaid, tuple(after), total)
 

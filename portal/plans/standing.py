@@ -7,7 +7,7 @@ transaction.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,14 +20,14 @@ from portal.money import Money
 from portal.payments.queries import payment_by_id
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
-from portal.plans.changes import Standing
+from portal.plans.changes import Standing, earliest_next
 from portal.plans.coverage import Covered, coverage, left_by_charge
 from portal.plans.emails import withdraw
 from portal.plans.errors import PlanIsOver
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine
 from portal.plans.queries import skips_used
-from portal.plans.schedule import Due, Rhythm, reshape
+from portal.plans.schedule import Due, Rhythm, most_each, reshape
 from portal.plans.telling import tell_back_office
 
 #: With a charge's payment in one of these, what is left already counts it; otherwise it may turn out so or so.
@@ -96,14 +96,14 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
         )
     )
     told = _told(rows)
-    after = today + timedelta(days=1)
     unpaid = reshape(
         written,
         Money.total(left.values()),
         plan.each,
         rhythm,
         fixed=told,
-        earliest=max(after, last_due_on + timedelta(days=1)) if last_due_on is not None else after,
+        earliest=earliest_next(last_due_on, plan.frequency, plan.month_cap, today),
+        most=most_each(plan.month_cap, plan.frequency),
     )
     standing = Standing(
         each=plan.each,
@@ -112,6 +112,7 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
         left=left,
         last_due_on=last_due_on,
         skips_used=skips_used(session, plan.id, today=today),
+        month_cap=plan.month_cap,
     )
     return PlanNow(plan, standing, written, tuple(rows), tuple(covered), _settling(session, plan.id))
 

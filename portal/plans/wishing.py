@@ -14,8 +14,9 @@ from portal.plans.changes import Wish
 from portal.plans.conditions import Conditions
 from portal.plans.kinds import ChangeKind
 from portal.plans.living_forms import AmountForm
-from portal.plans.policy import BalanceTooSmall, limits
+from portal.plans.policy import BalanceTooSmall, LawCapsPayments, limits
 from portal.plans.queries import PlanRow
+from portal.plans.schedule import most_each
 from portal.plans.setup_forms import RhythmForm
 from portal.plans.standing import look
 
@@ -84,16 +85,18 @@ def _take_out(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
 def _amount(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
     total = look(session, plan.id, today=conditions.today).standing.total
     try:
-        least = limits(conditions.policy, total, plan.rhythm.frequency).least_each
-    except BalanceTooSmall:
+        least = limits(conditions.policy, total, plan.rhythm.frequency, month_cap=plan.month_cap).least_each
+    except (BalanceTooSmall, LawCapsPayments):
         least = min(conditions.policy.minimum_instalment, total)
+    most = most_each(plan.month_cap, plan.rhythm.frequency)
     asked = Asked(
         _("Lower or raise the amount"),
         _(
             "Now it is %(each)s each time. The least that is possible is %(least)s.",
             each=str(plan.each),
             least=str(least),
-        ),
+        )
+        + (" " + _("By law we may ask for at most %(most)s each time.", most=str(most)) if most is not None else ""),
         said="amount" in request.args,
     )
     asked.amount = AmountForm(request.args if asked.said else None)

@@ -184,8 +184,12 @@ def request_for(session: Session, public_id: str) -> RequestRow:
     return rows[0]
 
 
+#: What the worker would charge on its day; a payer who may not see the account any more is charged nothing.
 _WILL_CHARGE = sa.and_(
-    Instalment.state == InstalmentState.PLANNED, Plan.state == PlanState.ACTIVE, Plan.need == Need.NOTHING
+    Instalment.state == InstalmentState.PLANNED,
+    Plan.state == PlanState.ACTIVE,
+    Plan.need == Need.NOTHING,
+    visible(Plan.user_id, Plan.account_id),
 )
 
 

@@ -19,6 +19,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import AnyOf, DataRequired, Length, Optional, ValidationError
 
 from portal.db import new_public_id
+from portal.money import Money
 from portal.plans.changes import offers
 from portal.plans.kinds import ChangeKind, Frequency
 from portal.plans.policy import Policy
@@ -91,6 +92,8 @@ class OfferForm(Form):
     each = MoneyField(_l("Each payment"))
     count = StringField(_l("How many payments"))
     rhythm = SelectField(_l("When"))
+    #: The household's, of a month and before taxes, where the law caps its share: not kept.
+    income = MoneyField(_l("The household’s income a month, before taxes"))
     reason = _reason(_l("Why it may exceed the policy"))
     token = HiddenField()
     seen = HiddenField()
@@ -111,6 +114,11 @@ class OfferForm(Form):
         """A number is asked for only where one was to be written."""
         if self.choice.data == "count" and not self.payments:
             raise ValidationError(_("Write a number from 1 to %(most)s.", most=MOST_PAYMENTS))
+
+    def validate_income(self, field: Any) -> None:
+        """Nothing, or something above nothing."""
+        if field.amount is not None and field.amount <= Money.zero():
+            raise ValidationError(_l("Write an amount above $0.00."))
 
     @property
     def payments(self) -> int:

@@ -16,6 +16,7 @@ from portal.notifications.service import wake_sender
 from portal.plans import queries
 from portal.plans.enrolment import Draft, candidates, draft, propose
 from portal.plans.errors import (
+    InstalmentTooLarge,
     InstalmentTooSmall,
     LineCannotJoin,
     NoPlanPossible,
@@ -26,7 +27,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import PlanState
 from portal.plans.offers import decline
-from portal.plans.policy import breaks_policy, discounts_for
+from portal.plans.policy import LawCapsPayments, breaks_policy, discounts_for, month_cap
 from portal.plans.queries import PlanRow
 from portal.plans.schedule import SMALLEST, each_for_count
 from portal.plans.words import rhythm_words
@@ -38,15 +39,25 @@ from portal.staff.seen import note_seen
 from portal.web import guards
 from portal.web.database import db
 
-_IN_THE_WAY = (InstalmentTooSmall, LineCannotJoin, NoPlanPossible)
+_IN_THE_WAY = (InstalmentTooLarge, InstalmentTooSmall, LawCapsPayments, LineCannotJoin, NoPlanPossible)
 
 
 def _explain(form: OfferForm, error: Exception) -> None:
     """Put what is in the way beside what it is about."""
+    beside = form.each if form.choice.data == "each" else form.count
     match error:
         case InstalmentTooSmall():
-            beside = form.each if form.choice.data == "each" else form.count
             beside.errors = [_("No card can pay less than %(amount)s at a time.", amount=str(SMALLEST))]
+        case InstalmentTooLarge(most=most):
+            beside.errors = [_("By law, a payment of this household can be at most %(amount)s.", amount=str(most))]
+        case LawCapsPayments(most_a_month=most):
+            form.income.errors = [
+                _(
+                    "By law at most %(amount)s a month can be asked of this household, and that does not pay this "
+                    "balance in time. The balance has to be lowered first.",
+                    amount=str(most),
+                )
+            ]
         case NoPlanPossible():
             form.lines.errors = [_("What was chosen is too little for a plan.")]
         case _:
@@ -62,6 +73,12 @@ def _each(form: OfferForm, total: Money) -> Money:
     return form.each.amount or Money.zero()
 
 
+def _month_cap(form: OfferForm, running: PlanRow | None) -> Money | None:
+    """The law's cap by the income that was written, or else that of the plan which the offer stands in for."""
+    told = month_cap(the_policy(), form.income.amount)
+    return told if told is not None or running is None else running.month_cap
+
+
 def _drafted(
     form: OfferForm,
     account: AccountRow,
@@ -75,7 +92,7 @@ def _drafted(
     if charges is None:
         raise LineCannotJoin
     total = Money.total(amount for line, amount in offered if line.charge_id in charges)
-    each, rhythm = _each(form, total), rhythm_of(form.rhythm.data)
+    each, rhythm, cap = _each(form, total), rhythm_of(form.rhythm.data), _month_cap(form, running)
     found = draft(
         db.session,
         account.id,
@@ -86,8 +103,9 @@ def _drafted(
         charge_ids=charges,
         exceed=True,
         replaces=None if running is None else running.id,
+        month_cap=cap,
     )
-    return found, breaks_policy(the_policy(), found.total, each, rhythm, found.standing.unpaid)
+    return found, breaks_policy(the_policy(), found.total, each, rhythm, found.standing.unpaid, month_cap=cap)
 
 
 def _may_be_offered(form: OfferForm, broken: Sequence[str]) -> bool:
@@ -197,6 +215,7 @@ def _go_on(
                 seen=form.seen.data or "-",
                 public_id=form.plan_id,
                 replaces=running is not None,
+                month_cap=found.standing.month_cap,
             )
         except ScheduleMoved:
             db.session.rollback()
@@ -221,6 +240,7 @@ def _go_on(
         broken=[BROKEN[one] for one in broken],
         moved=moved,
         discounts=discounts_for(the_policy(), found.total),
+        rule=the_policy().rule,
     )
 
 

@@ -23,6 +23,9 @@ from portal.auth.models import User
 from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Hold, Posting
 from portal.db import normal_url
+from portal.documents.kinds import DocumentKind
+from portal.documents.models import Document
+from portal.documents.store import store
 from portal.ledger.adapters.embedded.models import LedgerLine, LedgerTransaction
 from portal.ledger.models import RemittanceFile
 from portal.migrate import MIGRATIONS, downgrade, upgrade
@@ -32,11 +35,13 @@ from portal.payments.booking import book
 from portal.payments.kinds import BookingKind, ConsentKind
 from portal.payments.models import Booking, BookingPart, Consent, Payment, PaymentShare, StripeCustomer
 from portal.payments.state import PaymentState
+from portal.plans.kinds import ChangeKind, Frequency, PlanState
+from portal.plans.models import Plan, PlanChange
 from portal.tables import metadata
 from tests.conftest import Clinic, Database
 from tests.databases import Backend
 
-APPEND_ONLY = (Entry, AuditEvent, LedgerTransaction, LedgerLine, Booking, BookingPart, Consent)
+APPEND_ONLY = (Entry, AuditEvent, LedgerTransaction, LedgerLine, Booking, BookingPart, Consent, PlanChange, Document)
 
 
 @pytest.fixture
@@ -260,8 +265,23 @@ def paid(clinic: Clinic, session: Session) -> None:
     agreed = Consent(
         user_id=user_id, kind=ConsentKind.SAVE_METHOD, version="1", language="en", text="Keep it.", given_at=now
     )
-    session.add_all([row, agreed])
+    plan = Plan(
+        account_id=payment.account_id,
+        user_id=user_id,
+        state=PlanState.DECLINED,
+        frequency=Frequency.MONTHLY,
+        day=1,
+        each=Money(100),
+        checked_at=now,
+    )
+    session.add_all([row, agreed, plan])
     session.flush()
+    session.add(
+        PlanChange(
+            plan_id=plan.id, version=1, kind=ChangeKind.CANCELED, left=Money(0), schedule=[], changed_at=now
+        )
+    )
+    store(session, kind=DocumentKind.STATEMENT, content=b"%PDF", account_id=payment.account_id)
     book(
         session,
         kind=BookingKind.PAYMENT,

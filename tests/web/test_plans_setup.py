@@ -40,6 +40,13 @@ def patient(
 
 
 @pytest.fixture
+def hospital(patient: Patient) -> None:
+    """The clinic is a hospital of Colorado."""
+    policy = patient.app.extensions["plainbill_policy"]
+    patient.app.extensions["plainbill_policy"] = replace(policy, rule=states()["CO"])
+
+
+@pytest.fixture
 def saved(clinic: Clinic, session: Session) -> SavedMethod:
     return save_method(session, clinic.user_id(TESTA))
 
@@ -269,11 +276,9 @@ def test_lines_of_somebody_else_make_no_plan(patient: Patient, saved: SavedMetho
     assert patient.plans() == 0
 
 
+@pytest.mark.usefixtures("hospital")
 def test_an_income_lowers_what_may_be_asked(patient: Patient, saved: SavedMethod) -> None:
     """Colorado: at most 4 % of a household's income a month, however short the policy's own plans are."""
-    patient.app.extensions["plainbill_policy"] = replace(
-        patient.app.extensions["plainbill_policy"], rule=states()["CO"]
-    )
     assert states()["CO"].most_share_of_income == Decimal("0.04")
     page = patient.client.page(patient.setup_url)
     answer = patient.client.submit(page, {"income": "500"}, field="income", follow_redirects=True)
@@ -288,17 +293,40 @@ def test_an_income_lowers_what_may_be_asked(patient: Patient, saved: SavedMethod
         assert "plan_income_cents" not in kept
 
 
+@pytest.mark.usefixtures("hospital")
+def test_the_laws_cap_stays_with_the_plan(patient: Patient, saved: SavedMethod, clinic: Clinic) -> None:
+    """The income is forgotten, and what came of it binds every change."""
+    patient.client.submit(patient.client.page(patient.setup_url), {"income": "500"}, field="income")
+    lines = [one.get("value") for one in patient.client.page(patient.setup_url).all("input", name="lines")]
+    assert patient.start(each="20", lines=lines[1:]).status_code == 302
+    assert patient.plan().month_cap == Money(2_000)
+    page = patient.client.page(f"{patient.plan_url}/amount")
+    assert "By law we may ask for at most $20.00 each time." in page.text()
+    more = patient.client.page(f"{patient.plan_url}/amount?amount=20.01")
+    assert "a payment can be at most $20.00" in more.text()
+    assert not more.all("input", name="agree")
+    added = patient.client.page(f"{patient.plan_url}/add?go=1&" + "&".join(f"lines={one}" for one in lines[:1]))
+    assert "13 payments of $20.00" in added.text()  # longer, and not more at a time
+    weekly = patient.client.page(f"{patient.plan_url}/day?frequency=weekly&day=15&weekday=2")
+    assert "payments of $4.00" in weekly.text()
+
+
+@pytest.mark.usefixtures("hospital")
 def test_an_income_that_no_plan_fits_leads_to_a_person(patient: Patient) -> None:
-    patient.app.extensions["plainbill_policy"] = replace(
-        patient.app.extensions["plainbill_policy"], rule=states()["CO"]
-    )
     patient.client.submit(patient.client.page(patient.setup_url), {"income": "100"}, field="income")
     assert "Please send us a message" in patient.client.page(patient.setup_url).text()
     patient.client.submit(patient.client.page(patient.setup_url), {"income": "much"}, field="income")
     assert "Write your income in dollars" in patient.client.page(patient.setup_url).text()
 
 
-def propose_to(patient: Patient, each: int = 1_000, user_id: int | None = None, *, replaces: bool = False) -> Plan:
+def propose_to(
+    patient: Patient,
+    each: int = 1_000,
+    user_id: int | None = None,
+    *,
+    replaces: bool = False,
+    month_cap: Money | None = None,
+) -> Plan:
     """The staff offer Testa a plan that exceeds the policy."""
     with patient.app.app_context():
         propose(
@@ -313,8 +341,30 @@ def propose_to(patient: Patient, each: int = 1_000, user_id: int | None = None, 
             is_supervisor=True,
             conditions=patient.conditions,
             replaces=replaces,
+            month_cap=month_cap,
         )
     return patient.plan()
+
+
+@pytest.mark.usefixtures("hospital")
+def test_an_offer_says_what_the_law_asks_and_keeps_to_it(patient: Patient, saved: SavedMethod) -> None:
+    address = f"/plans/{propose_to(patient, each=5_000).public_id}/offer"
+    open_offer = patient.client.page(address)
+    assert "at most 4 % of your household’s monthly income" in open_offer.text()
+    assert "If these payments are more than that for you" in open_offer.text()
+    # Their income was told meanwhile: the offer asks for more than is allowed, and can't be agreed to.
+    patient.client.submit(patient.client.page(patient.setup_url), {"income": "500"}, field="income")
+    gone = patient.client.page(address)
+    assert "a payment can be at most $20.00" in gone.text()
+    assert "The plan we offered asks for more than that." in gone.text()
+    patient.client.submit(open_offer, {"agree": "y"}, field="agree")
+    assert patient.plan().state is PlanState.PROPOSED
+    # What the staff knew holds as well, and the stricter of the two.
+    kept = propose_to(patient, each=1_500, month_cap=Money(1_500))
+    page = patient.client.page(f"/plans/{kept.public_id}/offer")
+    assert "For you that is at most $15.00 a month, and this plan keeps to it." in page.text()
+    assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
+    assert (patient.plan().state, patient.plan().month_cap) == (PlanState.ACTIVE, Money(1_500))
 
 
 def test_an_offer_begins_with_a_yes(patient: Patient, saved: SavedMethod) -> None:

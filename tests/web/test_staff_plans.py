@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from portal.payments.gateway import StripeGateway
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan, PlanChange, PlanRequest
 from portal.plans.pausing import ask_for_pause
+from portal.plans.policy import states
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from portal.staff.plan_forms import MOST_PAYMENTS
@@ -217,6 +219,39 @@ def test_a_supervisor_exceeds_the_policy_with_a_reason(boss: JudgingClient, clin
     assert confirm(boss, shown).status_code == 302
     assert world.plan().exceeds == "Hardship, agreed on the phone."
     assert "Hardship, agreed on the phone." in plan_page(boss, world).text("main")
+
+
+def test_what_the_law_caps_nobody_exceeds(
+    boss: JudgingClient, clinic: Clinic, session: Session, app: Flask, world: InWeb
+) -> None:
+    """Colorado's hospitals: 4 % of $500.00 is $20.00 a month, whatever a supervisor's reason."""
+    app.extensions["plainbill_policy"] = replace(app.extensions["plainbill_policy"], rule=states()["CO"])
+    unknown = review(boss, clinic, each="50.00")
+    assert "No income was written" in unknown.text("main")
+    refused = review(boss, clinic, each="20.01", income="500", reason="They can pay more.")
+    assert "By law, a payment of this household can be at most $20.00." in refused.text("main")
+    poor = review(boss, clinic, each="4.00", income="100", reason="All they have.")
+    assert "The balance has to be lowered first." in poor.text("main")
+    assert "Write an amount above $0.00." in review(boss, clinic, each="20.00", income="-5").text("main")
+    shown = review(boss, clinic, each="20.00", income="500")
+    assert "For this household that is at most $20.00 a month" in shown.text("main")
+    assert "This exceeds the policy" not in shown.text("main")  # the law asks for it
+    assert confirm(boss, shown).status_code == 302
+    assert world.plan().month_cap == Money(2_000)
+    assert "By law at most, a month$20.00" in plan_page(boss, world).text("main")
+
+
+def test_an_offer_in_place_of_a_plan_keeps_to_its_cap(
+    boss: JudgingClient, clinic: Clinic, session: Session, app: Flask, world: InWeb
+) -> None:
+    app.extensions["plainbill_policy"] = replace(app.extensions["plainbill_policy"], rule=states()["CO"])
+    world.enrol()
+    session.execute(sa.update(Plan).values(month_cap=Money(2_000)))
+    session.commit()
+    refused = review(boss, clinic, each="30.00", reason="They can pay more.")
+    assert "By law, a payment of this household can be at most $20.00." in refused.text("main")
+    shown = review(boss, clinic, each="30.00", income="1000", reason="They earn more now.")
+    assert "at most $40.00 a month" in shown.text("main")
 
 
 def test_what_moved_meanwhile_is_shown_again_and_not_sent(
@@ -468,6 +503,15 @@ def test_what_is_charged_tomorrow_is_seen_with_its_total(desk: JudgingClient, se
         assert "Tomorrow" in desk.page(f"/desk/plans?list=charges&on={wrong}").text("main")
     session.rollback()
     session.execute(sa.update(Plan).values(need=Need.METHOD))
+    session.commit()
+    assert "Nothing is charged" in desk.page("/desk/plans?list=charges").text("main")
+    session.rollback()
+    session.execute(sa.update(Plan).values(need=Need.NOTHING))
+    session.commit()
+    assert "(1 tomorrow)" in desk.page("/desk/plans?list=charges").text("main")
+    session.rollback()
+    # Who may not see the account any more is charged nothing.
+    session.execute(sa.update(AccessGrant).values(revoked_at=sa.func.current_timestamp()))
     session.commit()
     assert "Nothing is charged" in desk.page("/desk/plans?list=charges").text("main")
 

@@ -1,9 +1,11 @@
 """Documents are kept once, and read as they were kept."""
 
+import hashlib
+
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.accounts.service import open_account
 from portal.db import RecordNotFound
 from portal.documents.kinds import DocumentKind
@@ -27,8 +29,13 @@ def test_the_same_bytes_are_kept_once_an_account(session: Session) -> None:
 
 
 def test_a_document_that_was_changed_is_not_given_out(session: Session) -> None:
-    kept = _keep(session, b"%PDF one", None)
-    session.execute(sa.update(Document).values(content=b"%PDF two"))
+    damaged = Document(
+        kind=DocumentKind.STATEMENT, sha256=hashlib.sha256(b"%PDF one").hexdigest(), content=b"%PDF two",
+        created_at=clock.now(),
+    )  # fmt: skip
+    session.add(damaged)
+    session.flush()
+    kept = damaged.id
     with pytest.raises(DocumentDamaged, match=str(kept)):
         content_of(session, kept)
     with pytest.raises(RecordNotFound):

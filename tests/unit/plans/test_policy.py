@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from portal.plans.policy import (
     down_payment,
     limits,
     load,
+    month_cap,
     parse,
+    states,
+    stricter,
 )
 from portal.plans.schedule import Rhythm, lay_out
 
@@ -96,16 +100,34 @@ def test_colorado_caps_a_hospitals_instalments() -> None:
     hospital = ('facility = "clinic"', 'facility = "hospital"')
     policy = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'), hospital)))
     assert policy.rule is not None
-    found = limits(policy, Money(100_000), Frequency.MONTHLY, monthly_income=Money(300_000))
-    assert (found.most_each.cents, found.most) == (12_000, 36)  # 4 % of $3,000
+    cap = month_cap(policy, Money(300_000))
+    assert cap == Money(12_000)  # 4 % of $3,000
+    found = limits(policy, Money(100_000), Frequency.MONTHLY, month_cap=cap)
+    assert (found.most_each.cents, found.most) == (12_000, 36)
     assert found.fewest == 9
-    weekly = limits(policy, Money(100_000), Frequency.WEEKLY, monthly_income=Money(300_000))
-    assert weekly.most_each == Money(2_769)  # a week's part of $120 a month
+    # Five Mondays can be in a month, and three of every other week.
+    assert limits(policy, Money(100_000), Frequency.WEEKLY, month_cap=cap).most_each == Money(2_400)
+    assert limits(policy, Money(100_000), Frequency.TWO_WEEKLY, month_cap=cap).most_each == Money(4_000)
     with pytest.raises(LawCapsPayments) as caught:
-        limits(policy, Money(100_000), Frequency.MONTHLY, monthly_income=Money(60_000))
+        limits(policy, Money(100_000), Frequency.MONTHLY, month_cap=month_cap(policy, Money(60_000)))
     assert caught.value.most_a_month == Money(2_400)
+    # Exactly what the law lets be asked: 36 months of $24.00.
+    assert limits(policy, Money(86_400), Frequency.MONTHLY, month_cap=Money(2_400)).least_each == Money(2_400)
+    with pytest.raises(LawCapsPayments):
+        limits(policy, Money(10_000), Frequency.MONTHLY, month_cap=Money(0))
+    assert month_cap(policy, Money(9_999)) == Money(399)  # never rounded up
     clinic = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'))))
     assert clinic.rule is None
+    assert month_cap(policy, None) is None is month_cap(clinic, Money(300_000))
+
+
+def test_what_the_law_asks_for_exceeds_no_policy() -> None:
+    policy, rhythm = replace(load(), rule=states()["CO"]), Rhythm(Frequency.MONTHLY, 15)
+    dues = lay_out(Money(40_000), Money(2_000), rhythm, date(2026, 12, 1))
+    assert breaks_policy(policy, Money(40_000), Money(2_000), rhythm, dues) == ["below_minimum", "too_long"]
+    assert breaks_policy(policy, Money(40_000), Money(2_000), rhythm, dues, month_cap=Money(2_000)) == []
+    assert stricter(None, Money(2_000), Money(1_500)) == Money(1_500)
+    assert stricter(None, None) is None
 
 
 def test_what_a_proposal_exceeds() -> None:

@@ -1,0 +1,302 @@
+"""Whole lives of plans over 10,000 random balances, policies and changes: what is always true. The seed is printed.
+
+As :mod:`portal.plans.standing` does it: days pass and instalments are paid, insurance moves, some are announced, and
+patient and staff wish for something. A state may cap what a month may ask for.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from calendar import monthrange
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+
+from portal.money import Money
+from portal.plans.changes import Standing, Wish, carry_out, earliest_next
+from portal.plans.errors import (
+    DayNotOffered,
+    InstalmentTooLarge,
+    InstalmentTooSmall,
+    LineCannotJoin,
+    LineNotOnPlan,
+    NoSkipLeft,
+    NothingToChange,
+    PlanTooLong,
+)
+from portal.plans.kinds import ChangeKind, Frequency
+from portal.plans.policy import LawCapsPayments, Policy, down_payment, limits, load, month_cap, states
+from portal.plans.schedule import SMALLEST, Due, Rhythm, lay_out, most_each, reshape
+
+SEED = int(os.environ.get("PLAINBILL_CHANGES_SEED", "20261128"))
+CASES = 10_000
+REFUSED = (
+    DayNotOffered, InstalmentTooLarge, InstalmentTooSmall, LawCapsPayments, LineCannotJoin, LineNotOnPlan, NoSkipLeft,
+    NothingToChange, PlanTooLong,
+)  # fmt: skip
+
+
+@dataclass
+class Life:
+    """A plan in its time; ``told`` of its first instalments are announced, and ``behind`` are those charged."""
+
+    policy: Policy
+    standing: Standing
+    today: date
+    told: int = 0
+    behind: list[Due] = field(default_factory=list)
+    #: Days of announced instalments that were the small last one when they were announced.
+    small: set[date] = field(default_factory=set)
+
+    def check(self) -> None:
+        """What docs/plans.md promises."""
+        standing, dues = self.standing, self.standing.unpaid
+        assert Money.total(due.amount for due in dues) == standing.total
+        assert all(one.on < other.on for one, other in pairwise(dues)), dues
+        assert not dues or not self.behind or dues[0].on > self.behind[-1].on
+        assert all(self._on_its_day(due) for due in dues[self.told :]), (dues, standing.rhythm)
+        floor = min(self.policy.minimum_instalment, standing.each)
+        if standing.most is not None:
+            floor = floor - (SMALLEST - Money(1))  # what a rest that no card can pay is filled up with
+        for place, due in enumerate(dues):
+            last = place == len(dues) - 1
+            assert last or due.amount >= floor or due.on in self.small, (floor, dues, self.small)
+            assert due.amount < standing.each + SMALLEST, (standing.each, dues)
+            assert standing.most is None or due.amount <= standing.most, (standing.most, dues)
+        if standing.month_cap is not None:
+            months: Counter[tuple[int, int]] = Counter()
+            for due in [*self.behind[-5:], *dues]:
+                months[due.on.year, due.on.month] += due.amount.cents
+            assert max(months.values(), default=0) <= standing.month_cap.cents, (standing.month_cap, dues)
+
+    def _on_its_day(self, due: Due) -> bool:
+        rhythm = self.standing.rhythm
+        if rhythm.frequency is not Frequency.MONTHLY:
+            return due.on.weekday() == rhythm.day
+        return due.on.day == min(rhythm.day, monthrange(due.on.year, due.on.month)[1])
+
+    def fit(self, left: dict[int, Money]) -> None:
+        """What is due has moved: as :func:`portal.plans.standing.read` makes the plan fit."""
+        standing = self.standing
+        dues = reshape(
+            standing.unpaid,
+            Money.total(left.values()),
+            standing.each,
+            standing.rhythm,
+            fixed=self.told,
+            earliest=earliest_next(
+                standing.last_due_on, standing.rhythm.frequency, standing.month_cap, self.today
+            ),
+            most=standing.most,
+        )
+        self.told = min(self.told, len(dues))
+        for announced, now in zip(standing.unpaid[: self.told], dues, strict=False):
+            assert (announced.on, max(announced.amount, now.amount)) == (now.on, announced.amount)
+        self.standing = replace(standing, left=left, unpaid=tuple(dues))
+
+    def wish(self, wish: Wish) -> bool:
+        """Whether it was granted. Whoever agrees has been shown every instalment: none needs to stay as announced."""
+        before = self.standing
+        try:
+            self.standing = carry_out(self.standing, wish, policy=self.policy, today=self.today)
+        except REFUSED:
+            return False
+        self.told = 0
+        after = self.standing
+        if wish.kind is ChangeKind.DAY_MOVED and self.behind and after.unpaid:
+            gap = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}[after.rhythm.frequency]
+            assert after.unpaid[0].on >= self.behind[-1].on + timedelta(days=gap)
+        if not wish.exceed and after.unpaid:
+            small = [self.policy.minimum_instalment, before.each, after.total, after.most or after.total]
+            assert after.each >= min(small), "below the minimum, and nobody of the staff agreed"
+        return True
+
+
+def _rhythm(chance: random.Random, policy: Policy) -> Rhythm:
+    frequency = chance.choice(policy.frequencies)
+    return Rhythm(frequency, chance.choice(policy.days_of_month if frequency is Frequency.MONTHLY else range(7)))
+
+
+def _policy(chance: random.Random, shipped: Policy) -> Policy:
+    return replace(
+        shipped,
+        minimum_instalment=Money(chance.choice([500, 1_000, 2_500, 5_000])),
+        down_payment_percent=chance.choice([0, 0, 10, 25]),
+        longest=((Money(chance.choice([20_000, 50_000])), chance.randint(3, 9)), (None, chance.randint(12, 60))),
+        rule=states()["CO"] if chance.random() < 0.4 else None,
+    )
+
+
+def _begin(chance: random.Random, shipped: Policy) -> Life | None:
+    """A plan that the policy allows, as :func:`portal.plans.enrolment.draft` lays it out; None where there is none."""
+    policy = _policy(chance, shipped)
+    rhythm, today = _rhythm(chance, policy), date(2026, 1, 1) + timedelta(days=chance.randint(0, 1_500))
+    left = {charge: Money(chance.randint(5_000, 300_000)) for charge in range(chance.randint(1, 4))}
+    total = Money.total(left.values())
+    cap = month_cap(policy, Money(chance.randint(20_000, 900_000)))
+    try:
+        allowed = limits(policy, total, rhythm.frequency, month_cap=cap)
+    except LawCapsPayments:
+        return None
+    each = Money(chance.randint(allowed.least_each.cents, max(allowed.least_each.cents, allowed.most_each.cents)))
+    down = down_payment(policy, total) if cap is None else Money(0)
+    dues = lay_out(
+        total, each, rhythm, today + timedelta(days=3), down=down, today=today, most=most_each(cap, rhythm.frequency)
+    )
+    behind, unpaid = (dues[:1], dues[1:]) if down else ([], dues)
+    assert not down or (dues[0] == Due(today, dues[0].amount) and dues[0].amount >= down)
+    standing = Standing(each=each, rhythm=rhythm, unpaid=tuple(unpaid), left=left, month_cap=cap)
+    life = Life(policy, standing, today, behind=list(behind))
+    if down:  # charged on the day of the agreement
+        life.standing = replace(standing, left=_paid(left, dues[0].amount), last_due_on=today)
+    return life
+
+
+def _paid(left: dict[int, Money], amount: Money) -> dict[int, Money]:
+    """What is left once ``amount`` went to the first charges."""
+    found = {}
+    for charge, owed in left.items():
+        taken = min(owed, amount)
+        amount = amount - taken
+        if owed > taken:
+            found[charge] = owed - taken
+    return found
+
+
+def _live(life: Life, chance: random.Random) -> tuple[str, bool]:
+    """Something happens; what, and whether it was possible."""
+    standing, act = life.standing, chance.choice(ACTS)
+    match act:
+        case "paid":
+            if not standing.unpaid:
+                return act, False
+            due = standing.unpaid[0]
+            life.today, life.told = max(life.today, due.on), max(0, life.told - 1)
+            life.behind.append(due)
+            life.standing = replace(
+                standing,
+                unpaid=standing.unpaid[1:],
+                left=_paid(dict(standing.left), due.amount),
+                last_due_on=due.on,
+            )
+            return act, True
+        case "announced":
+            if life.told < min(2, len(standing.unpaid)):
+                life.told += 1
+                due = standing.unpaid[life.told - 1]
+                if due.amount < standing.each:
+                    life.small.add(due.on)
+            return act, True
+        case "insurance":
+            life.fit({charge: Money(chance.randint(0, owed.cents * 2)) for charge, owed in standing.left.items()})
+            return act, True
+        case "add":
+            new = {100 + len(life.behind) * 10 + chance.randint(0, 9): Money(chance.randint(100, 200_000))}
+            return act, life.wish(Wish(ChangeKind.LINES_ADDED, charges=new))
+        case "remove":
+            gone = chance.choice(list(standing.left) or [0])
+            return act, life.wish(Wish(ChangeKind.LINES_REMOVED, charges={gone: Money(0)}))
+        case "day":
+            return act, life.wish(Wish(ChangeKind.DAY_MOVED, rhythm=_rhythm(chance, life.policy)))
+        case "amount":
+            each = Money(chance.randint(500, max(501, standing.total.cents)))
+            return act, life.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=each, exceed=chance.random() < 0.2))
+        case "skip":
+            return act, life.wish(Wish(ChangeKind.SKIPPED))
+        case "pause":
+            until = life.today + timedelta(days=chance.randint(1, life.policy.pause_longest_days))
+            return act, life.wish(Wish(ChangeKind.PAUSED, until=until))
+        case _:
+            return act, life.wish(Wish(ChangeKind.RESUMED))
+
+
+ACTS = ("paid", "announced", "insurance", "add", "remove", "day", "amount", "skip", "pause", "resume")
+
+
+def test_a_plan_keeps_what_it_promises_whatever_happens_to_it() -> None:
+    chance, shipped = random.Random(SEED), load()
+    print(f"seed {SEED}")
+    done: Counter[str] = Counter()
+    for _case in range(CASES):
+        life = _begin(chance, shipped)
+        if life is None:
+            done["beyond the law"] += 1
+            continue
+        life.check()
+        done["capped"] += life.standing.month_cap is not None
+        for _step in range(chance.randint(1, 8)):
+            act, possible = _live(life, chance)
+            done[act] += possible
+            life.check()
+    print(dict(done))
+    assert all(done[act] > CASES // 10 for act in (*ACTS, "capped")), done
+
+
+def _capped(*, each: int, left: int, cap: int) -> Standing:
+    rhythm = Rhythm(Frequency.MONTHLY, 1)
+    dues = lay_out(Money(left), Money(each), rhythm, date(2026, 12, 1), most=Money(cap))
+    return Standing(
+        each=Money(each), rhythm=rhythm, unpaid=tuple(dues), left={1: Money(left)}, month_cap=Money(cap)
+    )
+
+
+@pytest.fixture
+def hospital() -> Policy:
+    """The shipped policy in a hospital of Colorado."""
+    return replace(load(), rule=states()["CO"])
+
+
+TODAY = date(2026, 11, 20)
+
+
+def test_a_bill_that_the_law_does_not_let_be_added_is_refused(hospital: Policy) -> None:
+    standing = _capped(each=2_000, left=24_832, cap=2_000)
+    longer = carry_out(
+        standing, Wish(ChangeKind.LINES_ADDED, charges={2: Money(40_000)}), policy=hospital, today=TODAY
+    )
+    assert longer.each == Money(2_000)
+    assert len(longer.unpaid) == 33
+    with pytest.raises(LawCapsPayments) as caught:
+        carry_out(standing, Wish(ChangeKind.LINES_ADDED, charges={2: Money(50_000)}), policy=hospital, today=TODAY)
+    assert caught.value.most_a_month == Money(2_000)
+
+
+def test_nobody_can_raise_a_payment_above_the_cap(hospital: Policy) -> None:
+    standing = _capped(each=2_000, left=24_832, cap=2_000)
+    for exceed in (False, True):
+        wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(2_001), exceed=exceed)
+        with pytest.raises(InstalmentTooLarge) as caught:
+            carry_out(standing, wish, policy=hospital, today=TODAY)
+        assert caught.value.most == Money(2_000)
+
+
+def test_paying_more_often_asks_for_less_each_time(hospital: Policy) -> None:
+    standing = _capped(each=2_000, left=24_832, cap=2_000)
+    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.WEEKLY, 0))
+    after = carry_out(standing, wish, policy=hospital, today=TODAY)
+    assert after.each == Money(400)  # five Mondays can be in a month
+    assert Money.total(due.amount for due in after.unpaid) == Money(24_832)
+
+
+def test_a_moved_day_waits_for_the_next_month_where_a_month_is_capped(hospital: Policy) -> None:
+    policy = replace(hospital, days_of_month=(1, 28))
+    standing = replace(_capped(each=2_000, left=24_832, cap=2_000), last_due_on=date(2026, 11, 1))
+    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 28))
+    assert carry_out(standing, wish, policy=policy, today=TODAY).unpaid[0].on == date(2026, 12, 28)
+    free = carry_out(replace(standing, month_cap=None), wish, policy=policy, today=TODAY)
+    assert free.unpaid[0].on == date(2026, 11, 28)
+
+
+def test_a_rest_that_no_card_can_pay_raises_nothing_above_the_cap() -> None:
+    free = lay_out(Money(8_030), Money(2_000), Rhythm(Frequency.MONTHLY, 1), date(2026, 12, 1))
+    assert [due.amount.cents for due in free] == [2_000, 2_000, 2_000, 2_030]
+    capped = lay_out(Money(8_030), Money(2_000), Rhythm(Frequency.MONTHLY, 1), date(2026, 12, 1), most=Money(2_000))
+    assert [due.amount.cents for due in capped] == [2_000, 2_000, 2_000, 1_980, 50]
+    shorter = reshape(
+        capped, Money(6_020), Money(2_000), Rhythm(Frequency.MONTHLY, 1), earliest=TODAY, most=Money(2_000)
+    )
+    assert [due.amount.cents for due in shorter] == [2_000, 2_000, 1_970, 50]
