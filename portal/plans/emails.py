@@ -278,22 +278,6 @@ def queue_reshaped(
     plan_url: str,
 ) -> None:
     """What is due moved, and the instalments with it: why, and how they are now."""
-    total = Money.total(due.amount for due in after)
-    if not after:
-        how = _("For now there is no payment to come.")
-    elif len(after) == 1:
-        how = _("There is one payment to come: %(amount)s on %(day)s.", amount=str(total), day=_day(after[0].on))
-    else:
-        how = _(
-            "There are %(count)s payments to come, together %(total)s. The next is %(amount)s on %(day)s, the last is "
-            "%(last)s on %(last_day)s.",
-            count=len(after),
-            total=str(total),
-            amount=str(after[0].amount),
-            day=_day(after[0].on),
-            last=str(after[-1].amount),
-            last_day=_day(after[-1].on),
-        )
     was = Money.total(due.amount for due in before)
     _send(
         session,
@@ -303,9 +287,27 @@ def queue_reshaped(
         paragraphs=[
             str(CHANGE[kind]),
             _before(len(before), was),
-            how,
+            _to_come(after),
             _look(plan_url),
         ],
+    )
+
+
+def _to_come(dues: Sequence[Due]) -> str:
+    total = Money.total(due.amount for due in dues)
+    if not dues:
+        return _("For now there is no payment to come.")
+    if len(dues) == 1:
+        return _("There is one payment to come: %(amount)s on %(day)s.", amount=str(total), day=_day(dues[0].on))
+    return _(
+        "There are %(count)s payments to come, together %(total)s. The next is %(amount)s on %(day)s, the last is "
+        "%(last)s on %(last_day)s.",
+        count=len(dues),
+        total=str(total),
+        amount=str(dues[0].amount),
+        day=_day(dues[0].on),
+        last=str(dues[-1].amount),
+        last_day=_day(dues[-1].on),
     )
 
 
@@ -383,9 +385,16 @@ def queue_proposed(session: Session, *, user_id: int, plan: str, plan_url: str) 
 
 
 def queue_request_decided(
-    session: Session, *, user_id: int, request: str, granted: bool, until: date, plan_url: str
+    session: Session,
+    *,
+    user_id: int,
+    request: str,
+    granted: bool,
+    until: date,
+    after: Sequence[Due],
+    plan_url: str,
 ) -> None:
-    """The staff answered a request for a pause. Their own words are on the page only."""
+    """The staff answered a request for a pause, and how the plan stands by it. Their own words are on the page only."""
     said = (
         _("Your payment plan is paused until %(day)s. Nothing is charged before then.", day=_day(until))
         if granted
@@ -396,5 +405,5 @@ def queue_request_decided(
         user_id=user_id,
         key=f"request/{request}",
         subject=_("About the pause you asked for"),
-        paragraphs=[said, _look(plan_url)],
+        paragraphs=[said, _to_come(after) if granted else _("It goes on as it is."), _look(plan_url)],
     )

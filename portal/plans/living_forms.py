@@ -35,11 +35,19 @@ class DayField(DateField):
 
 
 class PauseForm(Form):
-    """A day, and why."""
+    """The day, asked for with GET."""
+
+    class Meta(Form.Meta):
+        csrf = False
 
     until = DayField(
         _l("Until when?"), validators=[InputRequired(_l("Choose the day on which payments can go on."))]
     )
+
+
+class PauseNoteForm(Form):
+    """Why, sent once the payments after it were shown."""
+
     note = TextAreaField(
         _l("What happened?"), validators=[Length(max=500, message=_l("Use 500 letters or fewer."))]
     )

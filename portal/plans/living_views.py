@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from flask import Response, flash, redirect, render_template, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
@@ -12,12 +12,13 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.payments.method_queries import method_by_id
-from portal.plans.amending import cancel, may_be_added, stop_charges
+from portal.plans.amending import cancel, may_be_added, preview, stop_charges
 from portal.plans.blueprint import ACTING, bp, the_conditions
+from portal.plans.changes import Wish
 from portal.plans.charging import last_day_of
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
-from portal.plans.kinds import InstalmentState, Need, PlanState
-from portal.plans.living_forms import ActForm, PauseForm
+from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
+from portal.plans.living_forms import ActForm, PauseForm, PauseNoteForm
 from portal.plans.pausing import ask_for_pause
 from portal.plans.queries import (
     InstalmentRow,
@@ -30,7 +31,7 @@ from portal.plans.queries import (
     plans_of_account,
     requests_of,
 )
-from portal.plans.refusals import explain
+from portal.plans.refusals import CANNOT_CHANGE, explain
 from portal.plans.showing import begun_payment
 from portal.plans.standing import PlanNow, look
 from portal.plans.words import CHANGE, INSTALMENT, PLAN, rhythm_words
@@ -38,6 +39,7 @@ from portal.queue import wake
 from portal.web import guards
 from portal.web.database import begin_writing, db
 from portal.web.limits import limiter
+from portal.web.templating import day
 
 #: Instalments that are behind a plan or ahead of it; what a change took away is none.
 _SHOWN = frozenset(InstalmentState) - {InstalmentState.DROPPED}
@@ -155,40 +157,52 @@ def agreement_pdf(plan_id: str, change_id: str) -> Response:
 @guards.own_account
 @ACTING
 def pause(plan_id: str) -> Any:
-    """Ask the staff for a pause."""
-    plan, form = _mine(plan_id), PauseForm()
+    """Ask the staff for a pause: until when (GET), the payments as they would be then, and the request."""
+    plan, form, note = _mine(plan_id), PauseForm(request.args if "until" in request.args else None), PauseNoteForm()
     if not plan.runs:
         return redirect(url_for("plans.show", plan_id=plan_id))
     conditions = the_conditions()
-    if form.validate_on_submit():
+    found = None
+    if "until" in request.args and form.validate():
+        try:
+            wish = Wish(ChangeKind.PAUSED, until=form.until.data)
+            found = preview(db.session, plan_id=plan.id, wish=wish, conditions=conditions)
+        except CANNOT_CHANGE as error:
+            form.until.errors = [explain(error)]
+    if found is not None and found.before == found.after and found.before.unpaid:
+        form.until.errors = [
+            _("Your next payment is on %(day)s, so choose a later day.", day=day(found.before.unpaid[0].on))
+        ]
+        found = None
+    if found is not None and note.validate_on_submit():
         try:
             ask_for_pause(
                 db.session,
                 plan_id=plan.id,
                 user_id=current_user.id,
                 until=form.until.data,
-                note=form.note.data or "",
+                note=note.note.data or "",
                 conditions=conditions,
             )
         except NothingToChange:
             db.session.rollback()
             flash(_("You have asked us already. We will answer as soon as we can."), "info")
-            return redirect(url_for("plans.show", plan_id=plan_id))
         except (PauseTooLong, PlanIsOver) as error:
             db.session.rollback()
-            form.until.errors = [explain(error)]
+            flash(explain(error), "warning")
         else:
             flash(_("We have your request and will answer soon. Until then the plan goes on as it is."), "success")
-            return redirect(url_for("plans.show", plan_id=plan_id))
-    longest = conditions.policy.pause_longest_days
+        return redirect(url_for("plans.show", plan_id=plan_id))
     page = render_template(
         "plans/pause.html",
         plan=plan,
         form=form,
+        note=note,
+        found=found,
         first=conditions.today + timedelta(days=1),
-        last=conditions.today + timedelta(days=longest),
+        last=conditions.today + timedelta(days=conditions.policy.pause_longest_days),
     )
-    return page if not form.is_submitted() else (page, 422)
+    return page if not note.is_submitted() else (page, 422)
 
 
 @bp.route("/plans/<pid:plan_id>/end", methods=["GET", "POST"])

@@ -15,6 +15,7 @@ from portal.plans.conditions import Conditions
 from portal.plans.errors import NothingToChange, PauseTooLong
 from portal.plans.kinds import ChangeKind, RequestKind
 from portal.plans.models import PlanRequest
+from portal.plans.schedule import Due
 from portal.plans.standing import read, running, write
 
 
@@ -71,12 +72,14 @@ def decide_request(
         raise NothingToChange
     request.decided_at, request.decided_by = clock.now(), staff_user_id
     request.granted, request.answer = granted, answer.strip()[:300]
+    after: tuple[Due, ...] = ()
     if granted:
         now = read(session, plan, today=conditions.today)
         wish = Wish(ChangeKind.PAUSED, until=request.until, exceed=True)
         found = preview_of(session, now, wish, conditions)
         if not is_paused_beyond(plan, request.until):
             carry(session, now, found, wish, conditions)
+        after = found.after.unpaid
         write(session, now, found.after, kind=ChangeKind.PAUSED, actor_user_id=staff_user_id, note=request.answer)
     record(
         session,
@@ -92,6 +95,7 @@ def decide_request(
         request=request.public_id,
         granted=granted,
         until=request.until,
+        after=after,
         plan_url=conditions.plan_url(plan.public_id),
     )
     session.commit()

@@ -248,11 +248,32 @@ def test_changing_it_shows_the_new_payments_first(
     last = page.get_by_label("Until when?").get_attribute("max")
     assert last
     page.get_by_label("Until when?").fill(last)
+    page.get_by_role("button", name="Show the new payments").click()
+    expect(page.get_by_role("heading", name="Your payments if we say yes")).to_be_visible()
+    expect(page.locator("table", has_text="After the pause")).to_be_visible()
+    judge(page)
+    screenshots(page, "plan-pause-shown")
     page.get_by_label("What happened?").fill("I lost my work.")
     page.get_by_role("button", name="Send my request").click()
     expect(page.get_by_text("You asked for a pause until")).to_be_visible()
     judge(page)
     assert read(live_demo, "SELECT note FROM plan_request WHERE decided_at IS NULL") == [("I lost my work.",)]
+
+    # The office says no: the patient reads why, and what else is possible.
+    as_it_was = coming(live_demo)
+    desk = open_page(DESKTOP)
+    sign_in(desk, live_demo, "staff@example.com")
+    desk.goto(f"{live_demo.url}/desk/plans")
+    desk.get_by_role("link", name=re.compile("asks to pause until")).click()
+    desk.get_by_label("What you tell the patient").fill("Less each time helps you more. Call us, we do it with you.")
+    desk.get_by_role("button", name="Refuse it").click()
+    expect(desk.get_by_role("heading", name="Payment plan of Testa Demopatient")).to_be_visible()
+    page.goto(plan)
+    expect(page.get_by_text("We could not pause the plan")).to_be_visible()
+    expect(page.get_by_text("Less each time helps you more. Call us, we do it with you.").first).to_be_visible()
+    judge(page)
+    screenshots(page, "plan-pause-refused")
+    assert coming(live_demo) == as_it_was
 
     act(page, plan, "Change the card or bank account")
     judge(page)

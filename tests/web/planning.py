@@ -164,6 +164,14 @@ def amounts_in(page: Page, caption: str) -> list[str]:
     raise AssertionError(f"no table {caption!r}")
 
 
+def days_in(page: Page, caption: str) -> list[str]:
+    """The days of a table of payments, as they are written."""
+    for table in page.all("table"):
+        if any(text_of(one) == caption for one in table.iter("caption")):
+            return [text_of(row[1]) for row in table.iter("tr")][1:-1]
+    raise AssertionError(f"no table {caption!r}")
+
+
 def account_id(session: Session, ref: str = ACCOUNT) -> int:
     """An account's row id."""
     found = session.scalars(sa.select(Account.id).where(Account.ref == ref)).one()

@@ -20,7 +20,7 @@ from portal.plans.models import Instalment, Plan, PlanRequest
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page
 from tests.web.paying import TESTA
-from tests.web.planning import Patient, account_id, amounts_in, save_method, terms_on
+from tests.web.planning import Patient, account_id, amounts_in, days_in, save_method, terms_on
 
 
 @pytest.fixture
@@ -305,13 +305,24 @@ def test_a_pause_is_asked_for_once(patient: Patient) -> None:
         ("soon", "Not a valid date"),
         ("\x00", "Choose the day"),
     ):
-        answer = patient.client.submit(page, {"until": until}, field="until")
-        assert answer.status_code == 422
+        answer = patient.client.get(f"{patient.plan_url}/pause", query_string={"until": until})
         assert words in as_page(answer).text()
+        assert "Send my request" not in as_page(answer).text()
+    assert "Send my request" not in page.text()
     until = today + timedelta(days=40)
+    before = patient.coming()
+    shown = patient.client.page(f"{patient.plan_url}/pause?until={until.isoformat()}")
+    assert amounts_in(shown, "After the pause") == amounts_in(shown, "Now")
+    now, then = (days_in(shown, caption) for caption in ("Now", "After the pause"))
+    assert set(now) != set(then)
+    assert days_in(shown, "Now") == [f"{due_on:%b} {due_on.day}, {due_on.year}" for due_on, _cents in before]
+    nearer = patient.client.page(f"{patient.plan_url}/pause?until={(before[0][0]).isoformat()}")
+    assert "so choose a later day" in nearer.text()
+    assert "Send my request" not in nearer.text()
     for _tab in range(2):
-        answer = patient.client.submit(page, {"until": until.isoformat(), "note": "No\x00 work."}, field="until")
+        answer = patient.client.submit(shown, {"note": "No\x00 work."}, field="note")
         assert answer.status_code == 302
+    assert patient.coming() == before  # it is only asked for
     patient.session.rollback()
     asked = patient.session.scalars(sa.select(PlanRequest)).one()
     assert (asked.until, asked.note) == (until, "No work.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from portal.money import Money
+from portal.notifications.models import Notification
 from portal.plans.amending import (
     amend,
     cancel,
@@ -210,6 +211,11 @@ def test_a_pause_is_asked_for_and_granted(world: PlanWorld) -> None:
     )
     assert world.plan().state is PlanState.PAUSED
     assert world.coming()[0][0] >= until.isoformat()
+    first, last = (date.fromisoformat(world.coming()[place][0]) for place in (0, -1))
+    told = world.session.scalars(sa.select(Notification.body).where(Notification.key.startswith("plan/request/"))).one()
+    assert f"The next is $50.00 on {first:%B} {first.day}, {first.year}" in told
+    assert f"on {last:%B} {last.day}, {last.year}." in told
+    world.session.rollback()
     world.day_by_day(59)
     assert world.taken() == 0
     world.day_by_day(25)
