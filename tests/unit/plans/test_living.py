@@ -35,6 +35,7 @@ from portal.plans.pausing import ask_for_pause, decide_request
 from portal.plans.paying import pay_more, pay_next
 from portal.plans.queries import plan_charges
 from portal.plans.schedule import Rhythm
+from portal.plans.standing import look
 from portal.plans.worklists import plans_at_risk
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
@@ -404,3 +405,25 @@ def test_a_proposal_needs_a_yes(world: PlanWorld) -> None:
     assert world.plan().state is PlanState.ACTIVE
     assert world.plan().public_id == proposal.public_id
     assert world.due == Money.zero()
+
+
+def test_an_instalment_notes_what_was_taken_for_it(world: PlanWorld) -> None:
+    """Less became due between the minute that fits plans and the charge: no more is taken, and none is claimed."""
+    world.enrol(each=20_000)
+    world.day_by_day((world.instalments()[0].charge_on - world.today).days - 1)
+    world.later(days=1)
+    owed = look(world.session, world.plan().id, today=world.today).standing.left
+    world.session.rollback()
+    for charge_id, cents in owed.items():
+        world.adjust(charge_id, -(cents.cents // 2))
+    left = look(world.session, world.plan().id, today=world.today).standing.total
+    assert left < Money(20_000)
+    first = world.instalments()[0]
+    assert (first.state, first.amount) == (InstalmentState.PLANNED, Money(20_000))
+    instalment_id = first.id
+    world.session.rollback()
+    charge(world.session, world.gateway, instalment_id=instalment_id, conditions=world.conditions)
+    world.work()
+    assert world.taken() == left.cents
+    paid = world.instalments()[0]
+    assert (paid.state, paid.amount) == (InstalmentState.PAID, left)
