@@ -20,6 +20,7 @@ from portal.plans.errors import (
     ChargeUnderWay,
     ConsentMissing,
     DayNotOffered,
+    InstalmentTooLarge,
     InstalmentTooSmall,
     LineNotOnPlan,
     NoSkipLeft,
@@ -32,6 +33,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind
 from portal.plans.pausing import decide_request
+from portal.plans.policy import LawCapsPayments
 from portal.plans.queries import PlanRow, RequestRow
 from portal.plans.words import rhythm_words
 from portal.plans.worklists import LineOnPlan
@@ -52,7 +54,8 @@ from portal.web.database import db
 
 #: What the policy says no to, and who may exceed it may do all the same.
 _AGAINST_THE_POLICY = (DayNotOffered, InstalmentTooSmall, NoSkipLeft, PauseTooLong, PlanTooLong)
-_IN_THE_WAY = (*_AGAINST_THE_POLICY, LineNotOnPlan, NothingToChange, ChargeUnderWay, ConsentMissing)
+_AGAINST_THE_LAW = (InstalmentTooLarge, LawCapsPayments)
+_IN_THE_WAY = (*_AGAINST_THE_POLICY, *_AGAINST_THE_LAW, LineNotOnPlan, NothingToChange, ChargeUnderWay, ConsentMissing)
 
 
 def _said(error: Exception) -> str:
@@ -65,6 +68,14 @@ def _said(error: Exception) -> str:
                 "The policy allows %(most)s payments for what is left, so each is at least %(least)s.",
                 most=error.most,
                 least=str(error.least),
+            )
+        case InstalmentTooLarge():
+            return _("By law, a payment of this household can be at most %(amount)s.", amount=str(error.most))
+        case LawCapsPayments():
+            return _(
+                "By law at most %(amount)s a month can be asked of this household, and that would not pay what is left "
+                "in time.",
+                amount=str(error.most_a_month),
             )
         case DayNotOffered():
             return _("The policy does not offer this day.")

@@ -252,6 +252,14 @@ def test_an_offer_in_place_of_a_plan_keeps_to_its_cap(
     assert "By law, a payment of this household can be at most $20.00." in refused.text("main")
     shown = review(boss, clinic, each="30.00", income="1000", reason="They earn more now.")
     assert "at most $40.00 a month" in shown.text("main")
+    session.rollback()
+    more = amended(boss, world, act="amount", each="60.00")
+    assert "By law, a payment of this household can be at most $20.00." in more.text("main")
+    session.rollback()
+    session.execute(sa.update(Plan).values(month_cap=Money(500)))
+    session.commit()
+    later = amended(boss, world, act="day", rhythm="monthly-20")
+    assert "By law at most $5.00 a month can be asked of this household" in later.text("main")
 
 
 def test_what_moved_meanwhile_is_shown_again_and_not_sent(
