@@ -2,17 +2,20 @@
 
 Sources: authorization, copy and notice of preauthorized transfers, Regulation E, 12 CFR 1005.10(b) to (d); disclosures
 of closed-end credit of more than four instalments, Regulation Z, 12 CFR 1026.2(a)(17), 1026.17 and 1026.18.
+
+``tests/unit/plans/test_agreement.py`` ties the version to the words.
 """
 
 from flask_babel import gettext as _
 
 from portal.documents.sheet import sheet
+from portal.money import Money
 from portal.plans.kinds import ChangeKind
 from portal.plans.terms import Agreement, Terms, TermsLine
 from portal.plans.words import CHANGE, rhythm_words
 from portal.web.templating import day
 
-VERSION = "2026-11"
+VERSION = "2026-11.2"
 
 
 def agreement(terms: Terms, *, clinic: str, phone: str) -> Agreement:
@@ -76,6 +79,7 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
     )
     return [
         _("The plan costs me nothing: no interest and no fee, also when I pay late, early or extra."),
+        *_cap(terms),
         _(
             "I allow %(clinic)s to charge these payments to %(method)s, %(rhythm)s, until the plan is paid. A payment "
             "is never more than what I still owe on these charges by its day.",
@@ -84,8 +88,9 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
             rhythm=rhythm_words(terms.rhythm),
         ),
         _(
-            "Before each payment I get an e-mail at least %(days)s days ahead with the amount and the day. If the "
-            "amount of a bank payment is not the usual one, the e-mail comes at least 10 days ahead.",
+            "Before each payment I get an e-mail at least %(days)s days ahead with the amount and the day. Payments of "
+            "the next %(days)s days are told by this agreement and its copy. If the amount of a bank payment is not "
+            "the usual one, the e-mail comes at least 10 days ahead.",
             days=terms.notice_days,
         ),
         _(
@@ -117,24 +122,43 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
     ]
 
 
+def _cap(terms: Terms) -> list[str]:
+    if terms.month_cap is None:
+        return []
+    most = str(terms.month_cap)
+    return [_("By law I may not be asked for more than %(most)s a month. This plan keeps to it.", most=most)]
+
+
 def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
-    """The Truth-in-Lending disclosures, label and value: 12 CFR 1026.18(a) to (k)."""
-    total = str(terms.total)
+    """The Truth-in-Lending disclosures, label and value: 12 CFR 1026.18(a), (b), (d), (e), (g), (h) and (j) to (m).
+
+    A patient's bill that its provider lets be paid in instalments is a credit sale (12 CFR 1026.2(a)(16)). What is paid
+    down is part of its price and no part of the credit. The itemization of (c) are the lines, beside it.
+    """
+    financed = str(Money.total(due.amount for due in terms.financed))
+    down = terms.down_payment
     return [
         (_("Creditor"), clinic),
         (_("Annual percentage rate (the cost of your credit as a yearly rate)"), "0 %"),
         (_("Finance charge (the dollar amount the credit will cost you)"), "$0.00"),
-        (_("Amount financed (the amount of credit provided to you)"), total),
-        (_("Total of payments (what you will have paid after all payments)"), total),
-        (_("Number of payments"), str(len(terms.dues))),
+        (_("Amount financed (the amount of credit provided to you)"), financed),
+        (_("Total of payments (what you will have paid after all payments)"), financed),
+        (
+            _(
+                "Total sale price (the price of what you buy on credit, with your down payment of %(down)s)",
+                down=str(down.amount if down is not None else Money.zero()),
+            ),
+            str(terms.total),
+        ),
+        (_("Number of payments"), str(len(terms.financed))),
         (_("Amount of payments"), _amounts(terms)),
         (
             _("When payments are due"),
             _(
                 "%(rhythm)s, from %(first)s to %(last)s",
                 rhythm=rhythm_words(terms.rhythm),
-                first=day(terms.dues[0].on),
-                last=day(terms.dues[-1].on),
+                first=day(terms.financed[0].on),
+                last=day(terms.financed[-1].on),
             ),
         ),
         (_("Late charge"), _("None")),
@@ -146,7 +170,7 @@ def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
 def _amounts(terms: Terms) -> str:
     """``5 of $50.00, then 1 of $12.34``."""
     groups: list[tuple[int, str]] = []
-    for due in terms.dues:
+    for due in terms.financed:
         if groups and groups[-1][1] == str(due.amount):
             groups[-1] = (groups[-1][0] + 1, groups[-1][1])
         else:

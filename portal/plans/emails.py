@@ -48,10 +48,11 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
             _what_you_pay(terms),
             dues,
             _(
-                "A payment is never more than what you still owe by its day. You get an e-mail before each one. You "
-                "can stop a payment or the plan at any time on the plan’s page, with the link in that e-mail, or by "
-                "phone; your bank must also stop one when you tell it at least 3 business days before. The full "
-                "agreement is on the plan’s page."
+                "A payment is never more than what you still owe by its day. You get an e-mail before each one; for "
+                "those of the next %(days)s days this is it. You can stop a payment or the plan at any time on the "
+                "plan’s page, with the link in that e-mail, or by phone; your bank must also stop one when you tell it "
+                "at least 3 business days before. The full agreement is on the plan’s page.",
+                days=terms.notice_days,
             ),
         ],
     )

@@ -299,6 +299,7 @@ def terms_of(
         notice_days=policy.notice_days,
         missed_ends_after=policy.missed_ends_after,
         skips_a_year=policy.skips_a_year,
+        month_cap=standing.month_cap,
         replaces=replaces,
     )
 

@@ -42,13 +42,29 @@ class Terms:
     notice_days: int
     missed_ends_after: int
     skips_a_year: int
+    #: The most that may be asked in a month, where the law caps it for this household.
+    month_cap: Money | None = None
     #: Whether a plan that runs ends by it.
     replaces: bool = False
 
     @property
+    def down_payment(self) -> Due | None:
+        """What is paid on the day of the agreement itself; every other instalment is due later."""
+        begins = self.change is ChangeKind.ENROLLED and len(self.dues) > 1
+        return self.dues[0] if begins and self.dues[0].on == self.agreed_on else None
+
+    @property
+    def financed(self) -> tuple[Due, ...]:
+        """The instalments that are credit: all but the down payment."""
+        return self.dues if self.down_payment is None else self.dues[1:]
+
+    @property
     def needs_disclosure(self) -> bool:
-        """Whether it is credit that Regulation Z asks to disclose: more than four instalments, 12 CFR 1026.2(a)(17)."""
-        return len(self.dues) > 4
+        """Whether it is credit that Regulation Z asks to disclose.
+
+        That is credit payable in more than four instalments, a down payment not counted: 12 CFR 1026.2(a)(17)(i).
+        """
+        return len(self.financed) > 4
 
 
 @dataclass(frozen=True, slots=True)

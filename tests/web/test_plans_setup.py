@@ -18,6 +18,7 @@ from portal.billing.service import place_hold
 from portal.documents.models import Document
 from portal.money import Money
 from portal.payments.models import Consent, SavedMethod
+from portal.plans.agreement import VERSION
 from portal.plans.enrolment import propose
 from portal.plans.kinds import Frequency, PlanState
 from portal.plans.models import Plan
@@ -158,7 +159,7 @@ def test_what_is_kept_is_what_was_shown(patient: Patient, saved: SavedMethod) ->
     change = patient.last_change()
     consent = patient.session.get_one(Consent, change.consent_id)
     assert consent.text == text
-    assert (consent.version, consent.address, consent.user_id) == ("2026-11", "127.0.0.1", patient.plan().user_id)
+    assert (consent.version, consent.address, consent.user_id) == (VERSION, "127.0.0.1", patient.plan().user_id)
     assert abs(consent.given_at - clock.now()) < timedelta(minutes=5)
     document = patient.session.get_one(Document, change.document_id)
     link = patient.client.page(patient.plan_url).links()
