@@ -24,6 +24,7 @@ from portal.plans.blueprint import (
 )
 from portal.plans.enrolment import candidates, draft, enrol, still_offered
 from portal.plans.errors import (
+    ChargeUnderWay,
     DayNotOffered,
     InstalmentTooLarge,
     InstalmentTooSmall,
@@ -131,7 +132,10 @@ def offer(plan_id: str) -> Any:
 @ACTING
 def accept(plan_id: str) -> Any:
     """Agree to it."""
-    return _start(_offered(plan_for(db.session, plan_id, user_id=current_user.id)))
+    plan = plan_for(db.session, plan_id, user_id=current_user.id)
+    if plan.state is not PlanState.PROPOSED:
+        return _not_open(plan_id)
+    return _start(_offered(plan))
 
 
 @bp.post("/plans/<pid:plan_id>/no-thank-you")
@@ -143,10 +147,19 @@ def turn_down(plan_id: str) -> Any:
     try:
         decline(db.session, plan_id=plan.id, actor_user_id=current_user.id)
     except PlanIsOver:
-        db.session.rollback()
-        return redirect(url_for("plans.show", plan_id=plan_id))
+        return _not_open(plan_id)
     flash(_("All right, there is no plan. You can set one up yourself, or write to us."), "info")
     return redirect(url_for("home.start"))
+
+
+def _not_open(plan_id: str) -> Any:
+    """An offer that was answered, or taken back, since its page was opened: its plan says what became of it."""
+    db.session.rollback()
+    if plan_for(db.session, plan_id, user_id=current_user.id).state is PlanState.DECLINED:
+        flash(_("This offer is not open any more. Nothing was started."), "info")
+    else:
+        flash(_("You have agreed to this plan already. Here it is."), "info")
+    return redirect(url_for("plans.show", plan_id=plan_id))
 
 
 def _offered(plan: PlanRow) -> Wanted:
@@ -250,9 +263,10 @@ def _start(wanted: Wanted) -> Any:
         flash(_("There is a plan on this account already."), "info")
         return redirect(url_for("plans.setup", account_id=account.public_id))
     except PlanIsOver:
-        db.session.rollback()
-        flash(_("This offer is not open any more. You can set up a plan here."), "info")
-        return redirect(url_for("plans.setup", account_id=account.public_id))
+        assert wanted.offer is not None  # nothing else can be over by now
+        return _not_open(wanted.offer.public_id)
+    except ChargeUnderWay as error:  # of the plan in whose place it stands
+        form.form_errors.append(explain(error))
     except (ScheduleMoved, *_GONE):
         form.form_errors.append(
             _("Something has changed since this page was opened. Nothing was started. Here is the plan as it is now.")

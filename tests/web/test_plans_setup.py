@@ -392,6 +392,23 @@ def test_an_offer_is_turned_down(patient: Patient, saved: SavedMethod) -> None:
     assert "Not taken up" in patient.client.page(patient.plan_url).text()
     answer = patient.client.submit(page, {"agree": "y"}, field="agree", follow_redirects=True)
     assert patient.plan().state is PlanState.DECLINED, as_page(answer).text()
+    assert "This offer is not open any more. Nothing was started." in as_page(answer).text()
+    assert "You said no to this offer." in as_page(answer).text("main")
+
+
+@pytest.mark.parametrize(
+    "again",
+    [{"fields": {"agree": "y"}, "field": "agree"}, {"field": "agree"}, {"action": "/no-thank-you"}],
+    ids=["twice", "without-the-tick", "no"],
+)
+def test_an_offer_that_was_agreed_to_says_so(patient: Patient, saved: SavedMethod, again: dict[str, Any]) -> None:
+    """The button pressed twice, or "no" in another tab."""
+    page = patient.client.page(f"/plans/{propose_to(patient).public_id}/offer")
+    assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
+    answer = as_page(patient.client.submit(page, follow_redirects=True, **again))
+    assert "You have agreed to this plan already." in answer.text()
+    assert "not open any more" not in answer.text()
+    assert (patient.plan().state, patient.plans()) == (PlanState.ACTIVE, 1)
 
 
 def test_an_offer_leaves_out_what_can_not_be_paid_any_more(patient: Patient, saved: SavedMethod) -> None:
@@ -422,6 +439,20 @@ def test_an_offer_in_the_place_of_a_plan_is_told_of_on_its_page(patient: Patient
     patient.session.refresh(running)
     assert (running.state, running.end_reason) == (PlanState.CANCELED, "replaced")
     assert "offers you another plan" not in patient.client.page(address).text()
+
+
+def test_an_offer_waits_while_a_payment_of_the_plan_it_replaces_is_made(patient: Patient, saved: SavedMethod) -> None:
+    assert patient.start().status_code == 302
+    running = patient.plan()
+    offer = propose_to(patient, replaces=True)
+    page = patient.client.page(f"/plans/{offer.public_id}/offer")
+    pay = patient.client.page(f"/plans/{running.public_id}/pay-next")
+    assert patient.client.submit(pay, field="seen").status_code == 302
+    answer = patient.client.submit(page, {"agree": "y"}, field="agree")
+    assert answer.status_code == 422
+    assert "A payment of this plan is being made right now. Please try again" in as_page(answer).text()
+    patient.session.refresh(running)
+    assert (running.state, patient.plan().state) == (PlanState.ACTIVE, PlanState.PROPOSED)
 
 
 def test_a_plan_of_somebody_else_is_told_of_and_no_more(
