@@ -153,7 +153,7 @@ class AmendForm(Form):
     rhythm = SelectField(_l("When from now on"))
     until = DateField(_l("Nothing is charged before"), validators=[Optional()])
     lines = SelectMultipleField(_l("What is taken out"), validate_choice=False)
-    reason = _reason(_l("Why"), _l("Write why. It stays with the plan, and the patient may ask."))
+    reason = _reason(_l("Why"), _l("Write why. It stays with the plan, and the patient reads it."))
     seen = HiddenField()
 
     def validate_each(self, field: Any) -> None:
@@ -190,7 +190,7 @@ class AnswerRequestForm(Form):
 class CancelPlanForm(Form):
     """The end of a plan."""
 
-    reason = _reason(_l("Why it ends"), _l("Write why. It stays with the plan."))
+    reason = _reason(_l("Why it ends"), _l("Write why. It stays with the plan, and the patient reads it."))
 
 
 class ActForm(Form):
