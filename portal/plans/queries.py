@@ -69,12 +69,13 @@ class InstalmentRow:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRow:
-    """A change of a plan, with the schedule after it."""
+    """A change of a plan, with the schedule after it; ``by_staff``: neither its payer's nor the portal's own."""
 
     public_id: str
     version: int
     kind: ChangeKind
     actor: str
+    by_staff: bool
     agreed: bool
     document_id: int | None
     note: str
@@ -257,6 +258,7 @@ def changes_of(session: Session, plan_id: int) -> list[ChangeRow]:
             PlanChange.version,
             PlanChange.kind,
             User.display_name,
+            sa.func.coalesce(PlanChange.actor_user_id != Plan.user_id, sa.false()),
             PlanChange.consent_id,
             PlanChange.document_id,
             PlanChange.note,
@@ -264,13 +266,24 @@ def changes_of(session: Session, plan_id: int) -> list[ChangeRow]:
             PlanChange.schedule,
             PlanChange.changed_at,
         )
+        .join(Plan, Plan.id == PlanChange.plan_id)
         .join(User, User.id == PlanChange.actor_user_id, isouter=True)
         .where(PlanChange.plan_id == plan_id)
         .order_by(PlanChange.version.desc())
     )
     return [
         ChangeRow(
-            row[0], row[1], row[2], row[3] or "", row[4] is not None, row[5], row[6], row[7], _dues(row[8]), row[9]
+            public_id=row[0],
+            version=row[1],
+            kind=row[2],
+            actor=row[3] or "",
+            by_staff=bool(row[4]),
+            agreed=row[5] is not None,
+            document_id=row[6],
+            note=row[7],
+            left=row[8],
+            dues=_dues(row[9]),
+            changed_at=row[10],
         )
         for row in rows
     ]

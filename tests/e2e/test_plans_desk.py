@@ -29,10 +29,11 @@ ROOT = str(Path(__file__).parents[2])
 
 
 def work(demo: LiveDemo) -> None:
-    """Ask the worker to look after plans and mail now rather than within the minute."""
+    """Ask the worker to look after plans, mail and postings now rather than within the minute."""
     code = (
         "import os; from portal.queue import open_queue, wake; "
-        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); wake('plans.run_due'); wake('notifications.send')"
+        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); "
+        "[wake(job) for job in ('plans.run_due', 'notifications.send', 'ledger.deliver_postings')]"
     )
     subprocess.run(
         [*demo.command()[:1], "-c", code], env={**demo.environment, "PYTHONPATH": ROOT}, check=True, timeout=60
