@@ -11,6 +11,7 @@ from portal.money import Money
 from portal.payments.method_queries import method_by_id, method_for
 from portal.plans import emails
 from portal.plans.changes import Standing, Wish, carry_out
+from portal.plans.charging import give_its_days
 from portal.plans.conditions import Conditions
 from portal.plans.enrolment import Agree, candidates, keep_agreement, terms_of, told_until
 from portal.plans.errors import (
@@ -250,6 +251,8 @@ def change_method(
 ) -> None:
     """Charge another saved method from now on; commits. What was turned down is tried with it at once.
 
+    What a bank account has to be told of earlier than a card is put off until it was.
+
     Raises :class:`PlanIsOver`, :class:`RecordNotFound` (no such method of this person), :class:`MethodNotUsable` and
     :class:`NothingToChange`.
     """
@@ -265,6 +268,9 @@ def change_method(
         if row.tries:
             # Never before its day: one that was declined and then put off is charged when the agreement says.
             row.tries, row.failure_code, row.charge_on = 0, "", max(conditions.today, row.due_on)
+        else:
+            # Not what was turned down: that the page says is made at once, and it is agreed to as such.
+            give_its_days(session, plan, row, conditions)
     terms = terms_of(
         session,
         plan,

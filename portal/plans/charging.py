@@ -42,7 +42,7 @@ from portal.plans.declines import BANK, Decision, decide, last_day, retry_day
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
 from portal.plans.queries import turned_down_at
-from portal.plans.standing import end, locked, read, write
+from portal.plans.standing import end, locked, read, take_back, write
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +102,18 @@ def _ahead(session: Session, plan: Plan, row: Instalment, conditions: Conditions
     varies = row.amount != plan.each and plan.method_id is not None and method_by_id(session, plan.method_id).is_bank
     days = conditions.policy.notice_days
     return varies, max(days, VARYING_NOTICE_DAYS) if varies else days
+
+
+def give_its_days(session: Session, plan: Plan, row: Instalment, conditions: Conditions) -> None:
+    """Put off an instalment that is a bank debit of another amount now, and was told of too late for that, or never.
+
+    It is told of anew: what a card's notice says three days ahead is no notice for a bank account.
+    """
+    varies, days = _ahead(session, plan, row, conditions)
+    told_on = conditions.today if row.noticed_at is None else conditions.day_of(row.noticed_at)
+    if varies and told_on + timedelta(days=days) > row.charge_on:
+        take_back(session, row)
+        row.noticed_at, row.charge_on = None, conditions.today + timedelta(days=days)
 
 
 def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, conditions: Conditions) -> None:

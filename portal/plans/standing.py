@@ -164,7 +164,7 @@ def write(
     if kind is ChangeKind.SKIPPED and rows:
         skipped = rows.pop(0)
         skipped.state, skipped.ended_at = InstalmentState.SKIPPED, at
-        _take_back(session, skipped)
+        take_back(session, skipped)
     skipped_one, first = len(rows) < len(now.rows), rows[0].due_on if rows else None
     put_off = skipped_one or not after.unpaid or after.unpaid[0].on != first
     if plan.need is Need.CONFIRMATION and put_off:
@@ -189,7 +189,7 @@ def lay_down(
     at = clock.now()
     for row, due in zip(rows, dues, strict=False):
         if due.on != row.due_on or due.amount > row.amount:
-            _take_back(session, row)
+            take_back(session, row)
         if due.on != row.due_on:
             row.due_on = row.charge_on = due.on
             row.noticed_at = None
@@ -197,11 +197,11 @@ def lay_down(
         if due.amount > row.amount:
             row.noticed_at = None
         row.amount = due.amount
-        if told_until is not None and row.due_on <= told_until:
+        if told_until is not None and row.noticed_at is None and row.charge_on <= told_until:
             row.noticed_at = at
     for row in rows[len(dues) :]:
         row.state, row.ended_at = InstalmentState.DROPPED, at
-        _take_back(session, row)
+        take_back(session, row)
     last = session.scalar(sa.select(sa.func.max(Instalment.ordinal)).where(Instalment.plan_id == plan_id)) or 0
     session.add_all(
         Instalment(
@@ -218,7 +218,7 @@ def lay_down(
     session.flush()
 
 
-def _take_back(session: Session, row: Instalment) -> None:
+def take_back(session: Session, row: Instalment) -> None:
     """A notice that was not sent by now tells of what is no longer so."""
     if row.noticed_at is not None:
         withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount)
@@ -316,7 +316,7 @@ def end(
     plan, at = now.plan, clock.now()
     for row in now.rows:
         row.state, row.ended_at = InstalmentState.DROPPED, at
-        _take_back(session, row)
+        take_back(session, row)
     plan.state, plan.ended_at, plan.end_reason, plan.need = state, at, reason[:40], Need.NOTHING
     plan.paused_until = None
     leave(session, plan.id, [one.line.charge_id for one in now.covered])
