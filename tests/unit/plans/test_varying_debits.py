@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from portal.notifications.models import Notification
 from portal.plans.amending import change_method
-from portal.plans.charging import VARYING_NOTICE_DAYS
+from portal.plans.charging import VARYING_NOTICE_DAYS, notice
+from portal.plans.kinds import Need
 from tests.unit.plans.conftest import PlanWorld
 
 BANK, OTHER_BANK, CARD = "pm_usBankAccount_success", "pm_usBankAccount_dispute", "pm_card_visa"
@@ -68,6 +69,16 @@ def test_the_last_one_of_a_bank_account_is_told_of_ten_days_before(
     assert [row.charge_on.day for row in world.instalments()] == [15, 15, 15]
 
 
+def test_two_workers_tell_once(world: PlanWorld) -> None:
+    """Both found that it is to be told of; the second comes to its lock after the first."""
+    world.enrol(each=10_000, method=BANK)
+    first = world.instalments()[0].id
+    world.later(days=10)
+    told = [notice(world.session, instalment_id=first, conditions=world.conditions) for _worker in range(2)]
+    assert told == [True, False]
+    assert len(notices(world)) == 1
+
+
 def test_an_operators_longer_notice_holds_for_the_last_one_too(world: PlanWorld) -> None:
     world.with_policy(notice_days=12)
     assert world.conditions.policy.notice_days > VARYING_NOTICE_DAYS
@@ -108,6 +119,17 @@ def test_the_usual_amount_keeps_the_notice_of_a_card(world: PlanWorld) -> None:
     assert world.instalments()[0].charge_on == date(2029, 11, 15)
 
 
+def test_the_agreement_with_a_bank_account_tells_of_the_usual_amount(world: PlanWorld) -> None:
+    """Two days before its day: it has just been read and agreed to, and it is not put off."""
+    world.enrol(each=10_000)
+    world.plan().need = Need.METHOD
+    world.session.commit()
+    assert told_day_by_day(world, date(2029, 11, 13)) == []
+    choose(world, BANK)
+    assert told_day_by_day(world, date(2029, 11, 15)) == []
+    assert [one.amount.cents for one in world.payments_of_plan()] == [10_000]
+
+
 def test_what_was_told_of_ten_days_before_is_not_told_of_for_another_account(world: PlanWorld) -> None:
     """However often it is changed, and also within the days of which the agreement itself tells."""
     world.enrol(each=10_000, method=BANK)
@@ -124,7 +146,7 @@ def test_what_nobody_told_of_gets_its_days_for_a_bank_account(world: PlanWorld) 
     """The card is gone and the plan waits: nothing is told of meanwhile, and the agreement comes too late for it."""
     world.enrol(each=10_000)
     told_day_by_day(world, date(2030, 1, 1))
-    world.plan().need = "method"  # type: ignore[assignment]
+    world.plan().need = Need.METHOD
     world.session.commit()
     assert told_day_by_day(world, date(2030, 1, 14)) == []
     choose(world, BANK)
