@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from portal.documents.sheet import sheet
 from portal.money import Money
 from portal.plans.kinds import ChangeKind
+from portal.plans.schedule import Due
 from portal.plans.terms import Agreement, Terms, TermsLine
 from portal.plans.words import CHANGE, rhythm_words
 from portal.web.templating import day
@@ -50,8 +51,17 @@ def _what_is_paid(terms: Terms) -> list[str]:
         return [_nothing_to_come()]
     return [
         _("What is on the plan: %(lines)s. Together: %(total)s.", lines=_lines(terms), total=str(terms.total)),
-        _("Payments: %(dues)s.", dues="; ".join(f"{day(due.on)}: {due.amount}" for due in terms.dues)),
+        _("Payments: %(dues)s.", dues="; ".join([*_down(terms), *(_dated(due) for due in terms.financed)])),
     ]
+
+
+def _dated(due: Due) -> str:
+    return f"{day(due.on)}: {due.amount}"
+
+
+def _down(terms: Terms) -> list[str]:
+    down = terms.down_payment
+    return [] if down is None else [_("%(day)s: %(amount)s (down payment)", day=day(down.on), amount=str(down.amount))]
 
 
 def _nothing_to_come() -> str:
@@ -204,7 +214,7 @@ def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
         pays=bool(terms.dues),
         schedule_title=_("Your payments"),
         schedule_head=[_("Number"), _("Day"), _("Amount")],
-        schedule=[["", [[str(place), day(due.on), str(due.amount)] for place, due in enumerate(terms.dues, start=1)]]],
+        schedule=[["", _schedule(terms)]],
         total=[_("Total"), str(terms.total)],
         lines_title=_("What is on the plan"),
         lines_head=[_("Date of service"), _("Description"), _("Amount")],
@@ -212,6 +222,13 @@ def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
         promises_title=_("What you agreed to"),
         promises=_promises(terms, clinic=clinic, phone=phone),
     )
+
+
+def _schedule(terms: Terms) -> list[list[str]]:
+    """Number, day and amount of each payment; a down payment has no number, since the disclosure does not count it."""
+    down = terms.down_payment
+    first = [] if down is None else [[_("Down payment"), day(down.on), str(down.amount)]]
+    return [*first, *([str(place), day(due.on), str(due.amount)] for place, due in enumerate(terms.financed, start=1))]
 
 
 def _row(line: TermsLine) -> list[str]:

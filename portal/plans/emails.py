@@ -61,14 +61,16 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
 def _what_you_pay(terms: Terms) -> str:
     if not terms.dues:
         return _("For now there is no payment to come: what is left is on hold, with your insurer, or being paid.")
-    many = {"total": str(terms.total), "count": len(terms.dues), "method": terms.method_name}
+    down, later = terms.down_payment, Money.total(due.amount for due in terms.financed)
+    many = {"total": str(later), "count": len(terms.financed), "method": terms.method_name}
     sentence = (
         _("You pay %(total)s in one payment, by %(method)s.", **many)
-        if len(terms.dues) == 1
+        if len(terms.financed) == 1
         else _("You pay %(total)s in %(count)s payments, %(rhythm)s, by %(method)s.",
                rhythm=rhythm_words(terms.rhythm), **many)
     )  # fmt: skip
-    return f"{sentence} {_('It costs you nothing: no interest, no fee.')}"
+    today = _("You pay %(amount)s today.", amount=str(down.amount)) if down is not None else ""
+    return f"{today} {sentence} {_('It costs you nothing: no interest, no fee.')}".strip()
 
 
 def _notices(instalment: str, on: date, amount: Money) -> list[str]:
