@@ -146,8 +146,7 @@ def draft(
         raise InstalmentTooSmall(policy.minimum_instalment)
     if allowed.most_each < min(each, total):
         raise InstalmentTooLarge(allowed.most_each)
-    # What the law caps leaves no room for a down payment in the month of the first instalment.
-    down = down_payment(policy, total) if month_cap is None else Money.zero()
+    down = down_payment(policy, total, month_cap=month_cap)
     dues = tuple(
         lay_out(
             total,

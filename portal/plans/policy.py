@@ -347,12 +347,21 @@ def breaks_policy(
     return broken
 
 
-def down_payment(policy: Policy, balance: Money) -> Money:
-    """What is paid on the day of the agreement: the policy's percentage, rounded up, and no less than an instalment."""
-    if not policy.down_payment_percent:
+def down_payment(policy: Policy, balance: Money, *, month_cap: Money | None = None) -> Money:
+    """What is paid on the day of the agreement: the policy's percentage, rounded up, and no less than an instalment.
+
+    What the law caps (``month_cap``) leaves no room for one in the month of the first instalment.
+    """
+    if not policy.down_payment_percent or month_cap is not None:
         return Money.zero()
     share = Money(-(-balance.cents * policy.down_payment_percent // 100))
     return min(balance, max(share, policy.minimum_instalment))
+
+
+def each_of(policy: Policy, balance: Money, count: int, *, month_cap: Money | None = None) -> Money:
+    """The instalment that pays a balance in ``count`` ones, after what is paid down where the policy asks for that."""
+    rest = balance - down_payment(policy, balance, month_cap=month_cap)
+    return each_for_count(rest or balance, count)
 
 
 def discounts_for(policy: Policy, balance: Money) -> tuple[Discount, ...]:

@@ -22,10 +22,9 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import PlanState
-from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, limits, month_cap
+from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, each_of, limits, month_cap
 from portal.plans.queries import plans_of_account
 from portal.plans.refusals import explain
-from portal.plans.schedule import each_for_count
 from portal.plans.setup_forms import IncomeForm, SetupForm
 from portal.plans.words import rhythm_words
 from portal.web import guards
@@ -101,7 +100,7 @@ def _answer(
     try:
         allowed = limits(conditions.policy, total, form.rhythm.frequency, month_cap=cap)
         if form.by_count:
-            each = each_for_count(total, form.count.data)
+            each = each_of(conditions.policy, total, form.count.data, month_cap=cap)
         else:
             # "All of it on one day" is a plan, too.
             each = allowed.least_each if form.each.amount is None else min(form.each.amount, total)
@@ -131,7 +130,9 @@ def _answer(
     except (InstalmentTooSmall, InstalmentTooLarge, PlanTooLong) as error:
         form.control.errors = [_explain(form, error, allowed)]
     else:
-        form.show(found.standing.each, len(found.standing.unpaid))
+        # What is paid down today comes besides the payments that were asked for.
+        later = sum(due.on > conditions.today for due in found.standing.unpaid)
+        form.show(found.standing.each, later or len(found.standing.unpaid))
         return allowed, found
     return allowed, None
 

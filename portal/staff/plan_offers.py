@@ -27,9 +27,9 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import PlanState
 from portal.plans.offers import decline
-from portal.plans.policy import LawCapsPayments, breaks_policy, discounts_for, month_cap
+from portal.plans.policy import LawCapsPayments, breaks_policy, discounts_for, each_of, month_cap
 from portal.plans.queries import PlanRow
-from portal.plans.schedule import SMALLEST, each_for_count
+from portal.plans.schedule import SMALLEST
 from portal.plans.words import rhythm_words
 from portal.staff.blueprint import bp
 from portal.staff.plan_conditions import is_supervisor, may_exceed, the_policy, todays
@@ -66,10 +66,10 @@ def _explain(form: OfferForm, error: Exception) -> None:
             ]
 
 
-def _each(form: OfferForm, total: Money) -> Money:
+def _each(form: OfferForm, total: Money, cap: Money | None) -> Money:
     """The amount of each payment that was asked for."""
     if form.choice.data == "count":
-        return each_for_count(total, form.payments)
+        return each_of(the_policy(), total, form.payments, month_cap=cap)
     return form.each.amount or Money.zero()
 
 
@@ -92,7 +92,8 @@ def _drafted(
     if charges is None:
         raise LineCannotJoin
     total = Money.total(amount for line, amount in offered if line.charge_id in charges)
-    each, rhythm, cap = _each(form, total), rhythm_of(form.rhythm.data), _month_cap(form, running)
+    rhythm, cap = rhythm_of(form.rhythm.data), _month_cap(form, running)
+    each = _each(form, total, cap)
     found = draft(
         db.session,
         account.id,
@@ -207,7 +208,7 @@ def _go_on(
                 user_id=payer,
                 staff_user_id=current_user.id,
                 charge_ids=[line.charge_id for line, _amount in found.lines],
-                each=_each(form, found.total),
+                each=_each(form, found.total, found.standing.month_cap),
                 rhythm=found.standing.rhythm,
                 reason=form.reason.data or "",
                 is_supervisor=is_supervisor(),

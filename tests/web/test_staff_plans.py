@@ -181,6 +181,17 @@ def test_a_number_of_payments_gives_their_amount(desk: JudgingClient, clinic: Cl
     assert "$248.32" in words
 
 
+def test_what_is_paid_down_comes_besides_the_number_of_payments(
+    desk: JudgingClient, clinic: Clinic, world: InWeb, app: Flask
+) -> None:
+    app.extensions["plainbill_policy"] = replace(app.extensions["plainbill_policy"], down_payment_percent=20)
+    shown = review(desk, clinic, choice="count", count="4")
+    assert shown.text("table").count("$49.67") == 4  # one of them today
+    assert "$49.64" in shown.text("table")
+    confirm(desk, shown)
+    assert (world.plan().state, world.plan().each) == (PlanState.PROPOSED, Money(4_967))
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

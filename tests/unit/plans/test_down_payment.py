@@ -1,0 +1,108 @@
+"""What is paid down: on the day of the agreement, told by it, and the rest as agreed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from portal.money import Money
+from portal.plans.enrolment import Draft, draft, enrol
+from portal.plans.errors import PlanTooLong, ScheduleMoved
+from portal.plans.policy import states
+from tests.unit.plans.conftest import MONTHLY, PlanWorld
+
+TODAY = date(2029, 11, 2)
+
+
+@pytest.fixture
+def world(world: PlanWorld) -> PlanWorld:
+    world.with_policy(down_payment_percent=20)
+    assert (world.today, world.due) == (TODAY, Money(24_832))
+    return world
+
+
+def drafted(world: PlanWorld, each: int, month_cap: int | None = None) -> Draft:
+    found = draft(
+        world.session, world.account_id, user_id=world.user_id, each=Money(each), rhythm=MONTHLY,
+        conditions=world.conditions, month_cap=None if month_cap is None else Money(month_cap),
+    )  # fmt: skip
+    world.session.rollback()
+    return found
+
+
+def dues(found: Draft) -> list[tuple[date, int]]:
+    return [(due.on, due.amount.cents) for due in found.standing.unpaid]
+
+
+def test_it_is_due_today_and_the_rest_on_the_rhythms_days(world: PlanWorld) -> None:
+    found = drafted(world, 10_000)
+    assert dues(found) == [(TODAY, 4_967), (date(2029, 11, 15), 10_000), (date(2029, 12, 15), 9_865)]
+    assert (found.total, found.standing.each) == (Money(24_832), Money(10_000))
+    world.with_policy(down_payment_percent=0)
+    assert dues(drafted(world, 10_000))[0] == (date(2029, 11, 15), 10_000)
+
+
+def test_it_is_no_less_than_the_smallest_instalment(world: PlanWorld) -> None:
+    world.with_policy(down_payment_percent=1)
+    assert dues(drafted(world, 10_000))[0] == (TODAY, 2_500)
+
+
+def test_it_comes_besides_as_many_instalments_as_may_be(world: PlanWorld) -> None:
+    world.with_policy(longest=((None, 4),), down_payment_percent=10)
+    assert len(dues(drafted(world, 6_000))) == 1 + 4
+    with pytest.raises(PlanTooLong):
+        drafted(world, 5_000)
+
+
+def test_none_is_asked_where_the_law_caps_a_month(world: PlanWorld) -> None:
+    world.policy = replace(world.policy, rule=states()["CO"])
+    assert dues(drafted(world, 10_000, month_cap=10_000))[0] == (date(2029, 11, 15), 10_000)
+    assert dues(drafted(world, 10_000))[0] == (TODAY, 4_967)
+
+
+@pytest.mark.parametrize("method", ["pm_card_visa", "pm_usBankAccount_success"], ids=["card", "bank"])
+def test_the_worker_charges_it_on_the_same_day_and_once(world: PlanWorld, method: str) -> None:
+    """The agreement has told of it, and no mail does; for a bank account neither, though the amount is another one."""
+    world.enrol(each=10_000, method=method)
+    world.work()
+    world.work()
+    assert [one.amount for one in world.payments_of_plan()] == [Money(4_967)]
+    assert not [one for one in world.plan_mails() if one.startswith("Payment plan:")]
+    assert world.coming() == [("2029-11-15", 10_000), ("2029-12-15", 9_865)]
+    world.day_by_day(13)
+    assert (world.today, world.plan_mails()[-1]) == (
+        date(2029, 11, 15), "Payment plan: $100.00 on November 15, 2029"
+    )  # fmt: skip
+    assert [one.amount.cents for one in world.payments_of_plan()] == [4_967, 10_000]
+    world.day_by_day(40)
+    assert (set(world.states()), world.taken()) == ({"paid"}, 24_832)
+
+
+def test_today_is_the_day_it_is_agreed_to(world: PlanWorld) -> None:
+    """A page that is open since yesterday says another day: the plan is shown again."""
+    found, method = drafted(world, 10_000), world.save().public_id
+    world.later(days=1)
+
+    def agree(found: Draft) -> str:
+        return enrol(
+            world.session, account_id=world.account_id, user_id=world.user_id, each=Money(10_000), rhythm=MONTHLY,
+            charge_ids=[line.charge_id for line, _amount in found.lines], method_public_id=method, seen=found.seen,
+            agree=world.agree, language="en", address="", conditions=world.conditions,
+        )  # fmt: skip
+
+    with pytest.raises(ScheduleMoved):
+        agree(found)
+    world.session.rollback()
+    agree(drafted(world, 10_000))
+    assert world.coming()[0] == ("2029-11-03", 4_967)
+
+
+def test_what_is_declined_is_tried_again_and_nothing_else_is_due_sooner(world: PlanWorld) -> None:
+    world.enrol(each=10_000, method="pm_card_chargeCustomerFail")
+    world.work()
+    first = world.instalments()[0]
+    assert (first.tries, first.due_on, first.charge_on) == (1, TODAY, date(2029, 11, 5))
+    assert world.coming()[1:] == [("2029-11-15", 10_000), ("2029-12-15", 9_865)]
+    assert world.plan_mails()[-1] == "A payment of your plan did not go through"
