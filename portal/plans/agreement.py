@@ -91,16 +91,16 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
         _("The plan costs me nothing: no interest and no fee, also when I pay late, early or extra."),
         *_cap(terms),
         _(
-            "I allow %(clinic)s to charge these payments to %(method)s, %(rhythm)s, until the plan is paid. A payment "
+            "I allow %(clinic)s to charge these payments to %(method)s, %(when)s, until the plan is paid. A payment "
             "is never more than what I still owe on these charges by its day.",
             clinic=clinic,
             method=method,
-            rhythm=rhythm_words(terms.rhythm),
+            when=_when(terms),
         ),
         _(
             "Before each payment I get an e-mail at least %(days)s days ahead with the amount and the day. Payments of "
-            "the next %(days)s days are told by this agreement and its copy. If the amount of a bank payment is not "
-            "the usual one, the e-mail comes at least 10 days ahead.",
+            "the next %(days)s days are told by this agreement and its copy. If the amount of a later bank payment is "
+            "not the usual one, the e-mail comes at least 10 days ahead.",
             days=terms.notice_days,
         ),
         _(
@@ -132,6 +132,13 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
     ]
 
 
+def _when(terms: Terms) -> str:
+    rhythm = rhythm_words(terms.rhythm)
+    if terms.down_payment is None:
+        return rhythm
+    return _("the down payment today and the others %(rhythm)s", rhythm=rhythm)
+
+
 def _cap(terms: Terms) -> list[str]:
     if terms.month_cap is None:
         return []
@@ -140,7 +147,7 @@ def _cap(terms: Terms) -> list[str]:
 
 
 def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
-    """The Truth-in-Lending disclosures, label and value: 12 CFR 1026.18(a), (b), (d), (e), (g), (h) and (j) to (m).
+    """The Truth-in-Lending disclosures, label and value: 12 CFR 1026.18(a), (b), (d), (e), (g), (h), (j) to (m), (p).
 
     A patient's bill that its provider lets be paid in instalments is a credit sale (12 CFR 1026.2(a)(16)). What is paid
     down is part of its price and no part of the credit. The itemization of (c) are the lines, beside it.
@@ -152,7 +159,12 @@ def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
         (_("Annual percentage rate (the cost of your credit as a yearly rate)"), "0 %"),
         (_("Finance charge (the dollar amount the credit will cost you)"), "$0.00"),
         (_("Amount financed (the amount of credit provided to you)"), financed),
-        (_("Total of payments (what you will have paid after all payments)"), financed),
+        (
+            _("Total of payments (what you will have paid after all payments)")
+            if down is None
+            else _("Total of payments (what you will have paid after all payments, besides the down payment)"),
+            financed,
+        ),
         (
             _(
                 "Total sale price (the price of what you buy on credit, with your down payment of %(down)s)",
@@ -174,6 +186,10 @@ def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
         (_("Late charge"), _("None")),
         (_("Prepayment"), _("If you pay early, there is no penalty.")),
         (_("Security interest"), _("None")),
+        (
+            _("Contract"),
+            _("The rest of this agreement says what happens when a payment is missed, and how to pay early."),
+        ),
     ]
 
 

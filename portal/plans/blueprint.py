@@ -67,7 +67,8 @@ def the_conditions() -> Conditions:
     """The operator's policy, today."""
     settings, policy = the_settings(), current_app.extensions["plainbill_policy"]
     assert isinstance(policy, Policy)
-    return conditions_at(policy, settings.base_url, today=clock.today(settings.clinic_timezone))
+    timezone = settings.clinic_timezone
+    return conditions_at(policy, settings.base_url, today=clock.today(timezone), timezone=timezone)
 
 
 def the_words(terms: Terms) -> tuple[list[str], str]:

@@ -17,15 +17,15 @@ class Conditions:
     plan_url: Callable[[str], str]
     stop_url: Callable[[str], str]
     #: The clinic's IANA time zone.
-    timezone: str = "UTC"
+    timezone: str
 
     def day_of(self, moment: datetime) -> date:
         """The clinic's day at a moment."""
         return moment.astimezone(ZoneInfo(self.timezone)).date()
 
 
-def conditions_at(policy: Policy, base_url: str, *, today: date, timezone: str = "UTC") -> Conditions:
-    """The conditions on a day, with the portal's own addresses."""
+def conditions_at(policy: Policy, base_url: str, *, today: date, timezone: str) -> Conditions:
+    """The conditions on a day, with the portal's own addresses; ``timezone`` is the clinic's IANA one."""
     return Conditions(
         policy=policy,
         today=today,

@@ -24,7 +24,8 @@ def the_settings() -> Settings:
 def todays() -> Conditions:
     """The policy and the clinic's day."""
     settings = the_settings()
-    return conditions_at(the_policy(), settings.base_url, today=clock.today(settings.clinic_timezone))
+    timezone = settings.clinic_timezone
+    return conditions_at(the_policy(), settings.base_url, today=clock.today(timezone), timezone=timezone)
 
 
 def is_supervisor() -> bool:

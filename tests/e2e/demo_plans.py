@@ -81,8 +81,9 @@ with app.test_request_context(), writing():
     user_id = session.scalars(sa.select(User.id).where(User.email == email)).one()
     account_id = session.scalars(sa.select(Account.id).where(Account.ref == ref)).one()
     session.commit()
+    timezone = settings.clinic_timezone
     now = conditions_at(
-        app.extensions["plainbill_policy"], settings.base_url, today=clock.today(settings.clinic_timezone)
+        app.extensions["plainbill_policy"], settings.base_url, today=clock.today(timezone), timezone=timezone
     )
     if act == "ask":
         plans = sa.select(Plan.id).where(Plan.account_id == account_id).order_by(Plan.id.desc())

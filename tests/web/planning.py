@@ -77,8 +77,9 @@ class Patient:
     @property
     def conditions(self) -> Conditions:
         """The app's policy, today."""
+        timezone = "America/Chicago"
         return conditions_at(
-            self.app.extensions["plainbill_policy"], "http://localhost", today=clock.today("America/Chicago")
+            self.app.extensions["plainbill_policy"], "http://localhost", today=clock.today(timezone), timezone=timezone
         )
 
     def asked(self, **query: Any) -> Page:

@@ -81,7 +81,7 @@ def test_what_is_paid_today_and_what_later_is_said_in_words(
         else:
             assert in_words(page).endswith(days[1])
             assert "The first is on" not in page.text()
-    assert f"Payments: {days[0]}: {amounts[0]}; {days[1]}: {amounts[1]}" in terms_on(agree)
+    assert f"Payments: {days[0]}: {amounts[0]} (down payment); {days[1]}: {amounts[1]}" in terms_on(agree)
 
 
 def test_as_many_payments_as_were_asked_for_however_often_they_are_shown(patient: Patient) -> None:

@@ -40,8 +40,8 @@ class YearWorld(World):
     @property
     def conditions(self) -> Conditions:
         """Today's."""
-        today = clock.today(self.settings.clinic_timezone)
-        return conditions_at(self.policy, self.settings.base_url, today=today)
+        timezone = self.settings.clinic_timezone
+        return conditions_at(self.policy, self.settings.base_url, today=clock.today(timezone), timezone=timezone)
 
     def _jobs(self) -> Mapping[str, Job]:
         jobs = dict(super()._jobs())

@@ -52,7 +52,7 @@ class PlanWorld(World):
     @property
     def conditions(self) -> Conditions:
         """Today's."""
-        return conditions_at(self.policy, "http://localhost", today=self.today)
+        return conditions_at(self.policy, "http://localhost", today=self.today, timezone="UTC")
 
     def agree(self, terms: Terms) -> Agreement:
         """The real words and document."""

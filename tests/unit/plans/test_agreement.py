@@ -20,7 +20,7 @@ from portal.plans.schedule import Due, Rhythm
 from portal.plans.terms import Terms, TermsLine
 
 #: The version and what the words of it come to. Whoever changes a word gives both anew: a consent names its version.
-KNOWN = ("2026-11.2", "ad045fe8f789a363")
+KNOWN = ("2026-11.2", "e74b3671bcb8148c")
 TODAY = date(2026, 11, 28)
 
 
@@ -103,11 +103,12 @@ def test_what_is_paid_down_is_no_part_of_the_credit(app: Flask) -> None:
         text = agreement_text(terms(*(5_000,) * 5, down=2_500), clinic="A clinic", phone="")
     box = disclosed(text)
     assert box["Amount financed (the amount of credit provided to you)"] == "$250.00"
-    assert box["Total of payments (what you will have paid after all payments)"] == "$250.00"
+    assert box["Total of payments (what you will have paid after all payments, besides the down payment)"] == "$250.00"
     assert box["Total sale price (the price of what you buy on credit, with your down payment of $25.00)"] == "$275.00"
     assert (box["Number of payments"], box["Amount of payments"]) == ("5", "5 of $50.00")
     assert box["When payments are due"].endswith("from Dec 15, 2026 to Apr 15, 2027")
     assert "Payments: Nov 28, 2026: $25.00 (down payment); Dec 15, 2026: $50.00" in text
+    assert "to my card Visa ending 4242, the down payment today and the others every month on the 15th," in text
 
 
 @pytest.mark.parametrize(
