@@ -104,6 +104,7 @@ class SetupForm(RhythmForm):
     def show(self, each: Money, count: int) -> None:
         """Write what came of it into both controls."""
         self.each.data, self.count.data = f"{each.cents // 100}.{each.cents % 100:02d}", count
+        self.count.raw_data = []  # what was sent would be shown before what came of it
 
 
 class IncomeForm(Form):

@@ -85,13 +85,22 @@ def test_what_is_paid_today_and_what_later_is_said_in_words(
 
 
 def test_as_many_payments_as_were_asked_for_however_often_they_are_shown(patient: Patient) -> None:
-    """The number that is written back is the one that was asked for: the page asks itself again with it."""
+    """Both controls say what came of it, and asking again with them asks for the same."""
     page = patient.asked(by="count", count="3")
     for _look in range(3):
         assert in_words(page).startswith("$49.67 today, then 3 payments of $66.22")
         assert (control(page, "count"), control(page, "each")) == ("3", "66.22")
-        page = patient.asked(by="count", count=control(page, "count"))
+        page = patient.asked(by="count", count=control(page, "count"), each=control(page, "each"))
     assert control(patient.asked(by="count", count="1"), "count") == "1"
+
+
+@pytest.mark.parametrize(("percent", "count"), [(0, "3"), (20, "2")])
+def test_an_amount_says_how_many_payments_it_makes(patient: Patient, percent: int, count: str) -> None:
+    """The number that stood there before goes with the form, and is not the one in use."""
+    ask_for(patient, percent)
+    page = patient.asked(by="amount", each="100", count="6")
+    assert (control(page, "each"), control(page, "count")) == ("100.00", count)
+    assert f"{count} payments of $100.00" in in_words(page)
 
 
 def test_without_a_down_payment_nothing_is_said_of_today(patient: Patient, saved: SavedMethod) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,10 @@ def test_the_shipped_policy_is_right() -> None:
         (('assistance_url = ""', 'assistance_url = "javascript:x"'), "has to begin with https"),
         (("retry_days = [3, 5]", "retry_days = [0]"), "retry_days has to list"),
         (("grace_days = 15", "grace_days = 9"), "grace_days has to leave 5 days"),
+        (("oldest_service_days = 0", "oldest_service_days = -1"), "oldest_service_days has to be between 0"),
+        (("oldest_service_days = 0", 'oldest_service_days = "90"'), "oldest_service_days is missing or not a whole"),
+        (('smallest_line = "0.50"', 'smallest_line = "-0.50"'), "smallest_line is less than nothing"),
+        (('smallest_line = "0.50"', 'smallest_line = "half"'), "smallest_line is not an amount"),
     ],
 )
 def test_a_wrong_policy_is_refused_with_what_is_wrong(change: tuple[str, str], problem: str) -> None:
@@ -138,6 +142,21 @@ def test_what_a_proposal_exceeds() -> None:
     assert breaks_policy(policy, Money(40_000), Money(10_000), rhythm, fine) == []
     other_day = Rhythm(Frequency.MONTHLY, 7)
     assert breaks_policy(policy, Money(40_000), Money(10_000), other_day, fine) == ["day"]
+
+
+def test_a_line_may_join_up_to_the_day_its_service_is_too_old() -> None:
+    today = date(2026, 12, 1)
+    policy = parse(tomllib.loads(_text(("oldest_service_days = 0", "oldest_service_days = 90"))))
+    assert policy.oldest_service_days == 90
+    for days, may in ((-5, True), (0, True), (89, True), (90, True), (91, False), (4_000, False)):
+        assert policy.may_join(today - timedelta(days=days), today=today) is may, days
+    assert policy.may_join(None, today=today)  # nobody knows how old it is
+
+
+def test_no_line_is_too_old_for_the_shipped_policy() -> None:
+    assert load().oldest_service_days == 0
+    assert load().may_join(date(1990, 1, 1), today=date(2026, 12, 1))
+    assert load().smallest_line == Money(50)  # what no card can pay stays out
 
 
 def test_a_down_payment_is_a_share_and_no_less_than_an_instalment() -> None:
