@@ -18,7 +18,7 @@ from portal.plans.blueprint import (
     chosen_method,
     keep_income,
     the_conditions,
-    the_income,
+    the_month_cap,
     the_words,
     usable_methods,
 )
@@ -38,7 +38,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import Frequency, PlanState
 from portal.plans.offers import decline, to_be_replaced
-from portal.plans.policy import LawCapsPayments, month_cap, stricter
+from portal.plans.policy import LawCapsPayments, stricter
 from portal.plans.queries import PlanRow, plan_for, plans_of_account
 from portal.plans.refusals import explain
 from portal.plans.schedule import Rhythm
@@ -73,9 +73,8 @@ class Wanted:
 
     @property
     def month_cap(self) -> Money | None:
-        """The most the law lets be asked in a month: by the income that was told, and by what the staff knew."""
-        told = month_cap(the_conditions().policy, the_income())
-        return stricter(told, self.offer.month_cap if self.offer is not None else None)
+        """The most the law lets be asked in a month. An income that is told later never loosens an offer."""
+        return stricter(the_month_cap(self.account.id), self.offer.month_cap if self.offer is not None else None)
 
 
 @bp.get("/accounts/<pid:account_id>/plan/agree")

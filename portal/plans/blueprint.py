@@ -18,8 +18,8 @@ from portal.payments.method_queries import MethodRow, methods_of
 from portal.plans.agreement import agreement, agreement_text
 from portal.plans.conditions import Conditions, conditions_at
 from portal.plans.errors import ScheduleMoved
-from portal.plans.policy import Policy
-from portal.plans.queries import uses_method
+from portal.plans.policy import Policy, month_cap
+from portal.plans.queries import latest_month_cap, uses_method
 from portal.plans.terms import Agreement, Terms
 from portal.web.database import db
 from portal.web.limits import limiter
@@ -113,6 +113,15 @@ def the_income() -> Money | None:
     """The household's monthly income, where the reader told it in this session."""
     cents = session.get(_INCOME)
     return Money(cents) if isinstance(cents, int) else None
+
+
+def the_month_cap(account_id: int) -> Money | None:
+    """The most the law lets be asked in a month: by the income that was told, or as it was for the plan before."""
+    policy = the_conditions().policy
+    if policy.rule is None:
+        return None
+    told = month_cap(policy, the_income())
+    return told if told is not None else latest_month_cap(db.session, account_id)
 
 
 def keep_income(income: Money | None) -> None:

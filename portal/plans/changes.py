@@ -20,12 +20,13 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import ChangeKind, Frequency
-from portal.plans.policy import Policy, limits
+from portal.plans.policy import LawCapsPayments, Limits, Policy, limits, most_payments
 from portal.plans.schedule import (
     SMALLEST,
     Due,
     Rhythm,
     change_amount,
+    each_for_count,
     most_each,
     move,
     postpone,
@@ -43,7 +44,8 @@ class Standing:
 
     ``left`` is what is still to be paid by it, by charge; ``unpaid`` the instalments to come, which sum to it.
     ``last_due_on`` is the day of the latest instalment that is behind it. ``month_cap`` is the most that may be asked
-    in a month, where the law caps it for this household (:func:`portal.plans.policy.month_cap`).
+    in a month, where the law caps it for this household (:func:`portal.plans.policy.month_cap`), and ``months_paid``
+    the months in which something was paid by the plan then.
     """
 
     each: Money
@@ -53,6 +55,7 @@ class Standing:
     last_due_on: date | None = None
     skips_used: int = 0
     month_cap: Money | None = None
+    months_paid: int = 0
 
     @property
     def most(self) -> Money | None:
@@ -104,7 +107,7 @@ def _add(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standin
     each = wish.each or standing.each
     if not wish.exceed and wish.each is None:
         # As long as the policy lets it be, the amount stays and the plan gets longer.
-        allowed = limits(_as_it_runs(policy), total, standing.rhythm.frequency, month_cap=standing.month_cap)
+        allowed = _limits(replace(standing, left=left), policy)
         each = max(each, allowed.least_each)
     dues = _fitted(standing, total, today)
     if each != standing.each:
@@ -127,10 +130,12 @@ def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> St
     earliest = earliest_next(standing.last_due_on, rhythm.frequency, standing.month_cap, today)
     dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
     after = replace(standing, rhythm=rhythm, unpaid=tuple(dues))
-    if after.most is not None and after.each > after.most:
+    if after.most is not None and any(due.amount > after.most for due in dues):
         # More often, so less each time: a month may not ask for more than the law lets it.
-        dues = change_amount(dues, after.most, rhythm, fixed=0, most=after.most)
-        after = replace(after, each=after.most, unpaid=tuple(dues))
+        each = min(after.each, after.most)
+        after = replace(
+            after, each=each, unpaid=tuple(change_amount(dues, each, rhythm, fixed=0, most=after.most))
+        )
     return _within(standing, after, wish, policy)
 
 
@@ -209,6 +214,39 @@ def _as_it_runs(policy: Policy) -> Policy:
     return replace(policy, smallest_balance=Money.zero())
 
 
+def _limits(standing: Standing, policy: Policy) -> Limits:
+    return limits(
+        _as_it_runs(policy),
+        standing.total,
+        standing.rhythm.frequency,
+        month_cap=standing.month_cap,
+        months_paid=standing.months_paid,
+    )
+
+
+def _within_the_law(before: Standing, after: Standing, policy: Policy) -> None:
+    """The law's cap holds for everybody, whatever a policy or a supervisor says.
+
+    What insurance made too much already may still be moved about, but not get longer. Raises
+    :class:`InstalmentTooLarge`, :class:`InstalmentTooSmall`, :class:`PlanTooLong` and
+    :class:`~portal.plans.policy.LawCapsPayments`.
+    """
+    if after.most is None or not after.total:
+        return
+    if after.each > after.most:
+        raise InstalmentTooLarge(after.most)
+    if after.each < min(SMALLEST, after.total):
+        raise InstalmentTooSmall(SMALLEST)
+    if after.total <= before.total and len(after.unpaid) <= len(before.unpaid):
+        return
+    _limits(after, policy)
+    most = most_payments(
+        policy, after.total, after.rhythm.frequency, month_cap=after.month_cap, months_paid=after.months_paid
+    )
+    if policy.rule is not None and len(after.unpaid) > most:
+        raise PlanTooLong(most, each_for_count(after.total, most))
+
+
 def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> Standing:
     """The same where it keeps to the policy, or strays from it no further than the plan does already.
 
@@ -216,11 +254,13 @@ def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> St
     may keep the patient from moving the day. The law's cap holds for everybody. Raises :class:`InstalmentTooSmall`,
     :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.policy.LawCapsPayments`.
     """
-    if after.most is not None and after.each > after.most:
-        raise InstalmentTooLarge(after.most)
+    _within_the_law(before, after, policy)
     if wish.exceed or not after.total:
         return after
-    allowed = limits(_as_it_runs(policy), after.total, after.rhythm.frequency, month_cap=after.month_cap)
+    try:
+        allowed = _limits(after, policy)
+    except LawCapsPayments:
+        return after  # more than the law lets be asked as it was, and no longer than that
     if after.each < min(policy.minimum_instalment, after.total, before.each, allowed.most_each):
         raise InstalmentTooSmall(policy.minimum_instalment)
     as_often = before.rhythm.frequency is after.rhythm.frequency

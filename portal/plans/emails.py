@@ -387,6 +387,12 @@ def queue_proposed(session: Session, *, user_id: int, plan: str, plan_url: str) 
     )
 
 
+def _how_it_stands(after: Sequence[Due], *, granted: bool, stays: bool) -> str:
+    if not granted:
+        return _("It goes on as it is.")
+    return _("Nothing is charged until it goes on.") if stays else _to_come(after)
+
+
 def queue_request_decided(
     session: Session,
     *,
@@ -395,11 +401,17 @@ def queue_request_decided(
     granted: bool,
     until: date,
     after: Sequence[Due],
+    stays: bool,
     plan_url: str,
 ) -> None:
-    """The staff answered a request for a pause, and how the plan stands by it. Their own words are on the page only."""
+    """The staff answered a request for a pause, and how the plan stands by it. Their own words are on the page only.
+
+    ``stays`` says that the plan was stopped, or paused for longer, before they did.
+    """
     said = (
-        _("Your payment plan is paused until %(day)s. Nothing is charged before then.", day=_day(until))
+        _("We agreed to the pause you asked for. Your plan is stopped or paused for longer already, and stays so.")
+        if granted and stays
+        else _("Your payment plan is paused until %(day)s. Nothing is charged before then.", day=_day(until))
         if granted
         else _("We could not pause your payment plan. The reason, and what else is possible, is on the plan’s page.")
     )
@@ -408,5 +420,5 @@ def queue_request_decided(
         user_id=user_id,
         key=f"request/{request}",
         subject=_("About the pause you asked for"),
-        paragraphs=[said, _to_come(after) if granted else _("It goes on as it is."), _look(plan_url)],
+        paragraphs=[said, _how_it_stands(after, granted=granted, stays=stays), _look(plan_url)],
     )

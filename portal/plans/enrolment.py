@@ -22,7 +22,7 @@ from portal.payments.method_queries import MethodRow, method_for
 from portal.payments.queries import reserved
 from portal.payments.settle import lock_accounts
 from portal.plans import emails
-from portal.plans.changes import Standing, offers
+from portal.plans.changes import Standing, earliest_next, offers
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import joinable
 from portal.plans.errors import (
@@ -41,9 +41,9 @@ from portal.plans.errors import (
 from portal.plans.kinds import ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
 from portal.plans.offers import is_as_offered, make_way, open_offers, running_plan, to_be_replaced, turn_down
-from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits, stricter
-from portal.plans.queries import plan_charges
-from portal.plans.schedule import SMALLEST, Rhythm, lay_out, most_each
+from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits, most_payments, stricter
+from portal.plans.queries import last_paid_on, plan_charges
+from portal.plans.schedule import SMALLEST, Rhythm, each_for_count, lay_out, most_each
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
 
@@ -147,17 +147,24 @@ def draft(
     if allowed.most_each < min(each, total):
         raise InstalmentTooLarge(allowed.most_each)
     down = down_payment(policy, total, month_cap=month_cap)
+    first, paid_on = earliest_first_day(conditions), last_paid_on(session, account_id)
+    if month_cap is not None and paid_on is not None:
+        # A month in which another plan of this household took its share has no room for more.
+        first = max(first, earliest_next(paid_on, rhythm.frequency, month_cap, conditions.today))
     dues = tuple(
         lay_out(
             total,
             each,
             rhythm,
-            earliest_first_day(conditions),
+            first,
             down=down,
             today=conditions.today,
             most=most_each(month_cap, rhythm.frequency),
         )
     )
+    longest = most_payments(policy, total, rhythm.frequency, month_cap=month_cap)
+    if month_cap is not None and policy.rule is not None and len(dues) > longest:
+        raise PlanTooLong(longest, each_for_count(total, longest))
     if not exceed:
         if not offers(policy, rhythm):
             raise DayNotOffered

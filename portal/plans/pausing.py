@@ -73,11 +73,12 @@ def decide_request(
     request.decided_at, request.decided_by = clock.now(), staff_user_id
     request.granted, request.answer = granted, answer.strip()[:300]
     after: tuple[Due, ...] = ()
+    stays = is_paused_beyond(plan, request.until)
     if granted:
         now = read(session, plan, today=conditions.today)
         wish = Wish(ChangeKind.PAUSED, until=request.until, exceed=True)
         found = preview_of(session, now, wish, conditions)
-        if not is_paused_beyond(plan, request.until):
+        if not stays:
             carry(session, now, found, wish, conditions)
         after = found.after.unpaid
         write(session, now, found.after, kind=ChangeKind.PAUSED, actor_user_id=staff_user_id, note=request.answer)
@@ -96,6 +97,7 @@ def decide_request(
         granted=granted,
         until=request.until,
         after=after,
+        stays=stays,
         plan_url=conditions.plan_url(plan.public_id),
     )
     session.commit()

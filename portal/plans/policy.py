@@ -32,10 +32,13 @@ class BalanceTooSmall(Exception):
 
 
 class LawCapsPayments(Exception):
-    """The law caps what may be asked so that the balance can't be paid within it: the staff have to set it right."""
+    """The law caps what may be asked so that the balance can't be paid within it: the staff have to set it right.
 
-    def __init__(self, rule: "StateRule | None", most_a_month: Money) -> None:
-        self.rule, self.most_a_month = rule, most_a_month
+    ``monthly_fits`` says that it can with payments by the month: more often, less may be asked each time.
+    """
+
+    def __init__(self, rule: "StateRule | None", most_a_month: Money, *, monthly_fits: bool = False) -> None:
+        self.rule, self.most_a_month, self.monthly_fits = rule, most_a_month, monthly_fits
         super().__init__(rule.code if rule is not None else "")
 
 
@@ -294,26 +297,36 @@ def stricter(*caps: Money | None) -> Money | None:
     return min((cap for cap in caps if cap is not None), default=None)
 
 
-def _most_payments(policy: Policy, balance: Money, frequency: Frequency, month_cap: Money | None) -> int:
-    """How many instalments there may be: as many as the law allows where it caps them, or else as the policy does."""
-    capped = policy.rule if month_cap is not None else None
-    return counts(capped.most_payments if capped is not None else longest_months(policy, balance), frequency)
+def most_payments(
+    policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None, months_paid: int = 0
+) -> int:
+    """How many instalments there may be: as many as the law allows where it caps them, or else as the policy does.
+
+    ``months_paid`` are those in which instalments were paid already: the law counts them.
+    """
+    if policy.rule is None or month_cap is None:
+        return counts(longest_months(policy, balance), frequency)
+    return counts(policy.rule.most_payments - months_paid, frequency)
 
 
-def limits(policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None) -> Limits:
+def limits(
+    policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None, months_paid: int = 0
+) -> Limits:
     """What an instalment of a plan over ``balance`` may be, and how many there may be.
 
     ``month_cap`` is the most that may be asked in a month, where the law caps it (:func:`month_cap`): the instalments
-    of any month are held to it. Raises :class:`BalanceTooSmall`, and :class:`LawCapsPayments` where the balance can't
-    be paid within the cap.
+    of any month are held to it. ``months_paid`` is as for :func:`most_payments`. Raises :class:`BalanceTooSmall`, and
+    :class:`LawCapsPayments` where the balance can't be paid within the cap.
     """
     if balance < policy.smallest_balance:
         raise BalanceTooSmall
-    most = _most_payments(policy, balance, frequency, month_cap)
+    most = most_payments(policy, balance, frequency, month_cap=month_cap, months_paid=months_paid)
     cap = most_each(month_cap, frequency)
     largest = balance if cap is None else min(balance, cap)
     if month_cap is not None and (largest * most < balance or largest < min(balance, SMALLEST * 2)):
-        raise LawCapsPayments(policy.rule, month_cap)
+        by_month = most_payments(policy, balance, Frequency.MONTHLY, month_cap=month_cap, months_paid=months_paid)
+        fits = frequency is not Frequency.MONTHLY and month_cap * by_month >= balance
+        raise LawCapsPayments(policy.rule, month_cap, monthly_fits=fits)
     least = max(min(policy.minimum_instalment, largest), each_for_count(balance, most))
     return Limits(least, largest, -(-balance.cents // largest.cents), -(-balance.cents // least.cents))
 
@@ -337,8 +350,8 @@ def breaks_policy(
     cap = most_each(month_cap, rhythm.frequency)
     if each < min(policy.minimum_instalment, balance if cap is None else min(balance, cap)):
         broken.append("below_minimum")
-    longest = _most_payments(policy, balance, rhythm.frequency, month_cap)
-    if len(dues) > longest + bool(policy.down_payment_percent):
+    longest = most_payments(policy, balance, rhythm.frequency, month_cap=month_cap)
+    if len(dues) > longest + bool(down_payment(policy, balance, month_cap=month_cap)):
         broken.append("too_long")
     if rhythm.frequency not in policy.frequencies:
         broken.append("frequency")

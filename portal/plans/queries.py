@@ -148,6 +148,33 @@ def plan_row(row: Any) -> PlanRow:
     return PlanRow(*[*row[:9], Rhythm(row[9], row[10]), *row[11:]])
 
 
+def last_paid_on(session: Session, account_id: int) -> date | None:
+    """The day of the latest instalment of an account that was paid by any of its plans, or is being paid."""
+    return session.scalar(
+        sa.select(sa.func.max(Instalment.due_on))
+        .join(Plan, Plan.id == Instalment.plan_id)
+        .where(
+            Plan.account_id == account_id,
+            Instalment.state.in_([InstalmentState.PAID, InstalmentState.CHARGING]),
+        )
+    )
+
+
+def months_paid(session: Session, plan_id: int) -> int:
+    """In how many months of the calendar instalments of a plan were paid."""
+    days = session.scalars(
+        sa.select(Instalment.due_on).where(Instalment.plan_id == plan_id, Instalment.state == InstalmentState.PAID)
+    )
+    return len({(day.year, day.month) for day in days})
+
+
+def latest_month_cap(session: Session, account_id: int) -> Money | None:
+    """What the law let be asked in a month by the latest plan or offer on an account; None where nothing capped it."""
+    return session.scalar(
+        sa.select(Plan.month_cap).where(Plan.account_id == account_id).order_by(Plan.id.desc()).limit(1)
+    )
+
+
 def plan_for(session: Session, public_id: str, *, user_id: int | None) -> PlanRow:
     """One plan by its public id; ``user_id`` None is staff, others see their own. Raises :class:`RecordNotFound`."""
     query = _plans(Plan.public_id == public_id)

@@ -102,7 +102,7 @@ def _with_amounts(error: Exception) -> str:
         return _("Each payment has to be at least %(least)s.", least=str(error.least))
     if isinstance(error, InstalmentTooLarge):
         return _(
-            "With the income you told us, a payment can be at most %(most)s. Choose less each time.",
+            "By law we may ask for at most %(most)s each time, by your household’s income. Choose less each time.",
             most=str(error.most),
         )
     if isinstance(error, PlanTooLong):
@@ -112,13 +112,25 @@ def _with_amounts(error: Exception) -> str:
             most=error.most,
             least=str(error.least),
         )
-    if isinstance(error, LawCapsPayments):
+    if isinstance(error, LawCapsPayments) and error.monthly_fits:
+        return _(
+            "By law we may ask you for at most %(most)s a month. That pays this balance in time only with payments "
+            "every month. Choose every month.",
+            most=str(error.most_a_month),
+        )
+    if isinstance(error, LawCapsPayments) and error.rule is not None:
         return _(
             "%(rule)s For you that is %(most)s a month, and it would not pay this balance in time. Please send us a "
             "message: we will find a way that keeps to it.",
-            rule=error.rule.words if error.rule is not None else "",
+            rule=error.rule.words,
             most=str(error.most_a_month),
-        ).strip()
+        )
+    if isinstance(error, LawCapsPayments):
+        return _(
+            "By law we may ask you for at most %(most)s a month, and it would not pay this balance in time. Please "
+            "send us a message: we will find a way that keeps to it.",
+            most=str(error.most_a_month),
+        )
     if isinstance(error, AmountAboveBalance):
         return _("That is more than is left. The most is %(most)s.", most=str(error.most))
     if isinstance(error, AmountBelowMinimum):

@@ -10,7 +10,7 @@ from flask_login import current_user
 from portal.accounts.access import VisibleAccount, account_for
 from portal.billing.queries import Line
 from portal.money import Money
-from portal.plans.blueprint import ASKING, bp, keep_income, the_conditions, the_income
+from portal.plans.blueprint import ASKING, bp, keep_income, the_conditions, the_income, the_month_cap
 from portal.plans.conditions import Conditions
 from portal.plans.enrolment import Draft, candidates, draft
 from portal.plans.errors import (
@@ -22,7 +22,7 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import PlanState
-from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, each_of, limits, month_cap
+from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, each_of, limits
 from portal.plans.queries import plans_of_account
 from portal.plans.refusals import explain
 from portal.plans.setup_forms import IncomeForm, SetupForm
@@ -63,6 +63,7 @@ def setup(account_id: str) -> Any:
         form=form,
         income_form=IncomeForm(formdata=None),
         income=the_income() if policy.rule is not None else None,
+        month_cap=the_month_cap(account.id),
         offered=offered,
         chosen=chosen,
         whole=whole,
@@ -96,7 +97,7 @@ def _answer(
     if not chosen:
         form.form_errors.append(_("Choose at least one charge for the plan."))
         return None, None
-    allowed, cap = None, month_cap(conditions.policy, the_income())
+    allowed, cap = None, the_month_cap(account.id)
     try:
         allowed = limits(conditions.policy, total, form.rhythm.frequency, month_cap=cap)
         if form.by_count:
@@ -142,7 +143,7 @@ def _explain(form: SetupForm, error: Exception, allowed: Limits | None) -> str:
         return explain(error)
     if isinstance(error, InstalmentTooLarge):
         return _(
-            "With the income you told us, at least %(fewest)s payments are needed.", fewest=allowed.fewest
+            "By law, with your household’s income, at least %(fewest)s payments are needed.", fewest=allowed.fewest
         )
     return _(
         "At most %(most)s payments are possible: each has to be at least %(least)s. If that is too much for you, send "
@@ -172,7 +173,7 @@ def say_income(account_id: str) -> Any:
     form = IncomeForm()
     if form.validate_on_submit():
         income = form.income.amount
-        keep_income(income if income is not None and Money.zero() < income <= _LARGEST_INCOME else None)
+        keep_income(income if income is not None and Money.zero() <= income <= _LARGEST_INCOME else None)
     else:
         flash(_("Write your income in dollars, with numbers only."), "warning")
     return redirect(url_for("plans.setup", account_id=account.public_id))

@@ -26,7 +26,7 @@ from portal.plans.emails import withdraw
 from portal.plans.errors import PlanIsOver
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine
-from portal.plans.queries import skips_used
+from portal.plans.queries import months_paid, skips_used
 from portal.plans.schedule import Due, Rhythm, most_each, reshape
 from portal.plans.telling import tell_back_office
 
@@ -113,6 +113,7 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
         last_due_on=last_due_on,
         skips_used=skips_used(session, plan.id, today=today),
         month_cap=plan.month_cap,
+        months_paid=months_paid(session, plan.id) if plan.month_cap is not None else 0,
     )
     return PlanNow(plan, standing, written, tuple(rows), tuple(covered), _settling(session, plan.id))
 

@@ -112,7 +112,9 @@ def _amount(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
 def _day(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
     asked = Asked(
         _("Move the day"),
-        _("Another day, or another rhythm. The amounts stay as they are."),
+        _("Another day, or another rhythm. The amounts stay as they are.")
+        if plan.month_cap is None
+        else _("Another day, or another rhythm. By law, paying more often means less each time."),
         said="frequency" in request.args,
     )
     form = asked.rhythm = RhythmForm(request.args if asked.said else None)

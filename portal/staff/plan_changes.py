@@ -71,6 +71,12 @@ def _said(error: Exception) -> str:
             )
         case InstalmentTooLarge():
             return _("By law, a payment of this household can be at most %(amount)s.", amount=str(error.most))
+        case LawCapsPayments(monthly_fits=True):
+            return _(
+                "By law at most %(amount)s a month can be asked of this household. That pays what is left in time only "
+                "with payments every month.",
+                amount=str(error.most_a_month),
+            )
         case LawCapsPayments():
             return _(
                 "By law at most %(amount)s a month can be asked of this household, and that would not pay what is left "

@@ -116,9 +116,9 @@ class OfferForm(Form):
             raise ValidationError(_("Write a number from 1 to %(most)s.", most=MOST_PAYMENTS))
 
     def validate_income(self, field: Any) -> None:
-        """Nothing, or something above nothing."""
-        if field.amount is not None and field.amount <= Money.zero():
-            raise ValidationError(_l("Write an amount above $0.00."))
+        """Nothing written, or no less than nothing earned."""
+        if field.amount is not None and field.amount < Money.zero():
+            raise ValidationError(_l("Write $0.00 or more."))
 
     @property
     def payments(self) -> int:

@@ -22,6 +22,7 @@ from portal.plans.errors import (
     NoPlanPossible,
     PlanIsOver,
     PlanRuns,
+    PlanTooLong,
     ReasonMissing,
     ScheduleMoved,
 )
@@ -39,7 +40,14 @@ from portal.staff.seen import note_seen
 from portal.web import guards
 from portal.web.database import db
 
-_IN_THE_WAY = (InstalmentTooLarge, InstalmentTooSmall, LawCapsPayments, LineCannotJoin, NoPlanPossible)
+_IN_THE_WAY = (
+    InstalmentTooLarge,
+    InstalmentTooSmall,
+    LawCapsPayments,
+    LineCannotJoin,
+    NoPlanPossible,
+    PlanTooLong,
+)
 
 
 def _explain(form: OfferForm, error: Exception) -> None:
@@ -50,12 +58,26 @@ def _explain(form: OfferForm, error: Exception) -> None:
             beside.errors = [_("No card can pay less than %(amount)s at a time.", amount=str(SMALLEST))]
         case InstalmentTooLarge(most=most):
             beside.errors = [_("By law, a payment of this household can be at most %(amount)s.", amount=str(most))]
-        case LawCapsPayments(most_a_month=most):
+        case LawCapsPayments(most_a_month=most, monthly_fits=by_month):
             form.income.errors = [
                 _(
+                    "By law at most %(amount)s a month can be asked of this household. That pays this balance in time "
+                    "only with payments every month.",
+                    amount=str(most),
+                )
+                if by_month
+                else _(
                     "By law at most %(amount)s a month can be asked of this household, and that does not pay this "
                     "balance in time. The balance has to be lowered first.",
                     amount=str(most),
+                )
+            ]
+        case PlanTooLong(most=count, least=least):
+            beside.errors = [
+                _(
+                    "By law at most %(most)s payments can be asked of this household, so each is at least %(least)s.",
+                    most=count,
+                    least=str(least),
                 )
             ]
         case NoPlanPossible():
@@ -73,10 +95,12 @@ def _each(form: OfferForm, total: Money, cap: Money | None) -> Money:
     return form.each.amount or Money.zero()
 
 
-def _month_cap(form: OfferForm, running: PlanRow | None) -> Money | None:
-    """The law's cap by the income that was written, or else that of the plan which the offer stands in for."""
+def _month_cap(form: OfferForm, account: AccountRow) -> Money | None:
+    """The law's cap by the income that was written, or else that of the latest plan or offer on the account."""
+    if the_policy().rule is None:
+        return None
     told = month_cap(the_policy(), form.income.amount)
-    return told if told is not None or running is None else running.month_cap
+    return told if told is not None else queries.latest_month_cap(db.session, account.id)
 
 
 def _drafted(
@@ -92,7 +116,7 @@ def _drafted(
     if charges is None:
         raise LineCannotJoin
     total = Money.total(amount for line, amount in offered if line.charge_id in charges)
-    rhythm, cap = rhythm_of(form.rhythm.data), _month_cap(form, running)
+    rhythm, cap = rhythm_of(form.rhythm.data), _month_cap(form, account)
     each = _each(form, total, cap)
     found = draft(
         db.session,
@@ -162,6 +186,7 @@ def propose_plan(account_id: str) -> Any:
         people=people,
         lines=offered,
         running=running,
+        known_cap=queries.latest_month_cap(db.session, account.id),
         waiting=next((one for one in plans if one.state is PlanState.PROPOSED), None),
         form=form,
         policy=the_policy(),

@@ -287,7 +287,7 @@ def test_an_income_lowers_what_may_be_asked(patient: Patient, saved: SavedMethod
     assert "income" not in answer.request.url
     assert "You told us $500.00 a month" in page.text()
     assert "13 payments of $20.00" in patient.asked(each="20").text()
-    assert "a payment can be at most $20.00" in patient.asked(each="50").text()
+    assert "at most $20.00 each time, by your household’s income" in patient.asked(each="50").text()
     assert patient.start(each="20").status_code == 302
     assert len(patient.coming()) == 13
     with patient.client.session_transaction() as kept:
@@ -304,7 +304,7 @@ def test_the_laws_cap_stays_with_the_plan(patient: Patient, saved: SavedMethod, 
     page = patient.client.page(f"{patient.plan_url}/amount")
     assert "By law we may ask for at most $20.00 each time." in page.text()
     more = patient.client.page(f"{patient.plan_url}/amount?amount=20.01")
-    assert "a payment can be at most $20.00" in more.text()
+    assert "at most $20.00 each time, by your household’s income" in more.text()
     assert not more.all("input", name="agree")
     added = patient.client.page(f"{patient.plan_url}/add?go=1&" + "&".join(f"lines={one}" for one in lines[:1]))
     assert "13 payments of $20.00" in added.text()  # longer, and not more at a time
@@ -316,6 +316,11 @@ def test_the_laws_cap_stays_with_the_plan(patient: Patient, saved: SavedMethod, 
 def test_an_income_that_no_plan_fits_leads_to_a_person(patient: Patient) -> None:
     patient.client.submit(patient.client.page(patient.setup_url), {"income": "100"}, field="income")
     assert "Please send us a message" in patient.client.page(patient.setup_url).text()
+    patient.client.submit(patient.client.page(patient.setup_url), {"income": "0"}, field="income")
+    assert "You told us $0.00 a month" in patient.client.page(patient.setup_url).text()
+    assert "Please send us a message" in patient.client.page(patient.setup_url).text()
+    patient.client.submit(patient.client.page(patient.setup_url), {"income": "175"}, field="income")
+    assert "Choose every month." in patient.asked(frequency="weekly", weekday="2", each="1.40").text()
     patient.client.submit(patient.client.page(patient.setup_url), {"income": "much"}, field="income")
     assert "Write your income in dollars" in patient.client.page(patient.setup_url).text()
 
@@ -356,7 +361,7 @@ def test_an_offer_says_what_the_law_asks_and_keeps_to_it(patient: Patient, saved
     # Their income was told meanwhile: the offer asks for more than is allowed, and can't be agreed to.
     patient.client.submit(patient.client.page(patient.setup_url), {"income": "500"}, field="income")
     gone = patient.client.page(address)
-    assert "a payment can be at most $20.00" in gone.text()
+    assert "at most $20.00 each time, by your household’s income" in gone.text()
     assert "The plan we offered asks for more than that." in gone.text()
     patient.client.submit(open_offer, {"agree": "y"}, field="agree")
     assert patient.plan().state is PlanState.PROPOSED

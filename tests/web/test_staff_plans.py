@@ -243,13 +243,24 @@ def test_what_the_law_caps_nobody_exceeds(
     assert "By law, a payment of this household can be at most $20.00." in refused.text("main")
     poor = review(boss, clinic, each="4.00", income="100", reason="All they have.")
     assert "The balance has to be lowered first." in poor.text("main")
-    assert "Write an amount above $0.00." in review(boss, clinic, each="20.00", income="-5").text("main")
+    assert "Write $0.00 or more." in review(boss, clinic, each="20.00", income="-5").text("main")
+    nothing = review(boss, clinic, each="20.00", income="0", reason="They earn nothing.")
+    assert "By law at most $0.00 a month" in nothing.text("main")
+    often = review(boss, clinic, each="1.00", rhythm="weekly-1", income="175", reason="They are paid by the week.")
+    assert "only with payments every month" in often.text("main")
+    longer = review(boss, clinic, each="5.00", income="500", reason="As little as possible.")
+    assert "By law at most 36 payments can be asked of this household, so each is at least $6.90." in longer.text()
     shown = review(boss, clinic, each="20.00", income="500")
     assert "For this household that is at most $20.00 a month" in shown.text("main")
     assert "This exceeds the policy" not in shown.text("main")  # the law asks for it
     assert confirm(boss, shown).status_code == 302
     assert world.plan().month_cap == Money(2_000)
     assert "By law at most, a month$20.00" in plan_page(boss, world).text("main")
+    session.rollback()
+    # What was known is not forgotten by the next offer, also where the first was taken back.
+    known = review(boss, clinic, each="30.00", reason="They can pay more.")
+    assert "By what was known at the last plan or offer that is at most $20.00 a month." in known.text("main")
+    assert "By law, a payment of this household can be at most $20.00." in known.text("main")
 
 
 def test_an_offer_in_place_of_a_plan_keeps_to_its_cap(
@@ -269,6 +280,7 @@ def test_an_offer_in_place_of_a_plan_keeps_to_its_cap(
     session.rollback()
     session.execute(sa.update(Plan).values(month_cap=Money(500)))
     session.commit()
+    # More is left than the law lets be asked (insurance moved it): it can still be moved about, but not get longer.
     later = amended(boss, world, act="day", rhythm="monthly-20")
     assert "By law at most $5.00 a month can be asked of this household" in later.text("main")
 

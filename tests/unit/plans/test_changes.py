@@ -182,6 +182,7 @@ def _live(life: Life, chance: random.Random) -> tuple[str, bool]:
                 unpaid=standing.unpaid[1:],
                 left=_paid(dict(standing.left), due.amount),
                 last_due_on=due.on,
+                months_paid=len({(one.on.year, one.on.month) for one in life.behind}),
             )
             return act, True
         case "announced":
@@ -272,6 +273,40 @@ def test_nobody_can_raise_a_payment_above_the_cap(hospital: Policy) -> None:
         with pytest.raises(InstalmentTooLarge) as caught:
             carry_out(standing, wish, policy=hospital, today=TODAY)
         assert caught.value.most == Money(2_000)
+
+
+def test_the_laws_count_of_payments_binds_the_staff_as_well(hospital: Policy) -> None:
+    standing = _capped(each=10_000, left=360_000, cap=10_000)
+    for exceed in (False, True):
+        wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000), exceed=exceed)
+        with pytest.raises(PlanTooLong) as caught:
+            carry_out(standing, wish, policy=hospital, today=TODAY)
+        assert (caught.value.most, caught.value.least) == (36, Money(10_000))
+    # Eighteen months were paid: the law counts them.
+    half = replace(_capped(each=10_000, left=180_000, cap=10_000), months_paid=18)
+    with pytest.raises(PlanTooLong) as caught:
+        carry_out(half, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)), policy=hospital, today=TODAY)
+    assert caught.value.most == 18
+
+
+def test_what_is_beyond_the_law_already_may_be_moved_and_not_be_made_longer(hospital: Policy) -> None:
+    standing = _capped(each=12_000, left=450_000, cap=12_000)
+    moved = carry_out(
+        standing, Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15)), policy=hospital, today=TODAY
+    )
+    assert len(moved.unpaid) == len(standing.unpaid) == 38
+    wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(11_000), exceed=True)
+    with pytest.raises(LawCapsPayments):
+        carry_out(standing, wish, policy=hospital, today=TODAY)
+
+
+def test_no_month_asks_for_more_when_a_small_amount_comes_more_often(hospital: Policy) -> None:
+    """The last one of $25.40 is above a fifth of $125.00, though the others are not."""
+    standing = _capped(each=2_500, left=15_040, cap=12_500)
+    assert standing.unpaid[-1].amount == Money(2_540)
+    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.WEEKLY, 1))
+    after = carry_out(standing, wish, policy=hospital, today=date(2026, 10, 31))
+    assert max(due.amount for due in after.unpaid) <= Money(2_500)
 
 
 def test_paying_more_often_asks_for_less_each_time(hospital: Policy) -> None:

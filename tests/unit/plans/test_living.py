@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -33,6 +34,7 @@ from portal.plans.models import Attempt, PlanRequest
 from portal.plans.offers import decline
 from portal.plans.pausing import ask_for_pause, decide_request
 from portal.plans.paying import pay_more, pay_next
+from portal.plans.policy import states
 from portal.plans.queries import plan_charges
 from portal.plans.schedule import Rhythm
 from portal.plans.standing import look
@@ -427,3 +429,40 @@ def test_an_instalment_notes_what_was_taken_for_it(world: PlanWorld) -> None:
     assert world.taken() == left.cents
     paid = world.instalments()[0]
     assert (paid.state, paid.amount) == (InstalmentState.PAID, left)
+
+
+def test_a_capped_months_share_is_not_asked_for_twice_by_another_plan(world: PlanWorld) -> None:
+    """What the plan took in its last month leaves no room for the first payment of the one that replaces it."""
+    world.policy = replace(world.policy, rule=states()["CO"])
+    plan = world.enrol()
+    paid_on = world.instalments()[0].due_on
+    world.day_by_day((paid_on - world.today).days + 1)
+    assert world.taken() == 5_000
+    values = {"user_id": world.user_id, "each": Money(2_000), "conditions": world.conditions, "replaces": plan.id}
+    rhythm = Rhythm(Frequency.MONTHLY, 28)
+    free = draft(world.session, world.account_id, rhythm=rhythm, exceed=True, **values)
+    assert free.standing.unpaid[0].on.month == paid_on.month
+    capped = draft(world.session, world.account_id, rhythm=rhythm, exceed=True, month_cap=Money(5_000), **values)
+    assert capped.standing.unpaid[0].on == free.standing.unpaid[1].on
+
+
+def test_a_pause_granted_to_who_stopped_the_charges_says_that_they_stay_stopped(world: PlanWorld) -> None:
+    world.enrol()
+    plan_id, until = world.plan().id, world.today + timedelta(days=60)
+    values = {"plan_id": plan_id, "conditions": world.conditions}
+    ask_for_pause(world.session, user_id=world.user_id, until=until, note="", **values)
+    stop_charges(world.session, **values)
+    request_id = world.session.scalars(sa.select(PlanRequest.id)).one()
+    world.session.rollback()
+    decide_request(
+        world.session,
+        request_id=request_id,
+        staff_user_id=world.user_id,
+        granted=True,
+        answer="",
+        conditions=world.conditions,
+    )
+    told = world.session.scalars(sa.select(Notification.body).where(Notification.key.startswith("plan/request/"))).one()
+    assert "Nothing is charged until it goes on." in told
+    assert "The next is" not in told
+    assert world.plan().paused_until is None

@@ -130,6 +130,10 @@ def test_what_the_law_asks_for_exceeds_no_policy() -> None:
     dues = lay_out(Money(40_000), Money(2_000), rhythm, date(2026, 12, 1))
     assert breaks_policy(policy, Money(40_000), Money(2_000), rhythm, dues) == ["below_minimum", "too_long"]
     assert breaks_policy(policy, Money(40_000), Money(2_000), rhythm, dues, month_cap=Money(2_000)) == []
+    with_down = replace(policy, down_payment_percent=10)
+    many = lay_out(Money(74_000), Money(2_000), rhythm, date(2026, 12, 1))
+    assert len(many) == 37
+    assert breaks_policy(with_down, Money(74_000), Money(2_000), rhythm, many, month_cap=Money(2_000)) == ["too_long"]
     assert stricter(None, Money(2_000), Money(1_500)) == Money(1_500)
     assert stricter(None, None) is None
 
