@@ -251,6 +251,13 @@ def test_another_method(patient: Patient, session: Session, clinic: Clinic) -> N
     page = patient.client.page(f"{patient.plan_url}/method")
     assert "0001" not in page.text()
     assert "Visa ending 1881" in terms_on(page)
+    waits = "waits until you have known of it for 10 days"
+    assert waits not in page.text()
+    other.kind = "us_bank_account"
+    session.commit()
+    assert waits in patient.client.page(f"{patient.plan_url}/method").text()  # its last payment is a smaller one
+    other.kind = "card"
+    session.commit()
     assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
     assert patient.plan().method_id == other_id
     assert patient.session.get_one(Consent, patient.last_change().consent_id).text == terms_on(page)
