@@ -188,8 +188,9 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         )
     except _GONE as error:
         if wanted.offer is not None:
-            above_the_law = isinstance(error, (InstalmentTooLarge, LawCapsPayments))
-            why = explain(error) if above_the_law else ""
+            why = explain(error) if isinstance(error, (InstalmentTooLarge, LawCapsPayments)) else ""
+            if isinstance(error, PlanTooLong):  # an offer may exceed the policy, and only the law is above that
+                why = _("By law it has to be paid in at most %(most)s payments.", most=error.most)
             return render_template("plans/offer_gone.html", account=account, offer=wanted.offer, why=why)
         flash(_("What you owe has changed, so this plan is not possible any more. Please choose again."), "info")
         return redirect(url_for("plans.setup", account_id=account.public_id))

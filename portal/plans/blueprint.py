@@ -121,7 +121,7 @@ def the_month_cap(account_id: int) -> Money | None:
     if policy.rule is None:
         return None
     told = month_cap(policy, the_income())
-    return told if told is not None else latest_month_cap(db.session, account_id)
+    return told if told is not None else latest_month_cap(db.session, account_id, user_id=current_user.id)
 
 
 def keep_income(income: Money | None) -> None:

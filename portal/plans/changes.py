@@ -4,6 +4,7 @@ The same function makes what a page shows before consent and what is written aft
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -132,19 +133,24 @@ def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> St
     after = replace(standing, rhythm=rhythm, unpaid=tuple(dues))
     if after.most is not None and any(due.amount > after.most for due in dues):
         # More often, so less each time: a month may not ask for more than the law lets it.
-        each = min(after.each, after.most)
-        after = replace(
-            after, each=each, unpaid=tuple(change_amount(dues, each, rhythm, fixed=0, most=after.most))
-        )
+        after = _of(after, min(after.each, after.most))
+    elif after.most is not None and after.total and rhythm.frequency is not standing.rhythm.frequency:
+        # Less often, so enough each time: the law counts the payments as well.
+        with suppress(LawCapsPayments):  # said below, unless it was so before
+            after = _of(after, min(max(after.each, _limits(after, policy).least_each), after.most))
     return _within(standing, after, wish, policy)
+
+
+def _of(standing: Standing, each: Money) -> Standing:
+    dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0, most=standing.most)
+    return replace(standing, each=each, unpaid=tuple(dues))
 
 
 def _change_amount(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
     each = wish.each or standing.each
     if each < SMALLEST:
         raise InstalmentTooSmall(policy.minimum_instalment)
-    dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0, most=standing.most)
-    return _within(standing, replace(standing, each=each, unpaid=tuple(dues)), wish, policy)
+    return _within(standing, _of(standing, each), wish, policy)
 
 
 def _skip(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
@@ -237,7 +243,8 @@ def _within_the_law(before: Standing, after: Standing, policy: Policy) -> None:
         raise InstalmentTooLarge(after.most)
     if after.each < min(SMALLEST, after.total):
         raise InstalmentTooSmall(SMALLEST)
-    if after.total <= before.total and len(after.unpaid) <= len(before.unpaid):
+    as_often = before.rhythm.frequency is after.rhythm.frequency
+    if as_often and after.total <= before.total and len(after.unpaid) <= len(before.unpaid):
         return
     _limits(after, policy)
     most = most_payments(

@@ -42,7 +42,7 @@ from portal.plans.kinds import ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
 from portal.plans.offers import is_as_offered, make_way, open_offers, running_plan, to_be_replaced, turn_down
 from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits, most_payments, stricter
-from portal.plans.queries import last_paid_on, plan_charges
+from portal.plans.queries import last_paid_on, months_paid, plan_charges
 from portal.plans.schedule import SMALLEST, Rhythm, each_for_count, lay_out, most_each
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
@@ -139,7 +139,8 @@ def draft(
     policy = conditions.policy
     try:
         asked = replace(policy, smallest_balance=SMALLEST) if exceed else policy
-        allowed = limits(asked, total, rhythm.frequency, month_cap=month_cap)
+        paid = months_paid(session, [line.charge_id for line, _amount in lines]) if month_cap is not None else 0
+        allowed = limits(asked, total, rhythm.frequency, month_cap=month_cap, months_paid=paid)
     except BalanceTooSmall:
         raise NoPlanPossible from None
     if each < SMALLEST:
@@ -162,7 +163,7 @@ def draft(
             most=most_each(month_cap, rhythm.frequency),
         )
     )
-    longest = most_payments(policy, total, rhythm.frequency, month_cap=month_cap)
+    longest = most_payments(policy, total, rhythm.frequency, month_cap=month_cap, months_paid=paid)
     if month_cap is not None and policy.rule is not None and len(dues) > longest:
         raise PlanTooLong(longest, each_for_count(total, longest))
     if not exceed:
@@ -173,7 +174,9 @@ def draft(
         if len(dues) > allowed.most + bool(down):
             raise PlanTooLong(allowed.most, allowed.least_each)
     left = {line.charge_id: amount for line, amount in lines}
-    standing = Standing(each=min(each, total), rhythm=rhythm, unpaid=dues, left=left, month_cap=month_cap)
+    standing = Standing(
+        each=min(each, total), rhythm=rhythm, unpaid=dues, left=left, month_cap=month_cap, months_paid=paid
+    )
     return Draft(tuple(lines), standing)
 
 

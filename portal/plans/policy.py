@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from functools import cache
@@ -329,6 +329,17 @@ def limits(
         raise LawCapsPayments(policy.rule, month_cap, monthly_fits=fits)
     least = max(min(policy.minimum_instalment, largest), each_for_count(balance, most))
     return Limits(least, largest, -(-balance.cents // largest.cents), -(-balance.cents // least.cents))
+
+
+def limits_to_choose(
+    policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None
+) -> Limits:
+    """The same for the instalments that a patient chooses: those after what is paid down."""
+    found = limits(policy, balance, frequency, month_cap=month_cap)
+    rest = balance - down_payment(policy, balance, month_cap=month_cap)
+    if not rest or rest == balance:
+        return found
+    return limits(replace(policy, smallest_balance=Money.zero()), rest, frequency)
 
 
 def breaks_policy(

@@ -160,18 +160,24 @@ def last_paid_on(session: Session, account_id: int) -> date | None:
     )
 
 
-def months_paid(session: Session, plan_id: int) -> int:
-    """In how many months of the calendar instalments of a plan were paid."""
+def months_paid(session: Session, charge_ids: Iterable[int]) -> int:
+    """In how many months of the calendar instalments were paid by any plan that any of these charges was on."""
     days = session.scalars(
-        sa.select(Instalment.due_on).where(Instalment.plan_id == plan_id, Instalment.state == InstalmentState.PAID)
+        sa.select(Instalment.due_on)
+        .join(PlanLine, PlanLine.plan_id == Instalment.plan_id)
+        .where(PlanLine.charge_id.in_(list(charge_ids)), Instalment.state == InstalmentState.PAID)
+        .distinct()
     )
     return len({(day.year, day.month) for day in days})
 
 
-def latest_month_cap(session: Session, account_id: int) -> Money | None:
-    """What the law let be asked in a month by the latest plan or offer on an account; None where nothing capped it."""
+def latest_month_cap(session: Session, account_id: int, *, user_id: int) -> Money | None:
+    """What the law let be asked of a person in a month by their latest plan or offer on an account; None: no cap."""
     return session.scalar(
-        sa.select(Plan.month_cap).where(Plan.account_id == account_id).order_by(Plan.id.desc()).limit(1)
+        sa.select(Plan.month_cap)
+        .where(Plan.account_id == account_id, Plan.user_id == user_id)
+        .order_by(Plan.id.desc())
+        .limit(1)
     )
 
 

@@ -22,7 +22,7 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import PlanState
-from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, each_of, limits
+from portal.plans.policy import BalanceTooSmall, LawCapsPayments, Limits, discounts_for, each_of, limits_to_choose
 from portal.plans.queries import plans_of_account
 from portal.plans.refusals import explain
 from portal.plans.setup_forms import IncomeForm, SetupForm
@@ -99,7 +99,7 @@ def _answer(
         return None, None
     allowed, cap = None, the_month_cap(account.id)
     try:
-        allowed = limits(conditions.policy, total, form.rhythm.frequency, month_cap=cap)
+        allowed = limits_to_choose(conditions.policy, total, form.rhythm.frequency, month_cap=cap)
         if form.by_count:
             each = each_of(conditions.policy, total, form.count.data, month_cap=cap)
         else:

@@ -113,7 +113,7 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
         last_due_on=last_due_on,
         skips_used=skips_used(session, plan.id, today=today),
         month_cap=plan.month_cap,
-        months_paid=months_paid(session, plan.id) if plan.month_cap is not None else 0,
+        months_paid=months_paid(session, left) if plan.month_cap is not None else 0,
     )
     return PlanNow(plan, standing, written, tuple(rows), tuple(covered), _settling(session, plan.id))
 

@@ -83,9 +83,16 @@ def _take_out(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
 
 
 def _amount(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
-    total = look(session, plan.id, today=conditions.today).standing.total
+    now = look(session, plan.id, today=conditions.today).standing
+    total = now.total
     try:
-        least = limits(conditions.policy, total, plan.rhythm.frequency, month_cap=plan.month_cap).least_each
+        least = limits(
+            conditions.policy,
+            total,
+            plan.rhythm.frequency,
+            month_cap=plan.month_cap,
+            months_paid=now.months_paid,
+        ).least_each
     except (BalanceTooSmall, LawCapsPayments):
         least = min(conditions.policy.minimum_instalment, total)
     most = most_each(plan.month_cap, plan.rhythm.frequency)

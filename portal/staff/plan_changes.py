@@ -65,7 +65,7 @@ def _said(error: Exception) -> str:
             return _("The policy’s minimum is %(amount)s.", amount=str(error.least))
         case PlanTooLong():
             return _(
-                "The policy allows %(most)s payments for what is left, so each is at least %(least)s.",
+                "At most %(most)s payments are possible for what is left, so each is at least %(least)s.",
                 most=error.most,
                 least=str(error.least),
             )

@@ -95,12 +95,12 @@ def _each(form: OfferForm, total: Money, cap: Money | None) -> Money:
     return form.each.amount or Money.zero()
 
 
-def _month_cap(form: OfferForm, account: AccountRow) -> Money | None:
-    """The law's cap by the income that was written, or else that of the latest plan or offer on the account."""
+def _month_cap(form: OfferForm, account: AccountRow, payer: int) -> Money | None:
+    """The law's cap by the income that was written, or else that of the payer's latest plan or offer."""
     if the_policy().rule is None:
         return None
     told = month_cap(the_policy(), form.income.amount)
-    return told if told is not None else queries.latest_month_cap(db.session, account.id)
+    return told if told is not None else queries.latest_month_cap(db.session, account.id, user_id=payer)
 
 
 def _drafted(
@@ -116,7 +116,7 @@ def _drafted(
     if charges is None:
         raise LineCannotJoin
     total = Money.total(amount for line, amount in offered if line.charge_id in charges)
-    rhythm, cap = rhythm_of(form.rhythm.data), _month_cap(form, account)
+    rhythm, cap = rhythm_of(form.rhythm.data), _month_cap(form, account, payer)
     each = _each(form, total, cap)
     found = draft(
         db.session,
@@ -186,7 +186,11 @@ def propose_plan(account_id: str) -> Any:
         people=people,
         lines=offered,
         running=running,
-        known_cap=queries.latest_month_cap(db.session, account.id),
+        known_caps=[
+            (one.name, cap)
+            for one in people
+            if (cap := queries.latest_month_cap(db.session, account.id, user_id=one.user_id)) is not None
+        ],
         waiting=next((one for one in plans if one.state is PlanState.PROPOSED), None),
         form=form,
         policy=the_policy(),

@@ -365,6 +365,10 @@ def test_an_offer_says_what_the_law_asks_and_keeps_to_it(patient: Patient, saved
     assert "The plan we offered asks for more than that." in gone.text()
     patient.client.submit(open_offer, {"agree": "y"}, field="agree")
     assert patient.plan().state is PlanState.PROPOSED
+    # Nor does it in more payments than the law counts, whatever the staff may exceed.
+    small = propose_to(patient, each=500)
+    longer = patient.client.page(f"/plans/{small.public_id}/offer")
+    assert "By law it has to be paid in at most 36 payments." in longer.text()
     # What the staff knew holds as well, and the stricter of the two.
     kept = propose_to(patient, each=1_500, month_cap=Money(1_500))
     page = patient.client.page(f"/plans/{kept.public_id}/offer")

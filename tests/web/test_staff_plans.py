@@ -259,7 +259,7 @@ def test_what_the_law_caps_nobody_exceeds(
     session.rollback()
     # What was known is not forgotten by the next offer, also where the first was taken back.
     known = review(boss, clinic, each="30.00", reason="They can pay more.")
-    assert "By what was known at the last plan or offer that is at most $20.00 a month." in known.text("main")
+    assert "For Testa Demopatient that was at most $20.00 a month at the last plan or offer." in known.text("main")
     assert "By law, a payment of this household can be at most $20.00." in known.text("main")
 
 

@@ -49,7 +49,7 @@ class Life:
     today: date
     told: int = 0
     behind: list[Due] = field(default_factory=list)
-    #: Days of announced instalments that were the small last one when they were announced.
+    #: Days of announced instalments that were the small last one when they were announced, or got smaller after that.
     small: set[date] = field(default_factory=set)
 
     def check(self) -> None:
@@ -96,6 +96,8 @@ class Life:
         self.told = min(self.told, len(dues))
         for announced, now in zip(standing.unpaid[: self.told], dues, strict=False):
             assert (announced.on, max(announced.amount, now.amount)) == (now.on, announced.amount)
+            if now.amount < announced.amount:
+                self.small.add(now.on)  # and is never raised again
         self.standing = replace(standing, left=left, unpaid=tuple(dues))
 
     def wish(self, wish: Wish) -> bool:
@@ -287,6 +289,19 @@ def test_the_laws_count_of_payments_binds_the_staff_as_well(hospital: Policy) ->
     with pytest.raises(PlanTooLong) as caught:
         carry_out(half, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)), policy=hospital, today=TODAY)
     assert caught.value.most == 18
+
+
+def test_less_often_is_more_each_time_where_the_law_counts_the_payments(hospital: Policy) -> None:
+    """150 weekly payments of $20.00 are no 150 monthly ones, whoever asks for it."""
+    weekly = Rhythm(Frequency.WEEKLY, 1)
+    dues = lay_out(Money(300_000), Money(2_000), weekly, date(2026, 12, 1), most=Money(2_000))
+    standing = Standing(
+        each=Money(2_000), rhythm=weekly, unpaid=tuple(dues), left={1: Money(300_000)}, month_cap=Money(10_000)
+    )
+    for exceed in (False, True):
+        wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15), exceed=exceed)
+        after = carry_out(standing, wish, policy=hospital, today=TODAY)
+        assert (after.each, len(after.unpaid)) == (Money(8_334), 36)
 
 
 def test_what_is_beyond_the_law_already_may_be_moved_and_not_be_made_longer(hospital: Policy) -> None:

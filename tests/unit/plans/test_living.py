@@ -444,6 +444,7 @@ def test_a_capped_months_share_is_not_asked_for_twice_by_another_plan(world: Pla
     assert free.standing.unpaid[0].on.month == paid_on.month
     capped = draft(world.session, world.account_id, rhythm=rhythm, exceed=True, month_cap=Money(5_000), **values)
     assert capped.standing.unpaid[0].on == free.standing.unpaid[1].on
+    assert capped.standing.months_paid == 1  # of the 36 that the law counts for these charges
 
 
 def test_a_pause_granted_to_who_stopped_the_charges_says_that_they_stay_stopped(world: PlanWorld) -> None:

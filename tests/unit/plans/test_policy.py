@@ -18,7 +18,9 @@ from portal.plans.policy import (
     PolicyIsWrong,
     breaks_policy,
     down_payment,
+    each_of,
     limits,
+    limits_to_choose,
     load,
     month_cap,
     parse,
@@ -123,6 +125,15 @@ def test_colorado_caps_a_hospitals_instalments() -> None:
     clinic = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'))))
     assert clinic.rule is None
     assert month_cap(policy, None) is None is month_cap(clinic, Money(300_000))
+
+
+def test_what_can_be_chosen_beside_a_down_payment() -> None:
+    policy = parse(tomllib.loads(_text(("down_payment_percent = 0", "down_payment_percent = 10"))))
+    found = limits_to_choose(policy, Money(10_000), Frequency.MONTHLY)  # $25.00 is paid down
+    assert (found.most, found.least_each, found.most_each) == (3, Money(2_500), Money(7_500))
+    assert each_of(policy, Money(10_000), found.most) == found.least_each
+    whole = limits(load(), Money(10_000), Frequency.MONTHLY)
+    assert limits_to_choose(load(), Money(10_000), Frequency.MONTHLY) == whole
 
 
 def test_what_the_law_asks_for_exceeds_no_policy() -> None:
