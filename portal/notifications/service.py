@@ -59,6 +59,17 @@ def withdraw_emails(session: Session, *, keys: Collection[str]) -> set[str]:
     )
 
 
+def put_off_emails(session: Session, *, keys: Collection[str], until: datetime) -> None:
+    """Let messages that were not sent wait until a moment (UTC), sooner or later than they would have; in the caller's
+    transaction.
+    """
+    session.execute(
+        sa.update(Notification)
+        .where(Notification.key.in_(keys), Notification.sent_at.is_(None))
+        .values(next_try_at=until)
+    )
+
+
 def moments_of(session: Session, *, keys: Collection[str]) -> list[tuple[datetime, datetime | None]]:
     """When each of these messages was written and (None: not yet) taken by the mail server, in UTC."""
     rows = session.execute(

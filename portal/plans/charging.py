@@ -7,6 +7,7 @@
 4. :func:`miss` ends the waiting when the days of grace are over.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -50,6 +51,8 @@ log = structlog.get_logger(__name__)
 VARYING_NOTICE_DAYS = 10
 #: A patient's own open payment of an instalment is left alone for so long once the instalment is due.
 _THEIR_TURN = timedelta(hours=1)
+#: Longer than any payment takes, a bank debit's too: what waits for its end is let go by that, and not by the time.
+_UNTIL_IT_ENDS = timedelta(days=14)
 
 
 def notice(session: Session, *, instalment_id: int, conditions: Conditions) -> bool:
@@ -202,14 +205,21 @@ def link(session: Session, instalment_id: int, payment_id: int) -> None:
     """The payment is this instalment's; written with the payment's own row.
 
     A notice that was not sent by now would come after the payment: it is taken back, and where the payment comes to
-    nothing, the instalment is told of anew.
+    nothing, the instalment is told of anew. Nor does anybody want to read after it that an earlier one was declined:
+    that waits until this one has ended.
     """
     row = session.get_one(Instalment, instalment_id)
+    earlier = _payments_for(session, instalment_id)
+    emails.put_off(session, instalment=row.public_id, attempts=earlier, until=clock.now() + _UNTIL_IT_ENDS)
     session.add(Attempt(instalment_id=instalment_id, payment_id=payment_id, made_at=clock.now()))
     row.state = InstalmentState.CHARGING
     if emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount):
         row.noticed_at = None
     session.flush()
+
+
+def _payments_for(session: Session, instalment_id: int) -> Sequence[int]:
+    return session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == instalment_id)).all()
 
 
 def follow(session: Session, gateway: StripeGateway, *, attempt_id: int, conditions: Conditions) -> None:
@@ -271,7 +281,7 @@ def _note_paid(session: Session, attempt_id: int) -> None:
     if plan.need is Need.CONFIRMATION:
         # Not one that waits for another method: the patient has paid this once, and the plan's own is as bad as before.
         plan.need = Need.NOTHING
-    tries = session.scalars(sa.select(Attempt.payment_id).where(Attempt.instalment_id == row.id)).all()
+    tries = _payments_for(session, row.id)
     emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount, attempts=tries)
     row.amount = payment_by_id(session, attempt.payment_id).amount  # less, where less was due by then
     record(session, Tag.INSTALMENT_CHARGED, account_id=plan.account_id, subject=row.public_id)
@@ -283,16 +293,19 @@ def _note_failed(session: Session, attempt_id: int, payment: PaymentRow, conditi
     if found is None:
         return
     plan, row, _attempt = found
-    now = clock.now()
+    now, tries = clock.now(), _payments_for(session, row.id)
     if plan.state not in RUNNING:
         row.state, row.ended_at = InstalmentState.DROPPED, now
+        emails.withdraw_failed(session, instalment=row.public_id, attempts=tries)
         session.commit()
         return
     row.state = InstalmentState.PLANNED
     if payment.source is PaymentSource.PATIENT or not payment.failure_code:
         # The patient gave it up, or it never reached a bank: its day has not moved.
+        emails.put_off(session, instalment=row.public_id, attempts=tries, until=now)
         session.commit()
         return
+    emails.withdraw_failed(session, instalment=row.public_id, attempts=tries)
     row.tries, row.failure_code = row.tries + 1, payment.failure_code
     kind = payment.method_kind or (
         BANK if plan.method_id is not None and method_by_id(session, plan.method_id).is_bank else "card"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.money import Money
-from portal.notifications.service import moments_of, queue_email, withdraw_emails
+from portal.notifications.service import moments_of, put_off_emails, queue_email, withdraw_emails
 from portal.plans.kinds import ChangeKind, Need
 from portal.plans.schedule import Due
 from portal.plans.terms import Terms
@@ -103,8 +103,21 @@ def withdraw(
     ``attempts`` are the ids of payments that were declined, where that was told of.
     """
     notices = {f"plan/{key}" for key in _notices(instalment, on, amount)}
-    others = {f"plan/{instalment}/failed/{one}" for one in attempts} | {f"plan/{instalment}/method-needed"}
-    return bool(withdraw_emails(session, keys=notices | others) & notices)
+    return bool(withdraw_emails(session, keys=notices | _troubles(instalment, attempts)) & notices)
+
+
+def _troubles(instalment: str, attempts: Collection[int]) -> set[str]:
+    return {f"plan/{instalment}/failed/{one}" for one in attempts} | {f"plan/{instalment}/method-needed"}
+
+
+def put_off(session: Session, *, instalment: str, attempts: Collection[int], until: datetime) -> None:
+    """Let what was written of an instalment's declined payments, and not sent, wait until a moment (UTC)."""
+    put_off_emails(session, keys=_troubles(instalment, attempts), until=until)
+
+
+def withdraw_failed(session: Session, *, instalment: str, attempts: Collection[int]) -> None:
+    """Take back what was written of declined payments and not sent: newer words take its place."""
+    withdraw_emails(session, keys=_troubles(instalment, attempts))
 
 
 def queue_notice(

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from portal.money import Money
 from portal.notifications.models import Notification
+from portal.plans.kinds import Need
 from portal.plans.paying import pay_next
 from tests.unit.plans.conftest import PlanWorld
 
@@ -88,3 +89,74 @@ def test_more_after_the_notice_is_told_of_again_for_the_same_day(world: PlanWorl
     )  # fmt: skip
     world.session.commit()
     assert waiting(world) == ["Payment plan: $60.00 on November 15, 2029"]
+
+
+def declined(world: PlanWorld) -> None:
+    """The first charge is turned down while the mail server is away."""
+    world.enrol(each=5_000, method="pm_card_chargeCustomerFail")
+    while world.today.day != 15:
+        world.later(days=1)
+        world.work()
+        world.mail_works = world.today.day < 14
+    assert words(world) == ["A payment of your plan did not go through"]
+
+
+def words(world: PlanWorld, *, sent: bool = False) -> list[str]:
+    """The subjects of what was written of a payment that was turned down."""
+    world.session.rollback()
+    query = sa.select(Notification.subject).where(
+        Notification.key.contains("/failed/"),
+        Notification.sent_at.is_not(None) if sent else Notification.sent_at.is_(None),
+    )
+    return list(world.session.scalars(query))
+
+
+def test_who_pays_before_reading_of_a_decline_reads_nothing_of_it(world: PlanWorld) -> None:
+    """Not in the minutes between their payment and the moment that we know of it, and not after it."""
+    declined(world)
+    pay_next(
+        world.session, world.gateway, plan_id=world.plan().id, user_id=world.user_id, conditions=world.conditions
+    )
+    world.mail_works = True
+    world.post()
+    assert words(world, sent=True) == []
+    world.confirm_latest()
+    world.post()
+    assert words(world, sent=True) == []
+    world.work()
+    assert world.taken() == 5_000
+    world.day_by_day(1)
+    assert words(world) == words(world, sent=True) == []
+
+
+def test_who_gives_their_payment_up_reads_of_the_decline_after_all(world: PlanWorld) -> None:
+    declined(world)
+    # As after a card that was stolen: nothing is tried again until they choose another.
+    plan, row = world.plan(), world.instalments()[0]
+    plan.need, row.charge_on = Need.METHOD, world.today
+    world.session.commit()
+    pay_next(
+        world.session, world.gateway, plan_id=world.plan().id, user_id=world.user_id, conditions=world.conditions
+    )
+    world.mail_works = True
+    world.work()
+    assert words(world, sent=True) == []
+    world.later(hours=2)
+    world.work()
+    world.later(minutes=1)
+    world.work()
+    assert words(world, sent=True) == ["A payment of your plan did not go through"]
+    assert words(world) == []
+
+
+def test_a_second_decline_is_told_of_once(world: PlanWorld) -> None:
+    declined(world)
+    tries = world.instalments()[0].tries
+    while world.instalments()[0].tries == tries:
+        world.later(days=1)
+        world.work()
+    assert words(world) == ["A payment of your plan did not go through"]
+    world.mail_works = True
+    world.later(hours=12)
+    world.work()
+    assert words(world, sent=True) == ["A payment of your plan did not go through"]
