@@ -398,6 +398,8 @@ def test_the_link_in_the_mail_stops_it_and_the_page_goes_on(
         until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"))
     link = re.search(r"http://\S+/plans/stop/[0-9a-f]{32}", told())
     assert link
+    # The agreement itself tells of one in its first days, which may be charged by now.
+    taken, left = read(live_demo, "SELECT 1 FROM payment"), coming(live_demo)
     stranger = open_page(PHONE)
     stranger.goto(link[0])
     judge(stranger)
@@ -414,8 +416,8 @@ def test_the_link_in_the_mail_stops_it_and_the_page_goes_on(
     screenshots(page, "plan-paused")
     page.get_by_role("link", name="Go on with the plan").click()
     agree(page, screenshots, "go-on")
-    assert read(live_demo, "SELECT 1 FROM payment") == []
-    assert len(coming(live_demo)) == 5
+    assert read(live_demo, "SELECT 1 FROM payment") == taken
+    assert len(coming(live_demo)) == len(left)
 
 
 def test_a_card_that_is_turned_down_asks_for_another(
@@ -429,7 +431,7 @@ def test_a_card_that_is_turned_down_asks_for_another(
         if read(live_demo, "SELECT 1 FROM plan WHERE need = 'method'"):
             break
         assert until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"))
-        let_pass(live_demo, 5 * DAY)
+        let_pass(live_demo, 7 * DAY)  # as long as the longest wait for a try, with the weekend it may meet
         told = len(read(live_demo, "SELECT 1 FROM notification"))
         work(live_demo)
         assert until(lambda told=told: len(read(live_demo, "SELECT 1 FROM notification")) > told)
