@@ -147,7 +147,7 @@ def test_a_plan_on_a_bank_account_is_paid_days_after_its_day(
     to_the_agreement(page, live_demo, "testa@example.com", add)
     terms = page.locator(".terms")
     expect(terms).to_contain_text(re.compile("to charge these payments to my bank account .*6789, every week"))
-    expect(terms).to_contain_text("If the amount of a later bank payment is not the usual one, the e-mail comes at least")
+    expect(terms).to_contain_text("If the amount of a later bank payment is not the usual one, the e-mail comes")
     expect(terms).to_contain_text("My bank must also stop a payment when I tell it at least 3 business days before.")
     judge(page)
     screenshots(page, "plan-bank-agreement")
