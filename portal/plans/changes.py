@@ -46,7 +46,7 @@ class Standing:
     ``left`` is what is still to be paid by it, by charge; ``unpaid`` the instalments to come, which sum to it.
     ``last_due_on`` is the day of the latest instalment that is behind it. ``month_cap`` is the most that may be asked
     in a month, where the law caps it for this household (:func:`portal.plans.policy.month_cap`), and ``months_paid``
-    the months in which something was paid by the plan then.
+    the months in which its charges were paid in instalments, by this plan or one before it.
     """
 
     each: Money

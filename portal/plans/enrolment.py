@@ -148,9 +148,10 @@ def draft(
     if allowed.most_each < min(each, total):
         raise InstalmentTooLarge(allowed.most_each)
     down = down_payment(policy, total, month_cap=month_cap)
-    first, paid_on = earliest_first_day(conditions), last_paid_on(session, account_id)
-    if month_cap is not None and paid_on is not None:
+    first = earliest_first_day(conditions)
+    if month_cap is not None:
         # A month in which another plan of this household took its share has no room for more.
+        paid_on = last_paid_on(session, account_id)
         first = max(first, earliest_next(paid_on, rhythm.frequency, month_cap, conditions.today))
     dues = tuple(
         lay_out(
