@@ -2,6 +2,8 @@
 
 from datetime import date, timedelta
 
+from portal.banking_days import banking_day_from
+
 #: A charge whose amount varies is announced at least ten days ahead: Regulation E, 12 CFR 1005.10(d)(2). The rule is
 #: made for bank debits; we keep it for cards, too.
 NOTICE_DAYS = 10
@@ -11,14 +13,12 @@ RETRY_DAYS = 5
 RETRIES = 2
 
 
-def _weekday(day: date) -> date:
-    """The day itself, or the Monday after a weekend: banks don't debit on weekends, so nobody is told they will."""
-    return day + timedelta(days=max(0, 7 - day.weekday())) if day.weekday() >= 5 else day
-
-
 def charge_day(noticed_on: date) -> date:
-    """The day on which a charge announced on ``noticed_on`` may be made: at least :data:`NOTICE_DAYS` later."""
-    return _weekday(noticed_on + timedelta(days=NOTICE_DAYS))
+    """The day on which a charge announced on ``noticed_on`` may be made: at least :data:`NOTICE_DAYS` later.
+
+    Banks don't debit on weekends and holidays, so nobody is told that they will.
+    """
+    return banking_day_from(noticed_on + timedelta(days=NOTICE_DAYS))
 
 
 def was_in_time(told_on: date, charge_on: date) -> bool:
@@ -28,4 +28,4 @@ def was_in_time(told_on: date, charge_on: date) -> bool:
 
 def retry_day(failed_on: date) -> date:
     """The day on which a debit that bounced on ``failed_on`` is tried again."""
-    return _weekday(failed_on + timedelta(days=RETRY_DAYS))
+    return banking_day_from(failed_on + timedelta(days=RETRY_DAYS))

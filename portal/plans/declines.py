@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
+from portal.banking_days import banking_day_from
+
 BANK = "us_bank_account"
 #: How often a bank debit may be presented again.
 BANK_RETRIES = 2
@@ -73,9 +75,8 @@ def decide(code: str, kind: str, *, tries: int, retry_days: Sequence[int]) -> De
 
 
 def retry_day(failed_on: date, *, tries: int, retry_days: Sequence[int]) -> date:
-    """The day of the next try after the ``tries``-th decline. Not on a weekend: banks rest."""
-    day = failed_on + timedelta(days=retry_days[tries - 1])
-    return day + timedelta(days=7 - day.weekday()) if day.weekday() >= 5 else day
+    """The day of the next try after the ``tries``-th decline. Not on a weekend or a bank holiday: banks rest."""
+    return banking_day_from(failed_on + timedelta(days=retry_days[tries - 1]))
 
 
 def last_day(due_on: date, turned_down_on: date | None, *, grace_days: int) -> date:

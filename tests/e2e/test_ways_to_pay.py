@@ -7,8 +7,11 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import date, datetime
+from datetime import time as dt_time
 from typing import Any
 from urllib.request import Request, urlopen
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
@@ -21,6 +24,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 __all__ = ["screenshots"]
 
 DAY = 86_400
+CLINIC = ZoneInfo("America/Chicago")
 
 
 def element(page: Page) -> FrameLocator:
@@ -53,6 +57,14 @@ def let_pass(demo: LiveDemo, seconds: int) -> None:
         method="POST",
     )
     urlopen(request, timeout=10).read()
+
+
+def let_pass_until(demo: LiveDemo, day: date) -> None:
+    """Let time pass at Stripe and in the demo until it is noon of a day at the clinic; nothing where that is over."""
+    with urlopen(f"{demo.standin_url}/_standin/clock", timeout=10) as answer:
+        now = datetime.fromisoformat(json.load(answer)["now"])
+    noon = datetime.combine(day, dt_time(12), tzinfo=CLINIC)
+    let_pass(demo, max(0, int((noon - now).total_seconds())))
 
 
 def until(what: Callable[[], Any]) -> Any:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from portal.banking_days import is_banking_day
 from portal.plans.declines import (
     ANSWER_DAYS,
     BANK,
@@ -55,14 +56,16 @@ def test_no_final_code_is_ever_tried_again(code: str) -> None:
         assert all(decide(code, kind, tries=one, retry_days=(1, 1, 1)) is OTHER for one in range(1, 5))
 
 
-def test_the_next_try_is_some_days_later_and_never_on_a_weekend() -> None:
-    monday = date(2029, 11, 5)
+def test_the_next_try_is_some_days_later_and_never_while_banks_rest() -> None:
+    monday = date(2029, 11, 5)  # Veterans Day is a Sunday and kept on Monday the 12th, Thanksgiving is the 22nd
     for days in range(14):
         failed_on = monday + timedelta(days=days)
         for tries, plain in ((1, 3), (2, 5)):
             day = retry_day(failed_on, tries=tries, retry_days=(3, 5))
-            assert day.weekday() < 5
-            assert 0 <= (day - failed_on).days - plain <= 2
+            assert is_banking_day(day)
+            assert 0 <= (day - failed_on).days - plain <= 3
+    assert retry_day(date(2029, 11, 7), tries=1, retry_days=(3, 5)) == date(2029, 11, 13)
+    assert retry_day(date(2029, 11, 19), tries=1, retry_days=(3, 5)) == date(2029, 11, 23)
 
 
 def test_who_is_asked_for_something_has_days_for_it() -> None:
