@@ -16,6 +16,7 @@ from portal.plans.views import bp as plans
 from portal.refunds.views import bp as refunds
 from portal.staff.views import bp as staff
 from portal.statements.views import bp as statements
+from portal.web.health import bp as health
 
 BLUEPRINTS = (
     (home, "/"),
@@ -32,6 +33,7 @@ BLUEPRINTS = (
     (messages, "/messages"),
     (staff, "/desk"),
     (webhook, "/stripe"),
+    (health, "/"),
 )
 
 

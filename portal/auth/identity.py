@@ -101,6 +101,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         SECURITY_CHANGE_URL="/change-password",
         SECURITY_RECOVERABLE=True,
         SECURITY_CHANGEABLE=True,
+        SECURITY_API_ENABLED_METHODS=["session"],
         SECURITY_POST_LOGIN_VIEW="home.start",
         SECURITY_POST_LOGOUT_VIEW="/sign-in",
         SECURITY_RETURN_GENERIC_RESPONSES=True,
@@ -115,6 +116,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["plainbill_security"] = Security(
         app, users, mail_util_cls=OutboxMail, login_form=SignInForm
     )
+    # Nobody signs in with a token of the library's: looking for one would read the body of every request. Nor does
+    # anything ask its needs-and-roles: it would load whoever is signed in for every file and error page.
+    app.login_manager._request_callback = None  # type: ignore[attr-defined]
+    app.extensions["plainbill_security"].principal.identity_loaders.clear()
     password_changed.connect(_password_was_changed, app)
     password_reset.connect(_password_was_changed, app)
     sign_in: Any = app.view_functions["security.login"]

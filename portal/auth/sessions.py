@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from flask import Flask, session
+from flask import Flask, request, session
 from flask_login import current_user, logout_user, user_logged_out
 from flask_security.signals import user_authenticated
 
@@ -19,7 +19,7 @@ from portal.audit.tags import Tag
 from portal.auth.models import SignInSession, User
 from portal.db import writing
 from portal.web.database import db
-from portal.web.guards import is_staff
+from portal.web.guards import IMPERSONAL, is_staff
 
 TOKEN = "sid"
 #: NIST SP 800-63B-4 section 2.2.3 (AAL2): re-authenticate after at most 24 h, and after 1 h without activity.
@@ -77,7 +77,7 @@ def end_all(user_id: int, *, but: str | None = None) -> None:
 
 
 def _check() -> None:
-    if not current_user.is_authenticated:
+    if request.endpoint in IMPERSONAL or not current_user.is_authenticated:
         return
     now = clock.wall()
     row = db.session.execute(

@@ -4,8 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-from flask import Blueprint, Response, current_app, redirect, render_template, url_for
+from flask import Blueprint, current_app, redirect, render_template, url_for
 from flask_babel import get_locale
 from flask_login import current_user
 
@@ -171,11 +170,3 @@ def visit(visit_id: str) -> str:
         today=clock.today(_timezone()),
         as_of=account.mirrored_at,
     )
-
-
-@bp.get("/healthz")
-@guards.public
-def healthz() -> Response:
-    """Whether the portal answers and reaches its database."""
-    db.session.execute(sa.select(1))
-    return Response("ok\n", mimetype="text/plain")

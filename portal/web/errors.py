@@ -1,26 +1,63 @@
-"""Error pages that say what happened and what to do, and never show anything of the request."""
+"""Error pages that say what happened and what to do, and never show anything of the request.
+
+They are rendered by themselves: a page that tells of a missing database may ask neither for the database nor for who
+is signed in, nor read what was sent.
+"""
+
+from typing import Any
 
 import structlog
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, current_app, request
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from portal.away import RETRY_SECONDS, Away, RedisError, is_away
+from portal.config import Settings
 from portal.db import RecordNotFound
+
+__all__ = ["Away", "init_app", "unavailable"]
 
 log = structlog.get_logger(__name__)
 
 
-def _page(status: int, title: str, what_to_do: str) -> tuple[str, int]:
-    return render_template("errors/page.html", title=title, what_to_do=what_to_do), status
+def _page(status: int, title: str, what_to_do: str) -> Response:
+    """The error page, without the context processors of pages (they load the one who is signed in)."""
+    settings: Settings = current_app.extensions["plainbill_settings"]
+    # The request's own adapter is missing where its host was refused.
+    addresses = current_app.url_map.bind("localhost", script_name=request.script_root or "/")
+
+    def url_for(endpoint: str, **values: Any) -> str:
+        return addresses.build(endpoint, values)
+
+    html = current_app.jinja_env.get_template("errors/page.html").render(
+        title=title,
+        what_to_do=what_to_do,
+        clinic_name=settings.clinic_name,
+        clinic_phone=settings.clinic_phone,
+        sandbox=settings.sandbox,
+        language=str(get_locale() or "en"),
+        url_for=url_for,
+        # What waits to be told belongs to the next page that works.
+        get_flashed_messages=lambda **_how: [],
+    )
+    return Response(html, status, mimetype="text/html")
+
+
+def unavailable() -> Response:
+    """The 503 page, with Retry-After: something that the portal needs does not answer."""
+    page = _page(503, _("We’re having trouble"), _("Your information is safe. Please try again in a minute."))
+    page.headers["Retry-After"] = str(RETRY_SECONDS)
+    return page
 
 
 def init_app(app: Flask) -> None:
     """Register a page for every kind of failure."""
 
     @app.errorhandler(CSRFError)
-    def form_expired(_error: CSRFError) -> tuple[str, int]:
+    def form_expired(_error: CSRFError) -> Response:
         return _page(
             400,
             _("This form has expired"),
@@ -29,7 +66,7 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(RecordNotFound)
     @app.errorhandler(404)
-    def not_found(_error: Exception) -> tuple[str, int]:
+    def not_found(_error: Exception) -> Response:
         return _page(
             404,
             _("We can’t find that page"),
@@ -37,25 +74,35 @@ def init_app(app: Flask) -> None:
         )
 
     @app.errorhandler(413)
-    def too_large(_error: HTTPException) -> tuple[str, int]:
+    def too_large(_error: HTTPException) -> Response:
         return _page(413, _("That file is too large"), _("Nothing was stored. Choose a file of up to 20 MB."))
 
     @app.errorhandler(429)
-    def too_many(_error: HTTPException) -> tuple[str, int]:
+    def too_many(_error: HTTPException) -> Response:
         return _page(
             429,
             _("Too many tries"),
             _("For your safety we have paused this for a few minutes. Nothing was charged. Please try again later."),
         )
 
-    @app.errorhandler(OperationalError)
-    def database_away(error: OperationalError) -> tuple[str, int]:
-        log.error("database.unavailable", endpoint=request.endpoint, error=type(error.orig).__name__)
-        return _page(503, _("We’re having trouble"), _("Your information is safe. Please try again in a minute."))
+    @app.errorhandler(Away)
+    @app.errorhandler(SQLAlchemyError)
+    @app.errorhandler(RedisError)
+    @app.errorhandler(OSError)
+    def away(error: Exception) -> Response:
+        if not is_away(error):
+            raise error
+        return _tell_away(error)
+
+    @app.errorhandler(503)
+    def unavailable_page(_error: HTTPException) -> Response:
+        return unavailable()
 
     @app.errorhandler(500)
-    def broken(error: HTTPException) -> tuple[str, int]:
+    def broken(error: HTTPException) -> Response:
         cause = getattr(error, "original_exception", None) or error
+        if is_away(cause):  # it went away after the view, as at the end of a transaction
+            return _tell_away(cause)
         log.error("request.failed", endpoint=request.endpoint, error=type(cause).__name__)
         return _page(
             500,
@@ -64,7 +111,17 @@ def init_app(app: Flask) -> None:
         )
 
     @app.errorhandler(HTTPException)
-    def other(error: HTTPException) -> tuple[str, int] | Response:
+    def other(error: HTTPException) -> Response:
         if error.code is None or error.code < 400:
             return error.get_response()  # type: ignore[return-value]
-        return _page(error.code, _("That did not work"), _("Nothing was changed. Go back and try again."))
+        page = _page(error.code, _("That did not work"), _("Nothing was changed. Go back and try again."))
+        if error.code == 405:
+            page.headers["Allow"] = error.get_response().headers.get("Allow", "")
+        return page
+
+
+def _tell_away(error: BaseException) -> Response:
+    kind = type(getattr(error, "orig", None) or error).__name__
+    what = str(error) if isinstance(error, Away) else ""
+    log.error("request.unavailable", endpoint=request.endpoint, error=kind, **({"what": what} if what else {}))
+    return unavailable()

@@ -37,6 +37,10 @@ ROLES: dict[Guard, frozenset[str]] = {
     Guard.SUPERVISOR: frozenset({"supervisor"}),
 }
 
+#: Endpoints that look at nobody: files, what monitors ask, and Stripe's webhook; None is where no page is. They answer
+#: also a browser whose person can't be looked up, as while the database is away.
+IMPERSONAL = frozenset({None, "static", "bootstrap.static", "health.alive", "health.ready", "webhook.receive"})
+
 #: Where the feature that gives out passes leaves what it looks at them with: a function that returns None to let a
 #: request in, or the answer to give instead. Without one, nobody is let in.
 GUEST_DOOR = "plainbill_guest_door"

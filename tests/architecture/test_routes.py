@@ -436,7 +436,9 @@ def test_what_needs_nobody_is_a_short_list(app: Flask) -> None:
         "plans.stop_from_notice",
         # The code of a printed statement, and a date of birth.
         "guests.start",
-        "home.healthz",
+        # What monitors ask; they tell of the portal and of nobody.
+        "health.alive",
+        "health.ready",
         "security.forgot_password",
         "security.login",
         "security.logout",
