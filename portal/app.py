@@ -13,10 +13,11 @@ from portal import features
 from portal.auth import identity, sessions
 from portal.config import BadSettings, Settings
 from portal.db import normal_url
+from portal.payments import returning
 from portal.payments.gateway import StripeGateway
 from portal.plans.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
-from portal.web import database, errors, guards, headers, ids, limits, templating
+from portal.web import database, errors, guards, headers, hosts, ids, limits, templating
 
 csrf = CSRFProtect()
 
@@ -50,13 +51,16 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=24),
         WTF_CSRF_TIME_LIMIT=None,
+        # Our pages send no Referer (headers.py), so a form over TLS would always be refused; its token is the proof.
+        WTF_CSRF_SSL_STRICT=False,
         BOOTSTRAP_SERVE_LOCAL=True,
         SQLALCHEMY_ENGINES={"default": normal_url(settings.database_url)},
     )
+    hosts.init_app(app, settings)
     if settings.trusted_proxies:
         # Only what our own proxies wrote is believed; without this every patient would share one rate limit.
         count = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=0)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     app.extensions["plainbill_settings"] = settings
     app.extensions["plainbill_policy"] = _policy(settings)
     app.extensions["plainbill_gateway"] = gateway or StripeGateway.from_settings(settings)
@@ -64,6 +68,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
 
     ids.init_app(app)
     headers.init_app(app, settings)
+    returning.init_app(app)
     database.init_app(app)
     limits.init_app(app, settings)
     csrf.init_app(app)

@@ -11,6 +11,8 @@ from dataclasses import MISSING, dataclass, fields
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from portal.hostnames import BadHost, browser_host
+
 STRIPE_API = "https://api.stripe.com"
 STRIPE_JS = "https://js.stripe.com"
 
@@ -47,6 +49,8 @@ class Settings:
     queue_path: str = ""
     log_json: bool = True
     trusted_proxies: int = 0
+    #: Hosts beside ``base_url``'s that the portal answers to, each with its port where it has one.
+    extra_hosts: tuple[str, ...] = ()
     sandbox: bool = False
     #: A refund above it (in cents) needs a supervisor who is someone else.
     refund_approval_cents: int = 10_000
@@ -67,7 +71,8 @@ class Settings:
     def for_listing(cls) -> Settings:
         """Settings of a portal that is looked at and never run: it reaches nothing and nobody."""
         words = {field.name: "" for field in fields(cls) if field.default is MISSING}
-        return cls(**{**words, "secret_key": "-" * 32, "database_url": "sqlite://", "queue_path": ":memory:"})  # type: ignore[arg-type]
+        words |= {"secret_key": "-" * 32, "base_url": "http://localhost", "database_url": "sqlite://"}
+        return cls(**words, queue_path=":memory:")  # type: ignore[arg-type]
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -104,6 +109,7 @@ class Settings:
             redis_url=env.get("REDIS_URL", "").strip(),
             queue_path=env.get("QUEUE_PATH", "").strip(),
             trusted_proxies=_digit(need("TRUSTED_PROXIES", "0", r"[0-9]")),
+            extra_hosts=tuple(env.get("EXTRA_HOSTS", "").replace(",", " ").split()),
             log_json=env.get("LOG_FORMAT", "json") == "json",
             sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
             refund_approval_cents=_cents(need("REFUND_APPROVAL_ABOVE", "100.00", r"\d{1,7}(\.\d\d)?")),
@@ -114,6 +120,20 @@ class Settings:
             ZoneInfo(settings.clinic_timezone)
         except (ZoneInfoNotFoundError, ValueError):
             faults.append("CLINIC_TIMEZONE is not an IANA time zone")
+        if len(settings.secret_key) >= 32 and _is_guessable(settings.secret_key):
+            faults.append(f"SECRET_KEY can be guessed; make one with: {_MAKE_A_SECRET}")
+        if settings.stripe_api_base == STRIPE_API and settings.stripe_webhook_secret.startswith("whsec_"):
+            drawn = settings.stripe_webhook_secret.removeprefix("whsec_")
+            if not re.fullmatch(r"[\w+/=-]{24,}", drawn, re.ASCII) or _is_guessable(drawn):
+                faults.append(
+                    "STRIPE_WEBHOOK_SECRET is none of Stripe's: copy the signing secret of the endpoint "
+                    "from Stripe's dashboard (Developers, Webhooks)"
+                )
+        if _are_of_two_accounts(settings.stripe_secret_key, settings.stripe_publishable_key):
+            faults.append(
+                "STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of two Stripe accounts: "
+                "copy both from the same account's dashboard (Developers, API keys)"
+            )
         live = [key for key in (settings.stripe_secret_key, settings.stripe_publishable_key) if "_live_" in key]
         if live and len(live) == 1:
             faults.append("STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of different modes")
@@ -121,6 +141,9 @@ class Settings:
             faults.append("STRIPE_API_BASE and STRIPE_JS_ORIGIN must be Stripe's own with a live key")
         if live and settings.sandbox:
             faults.append("PLAINBILL_SANDBOX does not go with a live key")
+        for name, hosts in (("BASE_URL", (urlsplit(settings.base_url).netloc,)), ("EXTRA_HOSTS", settings.extra_hosts)):
+            if not all(_is_host(host) for host in hosts if host):
+                faults.append(f"{name} names a host that no browser can ask for")
         if not (settings.redis_url or settings.queue_path):
             faults.append("REDIS_URL or QUEUE_PATH must say where the worker's queue is")
         if not settings.https and urlsplit(settings.base_url).hostname not in ("127.0.0.1", "localhost", None):
@@ -128,6 +151,40 @@ class Settings:
         if faults:
             raise BadSettings(faults)
         return settings
+
+
+_MAKE_A_SECRET = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+#: What people write where a secret should stand, and what is in this project for everybody to read; letters only.
+_PLACEHOLDERS = (
+    "changeme", "changethis", "replaceme", "replacethis", "placeholder", "yoursecret", "secretkey", "topsecret",
+    "password", "passphrase", "insecure", "letmein", "donotuse", "example", "plainbill", "standin", "juniperdemo",
+    "abcdefgh", "qwerty",
+)  # fmt: skip
+
+
+def _is_guessable(secret: str) -> bool:
+    """Whether a secret is a placeholder, or so regular that nobody can have drawn it."""
+    letters = re.sub(r"[^a-z]", "", secret.lower())
+    repeats = secret in (secret + secret)[1:-1]  # "abcabc", and one letter over and over
+    return repeats or len(set(secret)) < 10 or any(word in letters for word in _PLACEHOLDERS)
+
+
+def _are_of_two_accounts(secret_key: str, publishable_key: str) -> bool:
+    """Whether two keys of Stripe's name different accounts.
+
+    Since 2019 a key is its kind, its mode, "5", and then the account's id without ``acct_``; of an older key, which
+    does not name its account, nothing is said here (the worker asks Stripe when it starts).
+    """
+    named = [re.match(r"[a-z]k_(?:test|live)_5(1[A-Za-z0-9]{15})", key) for key in (secret_key, publishable_key)]
+    return all(named) and len({one[1] for one in named if one}) == 2
+
+
+def _is_host(host: str) -> bool:
+    try:
+        browser_host(host, "https")
+    except BadHost:
+        return False
+    return True
 
 
 def _digits(text: str) -> int:

@@ -18,12 +18,12 @@ from portal.away import RETRY_SECONDS, Away, RedisError, is_away
 from portal.config import Settings
 from portal.db import RecordNotFound
 
-__all__ = ["Away", "init_app", "unavailable"]
+__all__ = ["Away", "error_page", "init_app", "unavailable"]
 
 log = structlog.get_logger(__name__)
 
 
-def _page(status: int, title: str, what_to_do: str) -> Response:
+def error_page(status: int, title: str, what_to_do: str) -> Response:
     """The error page, without the context processors of pages (they load the one who is signed in)."""
     settings: Settings = current_app.extensions["plainbill_settings"]
     # The request's own adapter is missing where its host was refused.
@@ -48,7 +48,7 @@ def _page(status: int, title: str, what_to_do: str) -> Response:
 
 def unavailable() -> Response:
     """The 503 page, with Retry-After: something that the portal needs does not answer."""
-    page = _page(503, _("We’re having trouble"), _("Your information is safe. Please try again in a minute."))
+    page = error_page(503, _("We’re having trouble"), _("Your information is safe. Please try again in a minute."))
     page.headers["Retry-After"] = str(RETRY_SECONDS)
     return page
 
@@ -58,7 +58,7 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def form_expired(_error: CSRFError) -> Response:
-        return _page(
+        return error_page(
             400,
             _("This form has expired"),
             _("Nothing was changed. Go back, reload the page and send the form again."),
@@ -67,7 +67,7 @@ def init_app(app: Flask) -> None:
     @app.errorhandler(RecordNotFound)
     @app.errorhandler(404)
     def not_found(_error: Exception) -> Response:
-        return _page(
+        return error_page(
             404,
             _("We can’t find that page"),
             _("The link may be old, or it may belong to another account. Check the address, or start again at home."),
@@ -75,11 +75,11 @@ def init_app(app: Flask) -> None:
 
     @app.errorhandler(413)
     def too_large(_error: HTTPException) -> Response:
-        return _page(413, _("That file is too large"), _("Nothing was stored. Choose a file of up to 20 MB."))
+        return error_page(413, _("That file is too large"), _("Nothing was stored. Choose a file of up to 20 MB."))
 
     @app.errorhandler(429)
     def too_many(_error: HTTPException) -> Response:
-        return _page(
+        return error_page(
             429,
             _("Too many tries"),
             _("For your safety we have paused this for a few minutes. Nothing was charged. Please try again later."),
@@ -104,7 +104,7 @@ def init_app(app: Flask) -> None:
         if is_away(cause):  # it went away after the view, as at the end of a transaction
             return _tell_away(cause)
         log.error("request.failed", endpoint=request.endpoint, error=type(cause).__name__)
-        return _page(
+        return error_page(
             500,
             _("Something went wrong on our side"),
             _("We have been told. If you were paying, look at your payments before you try again."),
@@ -114,7 +114,7 @@ def init_app(app: Flask) -> None:
     def other(error: HTTPException) -> Response:
         if error.code is None or error.code < 400:
             return error.get_response()  # type: ignore[return-value]
-        page = _page(error.code, _("That did not work"), _("Nothing was changed. Go back and try again."))
+        page = error_page(error.code, _("That did not work"), _("Nothing was changed. Go back and try again."))
         if error.code == 405:
             page.headers["Allow"] = error.get_response().headers.get("Allow", "")
         return page

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from portal.config import STRIPE_API, STRIPE_JS, BadSettings, Settings
 
@@ -20,7 +23,7 @@ GOOD = {
     "BASE_URL": "http://127.0.0.1:8080",
     "STRIPE_SECRET_KEY": "sk_test_sample",
     "STRIPE_PUBLISHABLE_KEY": "pk_test_sample",
-    "STRIPE_WEBHOOK_SECRET": "whsec_sample",
+    "STRIPE_WEBHOOK_SECRET": "whsec_Zx3vQm81LpTr5KwYb0NcUe7HsDfGj2A",
     "CLINIC_NAME": "Juniper Demo Clinic",
     "CLINIC_PHONE": "(555) 010-0199",
     "MAIL_FROM": "billing@juniper-demo.example",
@@ -150,6 +153,74 @@ def test_when_money_goes_back_is_decided_by_the_operator() -> None:
     assert Settings.from_env({**GOOD, "REFUND_APPROVAL_ABOVE": "40"}).refund_approval_cents == 4_000
 
 
+DRAWN = "q7Rk-2mZt_5VhXw8CpLs3NdYb6JfGa1Ue4Ho9TiK"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "changeme" * 4,
+        "changeme-changeme-changeme-12345",
+        "please-CHANGE-ME-before-going-live",
+        "your_secret_key_goes_here_0123456789",
+        "a" * 64,
+        "0123456789" * 4,
+        DRAWN[:16] * 2,
+        "aabbccddeeff00112233445566778899"[:8] * 4,
+    ],
+)
+def test_a_secret_that_anybody_could_type_is_refused(secret: str) -> None:
+    (fault,) = faults_of(SECRET_KEY=secret)
+    assert "SECRET_KEY can be guessed" in fault
+    assert "secrets.token_urlsafe" in fault
+    assert secret not in fault
+
+
+@pytest.mark.parametrize("secret", [DRAWN, "0f3a9c1be7d2486550a1b2c3d4e5f6978899aabbccddeeff0011223344556677"])
+def test_a_secret_that_was_drawn_is_taken(secret: str) -> None:
+    assert faults_of(SECRET_KEY=secret) == []
+
+
+@given(st.binary(min_size=24, max_size=64))
+def test_whatever_is_drawn_is_taken(drawn: bytes) -> None:
+    """The commands that people use to draw a secret, on any bytes that look drawn."""
+    assume(len(set(drawn)) >= 16)
+    for secret in (base64.urlsafe_b64encode(drawn).decode(), drawn.hex() if len(drawn) >= 32 else DRAWN):
+        assume(len(set(secret)) >= 10)
+        assert faults_of(SECRET_KEY=secret) == []
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["whsec_x", "whsec_plainbill_standin", "whsec_changemechangemechangemechangeme", f"whsec_{'a' * 32}", "whsec_ x"],
+)
+@pytest.mark.parametrize("keys", [{}, LIVE])
+def test_a_webhook_secret_that_stripe_never_made_is_refused(secret: str, keys: dict[str, str]) -> None:
+    (fault,) = faults_of(**keys, STRIPE_WEBHOOK_SECRET=secret)
+    assert "signing secret" in fault
+    assert secret not in fault
+    assert faults_of(**STAND_IN, STRIPE_WEBHOOK_SECRET="whsec_x") == []
+
+
+@pytest.mark.parametrize("mode", ["test", "live"])
+@pytest.mark.parametrize("kind", ["sk", "rk"])
+def test_keys_of_two_accounts_do_not_go_together(mode: str, kind: str) -> None:
+    one, other, rest = "51Hx0000SampleAcct", "51Hx0000OtherAcct0", "GeCMAyzHPFme6v6ahY"
+
+    def faults(secret: str, publishable: str) -> list[str]:
+        return faults_of(
+            STRIPE_SECRET_KEY=f"{kind}_{mode}_{secret}",
+            STRIPE_PUBLISHABLE_KEY=f"pk_{mode}_{publishable}",
+            BASE_URL="https://billing.clinic.example",
+        )
+
+    (fault,) = faults(one + rest, other + rest)
+    assert "two Stripe accounts" in fault
+    assert faults(one + rest, one + "another") == []
+    for old in ("4eC39HqLyjWDarjtT1zdp7dc", "51short"):  # names no account: nothing can be said
+        assert faults(old, one + rest) == faults(one + rest, old) == []
+
+
 def test_either_queue_will_do() -> None:
     assert faults_of(QUEUE_PATH=None, REDIS_URL="redis://127.0.0.1/0") == []
 
@@ -158,7 +229,7 @@ def test_secrets_are_kept_out_of_what_is_printed() -> None:
     env = {**GOOD, "DATABASE_URL": "postgresql://portal:sesame@db.example/portal"}
     settings: Any = Settings.from_env(env)
     for shown in (repr(settings), str(settings), f"{settings}", repr([settings])):
-        for secret in ("secret-of", "sk_test_sample", "whsec_sample", "sesame", "hush"):
+        for secret in ("secret-of", "sk_test_sample", "whsec_Zx3", "sesame", "hush"):
             assert secret not in shown
 
 
