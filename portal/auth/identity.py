@@ -1,9 +1,8 @@
 """Flask-Security, set up for Plainbill: argon2, our templates, our outbox, no e-mail address oracle."""
 
-import hashlib
 from typing import Any
 
-from flask import Flask, Response, request, session
+from flask import Flask, Response, session
 from flask_security.core import Security
 from flask_security.datastore import FSQLALiteUserDatastore
 from flask_security.forms import LoginForm
@@ -14,6 +13,7 @@ from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.auth import sessions
+from portal.auth.mailbox import mailbox_key
 from portal.auth.models import Role, User
 from portal.config import Settings
 from portal.db import new_public_id
@@ -27,14 +27,9 @@ users = FSQLALiteUserDatastore(db, User, Role)
 ARGON2 = {"argon2__memory_cost": 19456, "argon2__time_cost": 2, "argon2__parallelism": 1}
 
 
-def _address_asked_for() -> str:
-    """Counts tries for one address, wherever they come from; hashed, since the counter's store is not for names."""
-    return hashlib.sha256(request.form.get("email", "").strip().lower().encode()).hexdigest()
-
-
 def _was_refused(response: Response) -> bool:
-    """A sign-in that succeeds leads elsewhere; one that is refused shows the form again."""
-    return response.status_code != 302
+    """A sign-in that succeeds leads elsewhere or is a 200 in JSON; one that is refused shows the form or is a 400."""
+    return response.status_code != 302 and not (response.status_code == 200 and response.is_json)
 
 
 class OutboxMail(MailUtil):
@@ -123,11 +118,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     password_changed.connect(_password_was_changed, app)
     password_reset.connect(_password_was_changed, app)
     sign_in: Any = app.view_functions["security.login"]
-    for limit, key in (("10 per minute; 60 per hour", None), ("20 per hour", _address_asked_for)):
+    for limit, key in (("10 per minute; 60 per hour", None), ("20 per hour", mailbox_key)):
         # Only refusals count: a family or a clinic behind one address may sign in as often as it likes.
         sign_in = limiter.limit(limit, methods=["POST"], key_func=key, deduct_when=_was_refused)(sign_in)
     app.view_functions["security.login"] = sign_in
     forgot: Any = app.view_functions["security.forgot_password"]
-    for limit, key in (("5 per minute; 20 per hour", None), ("5 per hour", _address_asked_for)):
+    for limit, key in (("5 per minute; 20 per hour", None), ("5 per hour", mailbox_key)):
         forgot = limiter.limit(limit, methods=["POST"], key_func=key)(forgot)
     app.view_functions["security.forgot_password"] = forgot

@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import flash, g, redirect, request, session, url_for
 from flask_babel import gettext as _
-from flask_limiter.util import get_remote_address
 
 from portal.guests.queries import Pass, pass_of
 from portal.web.database import db
+from portal.web.limits import network
 
 TOKEN = "guest"
 
@@ -40,7 +40,7 @@ def the_pass() -> Pass:
 def per_statement() -> str:
     """The key of limits that count by statement."""
     found: Pass | None = g.get("guest_pass") or pass_of(db.session, token())
-    return f"statement {found.statement_id}" if found else f"nobody at {get_remote_address()}"
+    return f"statement {found.statement_id}" if found else f"nobody at {network()}"
 
 
 def check() -> Any:
