@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import context
 
+from portal.schema import declare
 from portal.tables import metadata
 
 
@@ -24,6 +25,7 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+            declare(connection, context.script, context.get_context().get_current_heads())
             if sqlite and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()):
                 raise RuntimeError(f"the migration left {len(broken)} references to rows that are gone")
     engine.dispose()

@@ -12,12 +12,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal import features
 from portal.auth import identity, sessions
 from portal.config import BadSettings, Settings
-from portal.db import normal_url
+from portal.db import engine_options
 from portal.payments import returning
 from portal.payments.gateway import StripeGateway
 from portal.plans.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
-from portal.web import database, errors, guards, headers, hosts, ids, limits, templating
+from portal.web import database, errors, guards, headers, health, hosts, ids, limits, templating
 
 csrf = CSRFProtect()
 
@@ -54,7 +54,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         # Our pages send no Referer (headers.py), so a form over TLS would always be refused; its token is the proof.
         WTF_CSRF_SSL_STRICT=False,
         BOOTSTRAP_SERVE_LOCAL=True,
-        SQLALCHEMY_ENGINES={"default": normal_url(settings.database_url)},
+        SQLALCHEMY_ENGINES={"default": engine_options(settings.database_url)},
     )
     hosts.init_app(app, settings)
     if settings.trusted_proxies:
@@ -70,6 +70,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
     headers.init_app(app, settings)
     returning.init_app(app)
     database.init_app(app)
+    health.init_app(app)
     limits.init_app(app, settings)
     csrf.init_app(app)
     Bootstrap5(app)

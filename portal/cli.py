@@ -132,9 +132,13 @@ def worker() -> None:
     """Run the jobs: events, postings, e-mails, sweeps. Any number of workers may run."""
     from portal import worker as workers
     from portal.app import create_app
+    from portal.schema import WrongSchema
 
     settings = _settings()
-    workers.run(create_app(settings), settings)
+    try:
+        workers.run(create_app(settings), settings)
+    except WrongSchema as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.group()

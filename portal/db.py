@@ -134,5 +134,21 @@ def normal_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
 
 
+def engine_options(url: str) -> dict[str, Any]:
+    """What an engine is made with, by the address as the operator writes it.
+
+    A server that swallows what is sent to it must not hold every thread of the portal: within seconds it is away.
+    What is in the address itself (``?connect_timeout=``) wins.
+    """
+    # Values of statements are people's; they must not get into logs with an error's text.
+    options: dict[str, Any] = {"url": sa.make_url(normal_url(url)), "hide_parameters": True}
+    if options["url"].get_backend_name() == "postgresql":
+        # Seconds, and milliseconds without acknowledgment: https://www.postgresql.org/docs/current/libpq-connect.html
+        limits = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 30}
+        options["connect_args"] = {name: value for name, value in limits.items() if name not in options["url"].query}
+        options["pool_timeout"] = 10
+    return options
+
+
 class RecordNotFound(LookupError):
     """There is no such record, or the one who asks may not know of it. The web answers 404."""

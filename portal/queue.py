@@ -24,7 +24,11 @@ def open_queue(*, redis_url: str, path: str, run: Callable[[str], None] | None =
     """
     global _ask
     if redis_url:
-        queue = RedisHuey("plainbill", url=redis_url, results=False)
+        from redis import ConnectionPool
+
+        # A Redis that swallows what is sent to it must not hold whoever asks for a job; reading waits a second itself.
+        pool = ConnectionPool.from_url(redis_url, socket_connect_timeout=3, socket_timeout=5)
+        queue = RedisHuey("plainbill", connection_pool=pool, results=False)
     else:
         queue = SqliteHuey("plainbill", filename=path, results=False, timeout=10)
 

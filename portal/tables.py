@@ -18,6 +18,7 @@ from portal.payments import models as payments
 from portal.payouts import models as payouts
 from portal.plans import models as plans
 from portal.refunds import models as refunds
+from portal.schema import compatibility
 from portal.statements import models as statements
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "autopay",
     "billing",
     "codes",
+    "compatibility",
     "disputes",
     "documents",
     "embedded",

@@ -10,6 +10,7 @@ from flask import Flask
 from huey import Huey, crontab
 
 from portal.autopay.jobs import run_autopay
+from portal.away import is_away
 from portal.billing.checking import check_due
 from portal.config import Settings
 from portal.db import writing
@@ -29,7 +30,9 @@ from portal.queue import open_queue
 from portal.refunds.credits import find_credits
 from portal.refunds.sending import refresh_refund, sweep_refunds
 from portal.refunds.sending import send_due as send_refunds
+from portal.schema import WrongSchema, stop_if_not_served
 from portal.web.database import db
+from portal.web.health import watch
 
 log = structlog.get_logger(__name__)
 
@@ -83,24 +86,52 @@ def run_job(app: Flask, jobs: dict[str, Job], name: str) -> None:
     if job is None:
         log.warning("job.unknown", job=name)
         return
-    with app.app_context(), writing():
+    try:
+        with app.app_context(), writing():
+            try:
+                job()
+            except Exception as error:
+                log.error("job.failed", job=name, error=type(error).__name__)
+                db.session.rollback()
+    except Exception as error:
+        # Ending its unit of work failed, too, as where the database went away in the middle of it.
+        log.error("job.not_ended", job=name, error=type(error).__name__)
+
+
+def may_work(app: Flask, stop: Callable[[WrongSchema], None]) -> bool:
+    """Whether the database answers and has a schema that this code works on.
+
+    Is it away, the jobs wait for the next minute; is the schema not ours, ``stop`` is called with what to do about it.
+    """
+    with app.app_context():
         try:
-            job()
+            watch().look()
+        except WrongSchema as error:
+            log.error("worker.wrong_schema", what_to_do=str(error))
+            stop(error)
+            return False
         except Exception as error:
-            db.session.rollback()
-            log.error("job.failed", job=name, error=type(error).__name__)
+            if not is_away(error):
+                raise
+            log.warning("worker.waits_for_database", error=type(error).__name__)
+            return False
+    return True
 
 
-def make_queue(app: Flask, settings: Settings) -> Huey:
-    """The worker's end of the queue with the timetable on it."""
+def make_queue(app: Flask, settings: Settings, stop: Callable[[WrongSchema], None]) -> Huey:
+    """The worker's end of the queue with the timetable on it; ``stop`` is called where this code may not run."""
     jobs = timetable(app, settings)
-    queue = open_queue(
-        redis_url=settings.redis_url, path=settings.queue_path, run=lambda name: run_job(app, jobs, name)
-    )
+
+    def run_one(name: str) -> None:
+        if may_work(app, stop):
+            run_job(app, jobs, name)
+
+    queue = open_queue(redis_url=settings.redis_url, path=settings.queue_path, run=run_one)
 
     def tick() -> None:
-        for name in jobs:
-            run_job(app, jobs, name)
+        if may_work(app, stop):
+            for name in jobs:
+                run_job(app, jobs, name)
 
     queue.periodic_task(crontab(minute="*"), name="tick")(tick)
     # What waited while no worker ran must not wait for the next full minute.
@@ -109,6 +140,21 @@ def make_queue(app: Flask, settings: Settings) -> Huey:
 
 
 def run(app: Flask, settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; a job under way is finished first."""
-    queue = make_queue(app, settings)
-    queue.create_consumer(workers=2, periodic=True, initial_delay=0.05, backoff=1.1, max_delay=0.5).run()
+    """Run until SIGTERM or SIGINT; a job under way is finished first.
+
+    Raises :class:`WrongSchema` with the command to type where the database's schema is not one this code works on:
+    at the start, or when a database that was away comes back with another one.
+    """
+    stop_if_not_served(settings.database_url)
+    wrong: list[WrongSchema] = []
+
+    def stop(error: WrongSchema) -> None:
+        wrong.append(error)
+        consumer.stop_flag.set()
+
+    queue = make_queue(app, settings, stop)
+    consumer = queue.create_consumer(workers=2, periodic=True, initial_delay=0.05, backoff=1.1, max_delay=0.5)
+    consumer.run()
+    if wrong:
+        consumer.stop(graceful=True)
+        raise wrong[0]

@@ -178,7 +178,8 @@ class JudgingClient(FlaskClient):
         faults = list(address_faults(asked))
         location = response.headers.get("Location", "")
         faults += [f"redirect {fault}" for fault in address_faults(location)]
-        if response.mimetype == "text/html" and response.status_code not in (301, 302, 303, 307, 308):
+        bodiless = response.request.method in ("HEAD", "OPTIONS") or response.status_code in (301, 302, 303, 307, 308)
+        if response.mimetype == "text/html" and not bodiless:
             page = Page(response.get_data(as_text=True), asked)
             faults += faults_of(page, csp=response.headers.get("Content-Security-Policy", ""))
         if faults:

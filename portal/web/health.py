@@ -1,38 +1,104 @@
 """What monitors and load balancers ask: does the process live, and can it serve people?
 
-Both answer anybody, look at nobody, and build no address from the host they were asked under.
+Both answer anybody, look at nobody, and build no address from the host they were asked under. And the watch over the
+database's schema: no page runs on one that this code was not made for (``docs/health.md``).
 """
 
-import sqlalchemy as sa
 import structlog
-from flask import Blueprint, Response
+from flask import Blueprint, Flask, Response, current_app, request
 
 from portal.away import RETRY_SECONDS, is_away
+from portal.config import Settings
+from portal.schema import WrongSchema, require_served
 from portal.web import guards
 from portal.web.database import db
+from portal.web.guards import IMPERSONAL
+from portal.web.limits import limiter
 
 log = structlog.get_logger(__name__)
 
 bp = Blueprint("health", __name__)
+
+_WATCH = "plainbill_schema_watch"
+#: What answers whatever the database is: all that looks at nobody, but for the webhook, which keeps what it is told.
+_ANSWERS = IMPERSONAL - {"webhook.receive"}
+
+
+class SchemaWatch:
+    """Asks the database for its schema until it is one we work on; then only when something went wrong since.
+
+    So a page costs no statement more, and a portal that started without its database, or whose database was restored
+    from an older copy, finds out before a page runs on tables that it does not know.
+    """
+
+    def __init__(self) -> None:
+        self._served = False
+
+    def require(self) -> None:
+        """Raise :class:`WrongSchema` where this code may not run, and what the database raises while it is away."""
+        if not self._served:
+            self.look()
+
+    def look(self) -> None:
+        """The same, asked of the database now."""
+        self._served = False
+        with db.engine.connect() as connection:
+            require_served(connection)
+        self._served = True
+
+    def doubt(self) -> None:
+        """Something went wrong: the next page asks again."""
+        self._served = False
+
+
+def watch() -> SchemaWatch:
+    """The app's watch; it needs an app context."""
+    found: SchemaWatch = current_app.extensions[_WATCH]
+    return found
+
+
+def init_app(app: Flask) -> None:
+    """Stand in front of whatever needs the database; call it after the database's own ``init_app``."""
+    app.extensions[_WATCH] = SchemaWatch()
+
+    @app.before_request
+    def stand_before() -> None:
+        if request.endpoint not in _ANSWERS:
+            watch().require()
 
 
 @bp.get("/healthz")
 @guards.public
 def alive() -> Response:
     """Whether the process lives. Asks nothing of the database: restarting the portal would not bring that back."""
-    return Response("ok\n", mimetype="text/plain")
+    return _tell(200, "ok")
 
 
 @bp.get("/readyz")
 @guards.public
 def ready() -> Response:
-    """Whether people can be served: the database answers."""
+    """Whether people can be served: the database answers, and its schema is one this code works on.
+
+    Redis alone makes nobody unready: bills can be read without it. The answer says what waits for it.
+    """
     try:
-        with db.engine.connect() as connection:
-            connection.execute(sa.select(1))
+        watch().look()
     except Exception as error:
         if not is_away(error):
             raise
-        log.error("portal.not_ready", error=type(error).__name__)
-        return Response("database away\n", 503, {"Retry-After": str(RETRY_SECONDS)}, mimetype="text/plain")
-    return Response("ready\n", mimetype="text/plain")
+        why = str(error) if isinstance(error, WrongSchema) else "The database is away."
+        log.error("portal.not_ready", why=why)
+        return _tell(503, f"not ready: {why}")
+    if _redis_is_away():
+        return _tell(200, "ready; Redis is away: sign-in, new passwords, guests and payments wait for it")
+    return _tell(200, "ready")
+
+
+def _redis_is_away() -> bool:
+    settings: Settings = current_app.extensions["plainbill_settings"]
+    return bool(settings.redis_url) and not limiter.storage.check()
+
+
+def _tell(status: int, words: str) -> Response:
+    wait = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return Response(f"{words}\n", status, wait, mimetype="text/plain")
