@@ -367,20 +367,28 @@ def load_codes(system: str, path: Path) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print every account (otherwise the totals).")
-def reconcile(as_json: bool) -> None:
+@click.option("--since", metavar="DAY", default="", help="Ask Stripe of what moved since then (35 days), or 'all'.")
+def reconcile(as_json: bool, since: str) -> None:
     """Prove that mirror, back office, captures and Stripe agree. Exit code 1 when they differ anywhere."""
     from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
     from portal.ledger.port import LedgerUnreachable
     from portal.ledger.reconcile import reconcile as compare
+    from portal.ledger.reconcile import window_begins
     from portal.ledger.reconcile_report import tell
     from portal.payments.errors import StripeRefused, StripeUnreachable
     from portal.web.database import db
 
-    with _app() as (app, _), _progress("Asking Stripe") as step:
+    with _app() as (app, settings), _progress("Asking Stripe") as step:
         try:
             result = compare(
-                db.session, EmbeddedLedger(db.session), app.extensions["plainbill_gateway"], progress=step
+                db.session,
+                EmbeddedLedger(db.session),
+                app.extensions["plainbill_gateway"],
+                since=window_begins(since, settings.clinic_timezone),
+                progress=step,
             )
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--since") from None
         except (StripeUnreachable, StripeRefused, LedgerUnreachable) as error:
             raise click.ClickException(f"not finished: {type(error).__name__}; nothing was compared") from None
     if as_json:

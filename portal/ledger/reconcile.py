@@ -5,21 +5,25 @@ difference. What differs is therefore read again, at Stripe too, and counts when
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.accounts.queries import account_refs
 from portal.billing.kinds import PostingState
 from portal.billing.postings import undelivered_keys
 from portal.billing.queries import mirror_balances
+from portal.ledger.at_stripe import AtStripe, ask_again, read_stripe
 from portal.ledger.port import Ledger, Snapshot
 from portal.money import Money
-from portal.payments.gateway import Captured, StripeGateway
-from portal.payments.queries import Moved, customer_ids, moved, unbooked
+from portal.payments.gateway import StripeGateway
+from portal.payments.queries import Moved, Unsettled, customer_ids, moved, unbooked, unsettled
+from portal.payments.state import PaymentState
 from portal.payouts.queries import odd, totals
 from portal.payouts.words import ODDITIES
 
@@ -31,6 +35,8 @@ SUGGESTIONS = {
     "booked here, not so at Stripe": "Compare the payment with Stripe's dashboard: a refund or dispute made there may "
     "still be on its way here. If it stays for a day, tell the operator.",
     "booked here, not in the back office": "Open Sync on the desk and try the posting again; its last error says why.",
+    "taken by Stripe, not settled here": "The payment is known here and was not settled in time. Look whether the "
+    "worker runs; a payment that Stripe and the portal tell differently is on the desk under Webhooks.",
     "posted with another amount": "Correct the transaction in the back office to the amount that was booked here.",
     "in the back office under our key, unknown here": "The back office has a posting that the portal did not make. "
     "Find out who entered it, and reverse it there.",
@@ -39,6 +45,10 @@ SUGGESTIONS = {
     "patient's balance": "Compare the account with the back office: something was entered on one side only.",
 }
 
+#: The webhook or the sweep, which looks every five minutes, has settled by then what Stripe took.
+SETTLED_WITHIN = timedelta(minutes=15)
+#: A run a month sees every movement at Stripe once, and some twice.
+WINDOW_DAYS = 35
 #: How often what differs is read again before it counts.
 _ROUNDS = 3
 
@@ -49,7 +59,8 @@ class AccountRow:
 
     ``captures_cents`` is what the portal has taken, less what it gave back and what banks called back;
     ``in_transit_cents`` is what of it we booked and the back office has not been told of yet: known, on its way, and
-    therefore no difference. What the back office refused is one.
+    therefore no difference. What the back office refused is one. ``settling_cents`` is what Stripe has just taken for
+    payments that are being settled. ``stripe_cents`` is what we booked, corrected by what Stripe was found to say.
     """
 
     account: str
@@ -59,6 +70,7 @@ class AccountRow:
     posted_cents: int = 0
     stripe_cents: int = 0
     in_transit_cents: int = 0
+    settling_cents: int = 0
     difference_cents: int = 0
 
 
@@ -87,20 +99,25 @@ class _Local:
     waiting: dict[str, tuple[int, Money, PostingState]]
     booked: list[Moved]
     missing: list[tuple[str, int]]
+    unsettled: dict[str, Unsettled]
     as_of: datetime
 
 
-@dataclass(slots=True)
-class _AtStripe:
-    """What Stripe holds, in cents, by intent (or by charge, where there is none), and the charges it is of."""
+def window_begins(day: str, timezone: str) -> datetime | None:
+    """When the window of what Stripe is asked about begins: the midnight of ``day`` at the clinic, in UTC.
 
-    held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    charges: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-
-    def add(self, charge: Captured) -> None:
-        name = charge.intent_id or charge.charge_id
-        self.held[name] += charge.net.cents
-        self.charges[name].add(charge.charge_id)
+    ``day`` is as 2026-11-30, empty for the last :data:`WINDOW_DAYS`, or "all", which has no beginning (None). Raises
+    :class:`ValueError`.
+    """
+    if day == "all":
+        return None
+    first = clock.today(timezone) - timedelta(days=WINDOW_DAYS)
+    if day:
+        try:
+            first = date.fromisoformat(day)
+        except ValueError:
+            raise ValueError("a day as 2026-11-30, or 'all'") from None
+    return datetime.combine(first, time(), ZoneInfo(timezone)).astimezone(UTC)
 
 
 def reconcile(
@@ -108,24 +125,36 @@ def reconcile(
     ledger: Ledger,
     gateway: StripeGateway,
     *,
+    since: datetime | None = None,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> dict[str, Any]:
     """Compare the books at zero tolerance.
 
-    Returns ``as_of``, ``accounts`` (one :class:`AccountRow` each), ``total``, ``payouts`` (all of Stripe's, with what
-    does not fit in them), ``exceptions`` (what differs, by key, with a suggestion) and ``agrees``. Bookings are
-    matched payment by payment, so that two errors can't cancel out. May raise :class:`LedgerUnreachable` and
+    ``since`` (UTC) limits what Stripe is asked: each payment of which anything moved since then, here or at Stripe, is
+    compared whole, however old it is; None asks for all there ever was. Everything else is always compared whole.
+
+    Returns ``as_of``, ``since``, ``accounts`` (one :class:`AccountRow` each), ``total``, ``payouts`` (all of Stripe's,
+    with what does not fit in them), ``exceptions`` (what differs, by key, with a suggestion) and ``agrees``. Bookings
+    are matched payment by payment, so that two errors can't cancel out. May raise :class:`LedgerUnreachable` and
     :class:`StripeUnreachable`.
     """
     our_customers = customer_ids(session)
     local = _read(session, ledger)
-    stripe = _listed(gateway, our_customers, progress)
+    stripe = read_stripe(
+        gateway,
+        since=since,
+        customers=our_customers,
+        charges_here={one.charge_id for one in local.booked if since and one.booked_at >= since and one.charge_id},
+        progress=progress,
+    )
     rows, differences = _compare(local, stripe)
     for _round in range(_ROUNDS - 1):
         if not differences:
             break
         before = {one.name for one in differences}
-        _ask_again(gateway, stripe, differences, local.booked)
+        names = {one.at_stripe for one in differences if one.at_stripe}
+        charges = {one.intent_id: one.charge_id for one in local.booked if one.intent_id in names and one.charge_id}
+        ask_again(gateway, stripe, names, charges)
         local = _read(session, ledger)
         rows, found = _compare(local, stripe)
         differences = [one for one in found if one.name in before]
@@ -140,6 +169,7 @@ def reconcile(
             setattr(total, name, getattr(total, name) + getattr(row, name))
     return {
         "as_of": local.as_of.isoformat(timespec="seconds"),
+        "since": since.isoformat(timespec="seconds") if since else None,
         "agrees": total.difference_cents == 0 and payouts["difference_cents"] == 0,
         "total": {name: getattr(total, name) for name in _FIGURES},
         "payouts": payouts,
@@ -166,13 +196,14 @@ def _read(session: Session, ledger: Ledger) -> _Local:
         waiting=undelivered_keys(session),
         booked=moved(session),
         missing=unbooked(session),
+        unsettled=unsettled(session),
         as_of=ledger.as_of(),
     )
     session.commit()  # nothing is held while Stripe is asked
     return local
 
 
-def _compare(local: _Local, stripe: _AtStripe) -> tuple[dict[str, AccountRow], list[_Difference]]:
+def _compare(local: _Local, stripe: AtStripe) -> tuple[dict[str, AccountRow], list[_Difference]]:
     """Every account's figures, and everything that differs."""
     refs, received, waiting = local.refs, local.received, local.waiting
     rows = {ref: AccountRow(account=ref) for ref in refs.values()}
@@ -187,13 +218,22 @@ def _compare(local: _Local, stripe: _AtStripe) -> tuple[dict[str, AccountRow], l
     for one in local.booked:
         ours[one.intent_id].append(one)
     for name in stripe.held.keys() - ours.keys():
-        if stripe.held[name]:
-            differences.append(
-                _Difference("", "taken by Stripe, unknown here", name, stripe.held[name], at_stripe=name)
-            )
+        cents = stripe.held[name]
+        payment = local.unsettled.get(name) or local.unsettled.get(stripe.attempts.get(name, ""))
+        if not cents:
+            continue
+        if payment is None:
+            differences.append(_Difference("", "taken by Stripe, unknown here", name, cents, at_stripe=name))
+        elif _is_being_settled(payment, stripe.taken_at.get(name)):
+            rows[refs[payment.account_id]].settling_cents += cents
+        else:
+            home = refs[payment.account_id]
+            differences.append(_Difference(home, "taken by Stripe, not settled here", name, cents, at_stripe=name))
     for intent_id, movements in ours.items():
         for one in movements:
             rows[refs[one.account_id]].stripe_cents += one.amount.cents
+        if not stripe.was_asked_about(intent_id, movements):
+            continue
         more = sum(one.amount.cents for one in movements) - stripe.held.get(intent_id, 0)
         if more:
             home = refs[movements[0].account_id]
@@ -234,38 +274,13 @@ def _compare(local: _Local, stripe: _AtStripe) -> tuple[dict[str, AccountRow], l
     return rows, differences
 
 
-def _listed(
-    gateway: StripeGateway, our_customers: set[str], progress: Callable[[int, int], None]
-) -> _AtStripe:
-    """What Stripe holds of ours: taken, less refunds, less what banks called back."""
-    found = _AtStripe()
-    for done, charge in enumerate(gateway.captured(), start=1):
-        # A clinic may use its Stripe account for other things, too; those are none of ours.
-        if charge.attempt_id or charge.customer_id in our_customers:
-            found.add(charge)
-        progress(done, 0)
-    for dispute in gateway.disputes.every(since=_EVER):
-        name = dispute.intent_id or dispute.charge_id
-        if name in found.held:
-            found.held[name] -= (dispute.withdrawn - dispute.returned).cents
-    return found
+def _is_being_settled(payment: Unsettled, taken_at: datetime | None) -> bool:
+    """Whether a payment that Stripe took is on its way into our books: it was taken, or looked at, a moment ago.
 
-
-def _ask_again(
-    gateway: StripeGateway, stripe: _AtStripe, differences: Iterable[_Difference], booked: Iterable[Moved]
-) -> None:
-    """Bring what Stripe holds of the payments that differ up to date."""
-    names = {one.at_stripe for one in differences if one.at_stripe}
-    ours = {one.intent_id: one.charge_id for one in booked if one.intent_id in names and one.charge_id}
-    for name in names:
-        charges = stripe.charges.get(name, set()) | ({ours[name]} if name in ours else set())
-        held = 0
-        for charge_id in charges:
-            held += gateway.charge(charge_id).net.cents
-            for dispute in gateway.disputes.of_charge(charge_id):
-                held -= (dispute.withdrawn - dispute.returned).cents
-        if charges:
-            stripe.held[name], stripe.charges[name] = held, charges
+    A bank debit was begun days before its money came, so that it counts when Stripe was last asked about it.
+    """
+    latest = payment.checked_at if payment.state is PaymentState.PROCESSING else taken_at
+    return latest is not None and clock.now() - latest < SETTLED_WITHIN
 
 
 def _payouts(session: Session) -> dict[str, Any]:
@@ -290,8 +305,6 @@ def _payouts(session: Session) -> dict[str, Any]:
     }
 
 
-_EVER = datetime(2020, 1, 1, tzinfo=UTC)
-
 _FIGURES = (
     "mirror_cents",
     "ledger_cents",
@@ -299,5 +312,6 @@ _FIGURES = (
     "posted_cents",
     "stripe_cents",
     "in_transit_cents",
+    "settling_cents",
     "difference_cents",
 )

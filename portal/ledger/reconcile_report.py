@@ -12,6 +12,7 @@ _NAMES = {
     "mirror_cents": "Balances here (mirror)",
     "ledger_cents": "Balances in the back office",
     "in_transit_cents": "On its way to the back office",
+    "settling_cents": "Taken by Stripe just now, being settled",
     "captures_cents": "Taken, less given back (booked here)",
     "posted_cents": "Posted to the back office",
     "stripe_cents": "Held by Stripe for us",
@@ -29,6 +30,11 @@ def tell(result: dict[str, Any], console: Console) -> None:
     """Print the totals, the accounts that differ, and each exception with what to do about it."""
     heading = f"All accounts ({len(result['accounts'])}), as of {result['as_of']}"
     console.print(_figures(heading, _NAMES, result["total"]))
+    if result["since"]:
+        console.print(
+            f"Stripe was asked about each payment that moved since {result['since']}; "
+            "--since all asks about every one there ever was."
+        )
     payouts = result["payouts"]
     console.print(_figures(f"Stripe's payouts ({payouts['count']})", _PAYOUTS, payouts))
     differing = [row for row in result["accounts"] if row["difference_cents"]]

@@ -16,7 +16,7 @@ from portal.db import RecordNotFound
 from portal.money import Money
 from portal.payments.kinds import BookingKind, PaymentSource
 from portal.payments.models import Allocation, Booking, Payment, PaymentShare, StripeCustomer, StripeEvent
-from portal.payments.state import DEPOSITS, RESERVING, PaymentState
+from portal.payments.state import DEPOSITS, FINAL, RESERVING, PaymentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +261,30 @@ def moved(session: Session) -> list[Moved]:
         .order_by(Booking.id)
     )
     return [Moved(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A payment that may still become one, or end; ``checked_at`` is when Stripe was last asked about it."""
+
+    account_id: int
+    state: PaymentState
+    checked_at: datetime
+
+
+def unsettled(session: Session) -> dict[str, Unsettled]:
+    """Payments that are not over, by the intent's id and by their public id: Stripe's answer may have been lost."""
+    rows = session.execute(
+        sa.select(
+            Payment.public_id, Payment.stripe_intent_id, Payment.account_id, Payment.state, Payment.checked_at
+        ).where(Payment.state.not_in(sorted(FINAL)))
+    )
+    found: dict[str, Unsettled] = {}
+    for public_id, intent_id, account_id, state, checked_at in rows:
+        found[public_id] = Unsettled(account_id, state, checked_at)
+        if intent_id:
+            found[intent_id] = found[public_id]
+    return found
 
 
 def unbooked(session: Session) -> list[tuple[str, int]]:

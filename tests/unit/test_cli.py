@@ -179,6 +179,11 @@ def test_reconcile_says_by_its_exit_code_whether_the_books_agree(run: Run, folde
     assert (result.exit_code, json.loads(result.stdout)["total"]["difference_cents"]) == (1, 1)
     plain = run("reconcile")
     assert (plain.exit_code, "Accounts that differ" in plain.stdout) == (1, True)
+    assert "--since all" in plain.stdout  # what was not asked is said
+    everything = json.loads(run("reconcile", "--json", "--since", "all").stdout)
+    assert (everything["since"], everything["total"]) == (None, json.loads(result.stdout)["total"])
+    wrong = run("reconcile", "--since", "yesterday")
+    assert (wrong.exit_code, "2026-11-30" in wrong.stderr) == (2, True)
 
 
 def test_reconcile_that_could_not_ask_says_so(

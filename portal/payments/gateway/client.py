@@ -153,10 +153,16 @@ class StripeGateway:
                 raise
             return self.retrieve_intent(intent_id)
 
-    def captured(self) -> Iterator[Captured]:
-        """What Stripe has taken on this account, charge by charge, net of refunds; newest first."""
+    def captured(self, *, since: datetime | None = None) -> Iterator[Captured]:
+        """What Stripe has taken on this account, charge by charge, net of refunds; newest first.
+
+        ``since`` leaves out charges made before then, whatever became of them later.
+        """
+        query: Any = {"limit": 100}
+        if since is not None:
+            query["created"] = {"gte": int(since.timestamp())}
         with outcome():
-            for charge in self._client.v1.charges.list({"limit": 100}).auto_paging_iter():
+            for charge in self._client.v1.charges.list(query).auto_paging_iter():
                 if charge.paid and charge.captured:
                     yield _captured(charge)
 

@@ -76,3 +76,17 @@ class Payouts:
             )
             for found in page.auto_paging_iter():
                 yield _movement(found, "")
+
+    def charges_moved(self, *, since: datetime) -> Iterator[str]:
+        """The charges of which money moved on Stripe's balance since then: taken, refunded, disputed, returned."""
+        with outcome():
+            page = self._client.v1.balance_transactions.list(
+                {"created": {"gte": int(since.timestamp())}, "limit": 100, "expand": ["data.source"]}
+            )
+            for found in page.auto_paging_iter():
+                source: Any = found.source
+                kind = getattr(source, "object", "")
+                if kind == "charge":
+                    yield source.id
+                elif kind in ("refund", "dispute") and source.charge:
+                    yield id_of(source.charge)

@@ -36,15 +36,18 @@ class StripeWith:
     ) -> None:
         self._captured, self._disputes = captured, disputes
         self._later = later or {}
-        self.disputes = self
+        self.disputes = self.payouts = self
 
-    def captured(self) -> Iterator[Captured]:
-        yield from self._captured
+    def captured(self, *, since: datetime | None = None) -> Iterator[Captured]:
+        yield from (one for one in self._captured if since is None or one.created_at >= since)
 
     def charge(self, charge_id: str) -> Captured:
         found = [one for one in self._captured if one.charge_id == charge_id]
         nothing = Captured("", charge_id, Money(0), "", "", clock.now())
         return self._later.get(charge_id) or (found[0] if found else nothing)
+
+    def charges_moved(self, *, since: datetime) -> list[str]:
+        return [one.charge_id for one in self._captured if one.created_at >= since]
 
     def every(self, *, since: datetime) -> Iterator[StripeDispute]:
         return (one for one in self._disputes if one.created_at >= since)

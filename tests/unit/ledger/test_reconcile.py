@@ -195,6 +195,7 @@ def test_books_that_agree(books: Clinic) -> None:
         "posted_cents": 800,
         "stripe_cents": 800,
         "in_transit_cents": 0,
+        "settling_cents": 0,
         "difference_cents": 0,
     }
 
