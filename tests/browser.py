@@ -82,7 +82,8 @@ class LiveDemo:
         """The demo's settings, for commands that look at it."""
         from portal.sandbox.demo import Addresses, demo_environment
 
-        return {**os.environ, **demo_environment(Addresses(self.port), self.data_dir)}
+        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+        return {**os.environ, **demo_environment(Addresses(self.port), self.data_dir), "PYTHONPATH": path}
 
     def stop(self) -> int:
         """Ctrl-C; returns the exit code."""

@@ -2,7 +2,7 @@
 
 ``database`` is an empty, migrated database of the test's own, on SQLite and once more on PostgreSQL where there is
 one. ``PLAINBILL_TEST_DATABASE=sqlite`` (or ``postgres``) runs one of them only; ``PLAINBILL_TEST_POSTGRES_URL`` names a
-server to use instead of a private one.
+server to use instead of a private one. ``PLAINBILL_TEST_NOW`` has it all happen on another day (tests/days.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests import pages
 from tests.databases import Backend, PostgresServer, SqliteFiles
 from tests.postgres import NoPostgres, start_cluster
 
-pytest_plugins = ["tests.browser"]
+pytest_plugins = ["tests.browser", "tests.days"]
 
 BACKENDS = ("sqlite", "postgres")
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 from tests.browser import LiveDemo
-
-_ROOT = str(Path(__file__).parents[2])
 
 #: Runs in the demo's own environment. Arguments: what to do, the patient's e-mail, the account's number, and more.
 _SCRIPT = """
@@ -132,7 +129,7 @@ with app.test_request_context(), writing():
 def _run(demo: LiveDemo, *arguments: str) -> None:
     done = subprocess.run(
         [*demo.command()[:1], "-c", _SCRIPT, *arguments],
-        env={**demo.environment, "PYTHONPATH": _ROOT},
+        env=demo.environment,
         capture_output=True,
         text=True,
         timeout=120,

@@ -9,7 +9,6 @@ import re
 import subprocess
 from collections.abc import Callable
 from datetime import date, timedelta
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -25,7 +24,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 __all__ = ["screenshots"]
 
 Picture = Callable[[Page, str], None]
-ROOT = str(Path(__file__).parents[2])
 
 
 def work(demo: LiveDemo) -> None:
@@ -35,9 +33,7 @@ def work(demo: LiveDemo) -> None:
         "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); "
         "[wake(job) for job in ('plans.run_due', 'notifications.send', 'ledger.deliver_postings')]"
     )
-    subprocess.run(
-        [*demo.command()[:1], "-c", code], env={**demo.environment, "PYTHONPATH": ROOT}, check=True, timeout=60
-    )
+    subprocess.run([*demo.command()[:1], "-c", code], env=demo.environment, check=True, timeout=60)
 
 
 def account(demo: LiveDemo, ref: str) -> str:

@@ -90,7 +90,7 @@ def reconciled(demo: LiveDemo) -> dict[str, Any]:
     while True:
         done = subprocess.run(
             demo.command("reconcile", "--json"),
-            env={**demo.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env=demo.environment,
             capture_output=True,
             text=True,
             timeout=180,  # a loaded machine is no failure
