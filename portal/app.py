@@ -9,7 +9,7 @@ from flask_bootstrap import Bootstrap5
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import features
+from portal import clock, features
 from portal.auth import identity, sessions
 from portal.config import BadSettings, Settings
 from portal.db import engine_options
@@ -65,6 +65,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
     app.extensions["plainbill_policy"] = _policy(settings)
     app.extensions["plainbill_gateway"] = gateway or StripeGateway.from_settings(settings)
     open_queue(redis_url=settings.redis_url, path=settings.queue_path)
+    clock.serve(settings.clinic_timezone)
 
     ids.init_app(app)
     headers.init_app(app, settings)

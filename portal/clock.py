@@ -12,6 +12,9 @@ def _not_at_all() -> timedelta:
 #: How far the business's time is ahead of the machine's: nothing, but in the demo, where days can be made to pass.
 _ahead: Callable[[], timedelta] = _not_at_all
 
+#: The IANA time zone of the clinic whose portal this process is; None until it is said.
+_clinic: str | None = None
+
 
 def now() -> datetime:
     """The present moment of the business (bills, payments, notices), in UTC and aware of it."""
@@ -23,9 +26,31 @@ def wall() -> datetime:
     return datetime.now(UTC)
 
 
+def day_at(moment: datetime, timezone: str) -> date:
+    """The calendar day that it is in an IANA time zone at a moment. The one place where a moment becomes a day."""
+    return moment.astimezone(ZoneInfo(timezone)).date()
+
+
 def today(timezone: str) -> date:
     """The calendar day at the clinic, whose IANA time zone is ``timezone``."""
-    return now().astimezone(ZoneInfo(timezone)).date()
+    return day_at(now(), timezone)
+
+
+def serve(timezone: str) -> None:
+    """From now on this process is the portal of a clinic in that IANA time zone; said by ``create_app``."""
+    global _clinic
+    _clinic = timezone
+
+
+def clinic_day(moment: datetime) -> date:
+    """The clinic's day at a moment: the one that dates what happens to money, as the receipt shows it.
+
+    For what books and posts, deep below pages, jobs and commands; what shows or plans is told its time zone. Raises
+    :class:`RuntimeError` in a process that was not told whose portal it is: no day is better than a wrong one.
+    """
+    if _clinic is None:
+        raise RuntimeError("whose day it is was not said: clock.serve(timezone)")
+    return day_at(moment, _clinic)
 
 
 def follow(ahead: Callable[[], timedelta]) -> None:

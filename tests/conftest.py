@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 import portal.app
 import portal.queue
+from portal import clock
 from portal.accounts.models import Account
 from portal.auth import identity
 from portal.auth.models import User
@@ -172,6 +173,14 @@ def _let_go(app: Flask) -> None:
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def clinic_time() -> Iterator[None]:
+    """A test without an app is in the clinic's time zone, too, and no app leaves another one behind."""
+    with pytest.MonkeyPatch.context() as patch:  # one of its own: tests undo theirs half-way
+        patch.setattr(clock, "_clinic", "America/Chicago")
+        yield
 
 
 @pytest.fixture

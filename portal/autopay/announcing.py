@@ -1,7 +1,6 @@
 """Announcing a charge, ten days before it is made."""
 
 from datetime import date
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 import structlog
@@ -119,7 +118,7 @@ def announce_again(
     told_at = emails.notice_sent_at(session, charge=row.public_id, on=row.charge_on)
     if row.state is not ChargeState.NOTICED or (
         told_at is not None
-        and (row.tries > 0 or was_in_time(told_at.astimezone(ZoneInfo(timezone)).date(), row.charge_on))
+        and (row.tries > 0 or was_in_time(clock.day_at(told_at, timezone), row.charge_on))
     ):
         session.commit()
         return False

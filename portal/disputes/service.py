@@ -150,7 +150,13 @@ def _move_money(session: Session, payment: Payment, dispute: Dispute, found: Str
         # A bank may take a decided dispute up again: the same reference, and a key of its own.
         subject = f"{series}{number + 1:04d}" if number else dispute.public_id
         book(
-            session, kind=kind, payment_id=payment_id, home_account_id=payment.account_id, subject=subject, parts=parts
+            session,
+            kind=kind,
+            payment_id=payment_id,
+            home_account_id=payment.account_id,
+            subject=subject,
+            parts=parts,
+            at=clock.now(),
         )
         return accounts_of_charges(session, [part.charge_id for part in parts])
 

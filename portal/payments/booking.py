@@ -5,6 +5,7 @@ and its return. One :class:`Booking` an account says what moved; its key is the 
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import sha256
 
 import sqlalchemy as sa
@@ -48,15 +49,16 @@ def book(
     home_account_id: int,
     subject: str,
     parts: Sequence[Part],
+    at: datetime,
 ) -> None:
     """Write down that ``parts`` (positive amounts, by charge) moved, in the caller's transaction.
 
     The caller holds the locks of the accounts and makes sure that it happens once; the database refuses a second
-    booking of the same kind for the same subject and account. ``home_account_id`` is the payment's own account.
+    booking of the same kind for the same subject and account. ``home_account_id`` is the payment's own account. ``at``
+    is the moment that the receipt, the refund or the dispute shows; entries and postings are of the clinic's day then.
     """
     entry_kind, source, effect = _IN_THE_MIRROR[kind]
-    now = clock.now()
-    today = now.date()
+    day = clock.clinic_day(at)
     charges = [part.charge_id for part in parts]
     accounts, refs = accounts_of_charges(session, charges), visit_refs(session, charges)
     returned = "" if kind in (BookingKind.PAYMENT, BookingKind.REFUND, BookingKind.DISPUTE) else "/returned"
@@ -71,7 +73,7 @@ def book(
                 patient=part.amount * effect,
                 source=source,
                 source_id=f"{subject}/{part.charge_id}{returned}",
-                effective_on=today,
+                effective_on=day,
             )
             for part in parts
         ],
@@ -87,7 +89,7 @@ def book(
             kind=kind,
             subject=subject,
             amount=amount,
-            booked_at=now,
+            booked_at=at,
         )
         session.add(booking)
         session.flush()
@@ -101,7 +103,7 @@ def book(
             account_id=account_id,
             kind=f"patient_{kind.value}",
             amount=amount,
-            effective_on=today,
+            effective_on=day,
             lines=_by_visit(mine, refs, -effect),
         )
     session.flush()

@@ -8,10 +8,10 @@ its amount).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 
+from portal.clock import day_at
 from portal.documents.sheet import sheet
 from portal.money import Money
 from portal.payments.queries import AllocatedLine, Receipt
@@ -94,7 +94,6 @@ def year_document(
     for receipt in sorted(receipts, key=lambda one: (one.paid_at, one.reference)):
         for line in receipt.lines:
             by_patient.setdefault(line.patient_name, []).append((receipt, line))
-    zone = ZoneInfo(timezone)
     return sheet(
         "payments/year",
         title=_("Payments in %(year)s", year=str(year)),
@@ -121,7 +120,7 @@ def year_document(
                     [
                         _day(line),
                         line.description or _("A charge"),
-                        day(receipt.paid_at.astimezone(zone).date()),
+                        day(day_at(receipt.paid_at, timezone)),
                         receipt.reference,
                         str(line.amount),
                     ]

@@ -1,13 +1,13 @@
 """Receipts as PDF."""
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app
 from flask_login import current_user
 
 from portal.audit.service import record
 from portal.audit.tags import Tag
+from portal.clock import day_at
 from portal.config import Settings
 from portal.payments.documents import RefundLine, receipt_document, year_document
 from portal.payments.progress import progress_of
@@ -59,9 +59,9 @@ def _refunds(payment_id: str, timezone: str) -> list[RefundLine]:
     """What went back of a payment: refunds, less those that the bank returned, and what a bank took back for good or
     until it has decided. Nobody shall have an expense paid by an HSA that they did not have.
     """
-    zone, progress = ZoneInfo(timezone), progress_of(db.session, payment_id)
+    progress = progress_of(db.session, payment_id)
     return [
-        RefundLine(back.at.astimezone(zone).date(), back.amount, back.reference, by_bank=by_bank)
+        RefundLine(day_at(back.at, timezone), back.amount, back.reference, by_bank=by_bank)
         for by_bank, moved in ((False, progress.refunds), (True, progress.taken_back))
         for back in moved
     ]

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal.clock import day_at
 from portal.db import RecordNotFound
 from portal.payments.models import Payment
 from portal.payments.queries import PaymentRow, Receipt, may_see, receipt_for
@@ -49,9 +50,8 @@ def bounds(year: int, *, timezone: str) -> tuple[datetime, datetime]:
 
 def years_of(payments: Iterable[PaymentRow], *, timezone: str) -> list[int]:
     """The calendar years at the clinic in which these payments were settled, the last first."""
-    zone = ZoneInfo(timezone)
     years = {
-        payment.settled_at.astimezone(zone).year
+        day_at(payment.settled_at, timezone).year
         for payment in payments
         if payment.state is PaymentState.SUCCEEDED and payment.settled_at
     }

@@ -175,6 +175,7 @@ def _book(session: Session, payment: Payment, intent: Intent, now: datetime) -> 
         home_account_id=payment.account_id,
         subject=payment.public_id,
         parts=parts_of(session, payment.id),
+        at=now,
     )
     emails.queue_receipt(session, payment)
     record(

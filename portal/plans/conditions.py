@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
+from portal.clock import day_at
 from portal.plans.policy import Policy
 
 
@@ -21,7 +21,7 @@ class Conditions:
 
     def day_of(self, moment: datetime) -> date:
         """The clinic's day at a moment."""
-        return moment.astimezone(ZoneInfo(self.timezone)).date()
+        return day_at(moment, self.timezone)
 
 
 def conditions_at(policy: Policy, base_url: str, *, today: date, timezone: str) -> Conditions:

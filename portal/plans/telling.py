@@ -39,6 +39,6 @@ def tell_back_office(
         account_id=account_id,
         kind=act,
         amount=Money.total(by_visit.values()),
-        effective_on=clock.now().date(),
+        effective_on=clock.clinic_day(clock.now()),
         lines=sorted(by_visit.items()),
     )

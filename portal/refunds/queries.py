@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -261,7 +260,7 @@ _TOLD = (
 
 def _patients(row: Any, timezone: str) -> PatientRefund:
     public_id, payment_public_id, amount, method, state, send_on, booked_at, handled_at, reason, seen = row
-    sent_on = booked_at.astimezone(ZoneInfo(timezone)).date() if booked_at else None
+    sent_on = clock.day_at(booked_at, timezone) if booked_at else None
     return PatientRefund(
         public_id=public_id,
         payment_public_id=payment_public_id,

@@ -146,6 +146,7 @@ def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefu
 
 def _book(session: Session, refund: Refund, payment: Payment) -> None:
     """The money has left: everything that follows from it, in the settling transaction."""
+    now = clock.now()
     parts = parts_of_refund(session, refund.id)
     book(
         session,
@@ -154,8 +155,9 @@ def _book(session: Session, refund: Refund, payment: Payment) -> None:
         home_account_id=payment.account_id,
         subject=refund.public_id,
         parts=parts,
+        at=now,
     )
-    refund.booked_at = clock.now()
+    refund.booked_at = now
     if refund.reason not in ASKED_AGAIN:
         accounts = accounts_of_charges(session, [part.charge_id for part in parts])
         owed = dues(session, accounts)
@@ -181,6 +183,7 @@ def _book_back(session: Session, refund: Refund, payment: Payment) -> None:
         home_account_id=payment.account_id,
         subject=refund.public_id,
         parts=parts,
+        at=clock.now(),
     )
     owed = dues(session, [part.charge_id for part in parts])
     paid = [charge_id for charge_id, due in owed.items() if due <= Money.zero()]
@@ -224,7 +227,7 @@ def _import(session: Session, found: StripeRefund) -> bool | None:
         reason=RefundReason.REQUESTED,
         note=MADE_AT_STRIPE,
         state=RefundState.APPROVED,
-        send_on=found.created_at.date(),
+        send_on=clock.clinic_day(found.created_at),
         created_at=found.created_at,
         requested_at=found.created_at,
         checked_at=now,

@@ -9,6 +9,7 @@ from flask_babel import Babel, format_date, get_locale
 from markupsafe import Markup
 from werkzeug.local import LocalProxy
 
+from portal.clock import day_at
 from portal.config import Settings
 from portal.money import Money
 from portal.web.guards import is_staff
@@ -38,7 +39,7 @@ def moment(value: datetime | None, *, timezone: str) -> str:
         return ""
     local = value.astimezone(ZoneInfo(timezone))
     clock = local.strftime("%I:%M %p").lstrip("0")
-    return f"{format_date(local.date(), 'medium')}, {clock}"
+    return f"{format_date(day_at(value, timezone), 'medium')}, {clock}"
 
 
 def init_app(app: Flask, settings: Settings) -> None:

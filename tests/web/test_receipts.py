@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.accounts.access import grant
 from portal.accounts.kinds import Relationship
 from portal.accounts.models import AccessGrant, Patient
@@ -94,7 +95,7 @@ def test_what_a_bank_took_back_is_not_paid_on_paper(
             session.commit()
             book(
                 session, kind=kind, payment_id=paid.id, home_account_id=paid.account_id, subject="d" * 32,
-                parts=[Part(charge_id, Money(cents))],
+                parts=[Part(charge_id, Money(cents))], at=clock.now(),
             )  # fmt: skip
             session.commit()
 

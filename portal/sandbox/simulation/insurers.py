@@ -77,7 +77,7 @@ class Insurer:
             return
         self._files += 1
         name = f"{self._files:09}"
-        data = _file(claims, paid=paid, number=name, on=clock.now().date())
+        data = _file(claims, paid=paid, number=name, on=clock.clinic_day(clock.now()))
         report = import_stream(session, BytesIO(data), f"{name}.835")
         session.commit()
         if (report.loaded, report.quarantined) != (1, 0):
@@ -144,7 +144,7 @@ def pay_at_the_desk(world: World, account_id: int, dice: random.Random) -> bool:
 
 
 def _enter(session: Session, line: Line, amount: Money, *, number: int) -> None:
-    today, ref = clock.now().date(), account_refs(session)[line.account_id]
+    today, ref = clock.clinic_day(clock.now()), account_refs(session)[line.account_id]
     visit = visit_refs(session, [line.charge_id])[line.charge_id]
     key = f"desk-{number:016x}"
     post(

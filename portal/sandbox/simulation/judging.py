@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal.clock import day_at
 from portal.payments.models import Payment
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage
@@ -244,8 +244,8 @@ def _charges(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
 
 def _notices(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> None:
     """Nobody was charged without a mail that said so in time, and nobody was written to after having paid."""
-    zone = ZoneInfo(world.settings.clinic_timezone)
-    told = _Told(zone, _begun(world))
+    timezone = world.settings.clinic_timezone
+    told = _Told(timezone, _begun(world))
     amounts = _amounts(world)
     agreed = _agreed(world)
     events = sorted([*world.journal.notes("mail"), *world.journal.notes("taken")], key=lambda one: _when(one, agreed))
@@ -260,7 +260,7 @@ def _notices(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
         one = tried.get(note["attempt"])
         if one is None or not one.by_portal:
             continue
-        on = datetime.fromisoformat(note["at"]).astimezone(zone).date()
+        on = day_at(datetime.fromisoformat(note["at"]), timezone)
         if why := told.missing(one, on, amounts[note["attempt"]], days=world.policy.notice_days):
             found.unannounced += 1
             found.notes.append(f"{note['at'][:16]}: instalment {one.instalment_id} (plan {one.plan_id}) charged: {why}")
@@ -302,8 +302,8 @@ def _amounts(world: YearWorld) -> dict[str, int]:
 class _Told:
     """What people were told of charges to come, by the mails that were sent so far."""
 
-    def __init__(self, zone: ZoneInfo, begun: Mapping[int, datetime]) -> None:
-        self._zone, self._begun = zone, begun
+    def __init__(self, timezone: str, begun: Mapping[int, datetime]) -> None:
+        self._timezone, self._begun = timezone, begun
         self._notices: dict[str, list[_Notice]] = defaultdict(list)
         self._copies: dict[str, list[_Copy]] = defaultdict(list)
         self._again: dict[str, list[_Again]] = defaultdict(list)
@@ -326,7 +326,7 @@ class _Told:
             self._copies[about["id"]].append(_Copy(at, on, listed))
 
     def _on(self, at: datetime) -> date:
-        return at.astimezone(self._zone).date()
+        return day_at(at, self._timezone)
 
     def missing(self, one: _Tried, on: date, cents: int, *, days: int) -> str:
         """Why a charge of ``cents`` on that day was not announced as it has to be; empty where it was."""
