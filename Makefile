@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UNATTENDED := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .DEFAULT_GOAL := help
-.PHONY: faults help install demo demo-reset test types-js lint lock chromium clean
+.PHONY: attack faults help install demo demo-reset test types-js lint lock chromium clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ types-js: node_modules ## check our scripts against Stripe's types (needs npm)
 
 faults: $(INSTALLED) ## kill, delay, crowd and break payments on purpose, and count the cents (docs/faults.md)
 	@$(BIN)/python -m tests.faults
+
+attack: $(INSTALLED) ## ask a real portal about known and unknown names, and compare how long it takes (docs/attack.md)
+	@$(BIN)/python -m tests.attack
 
 lint: $(INSTALLED) ## linters, type checks and import rules
 	$(BIN)/ruff check .

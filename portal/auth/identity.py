@@ -13,6 +13,7 @@ from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.auth import sessions
+from portal.auth.forgetting import ForgottenPasswordForm
 from portal.auth.mailbox import mailbox_key
 from portal.auth.models import Role, User
 from portal.config import Settings
@@ -88,6 +89,10 @@ def init_app(app: Flask, settings: Settings) -> None:
         SECURITY_PASSWORD_SCHEMES=["argon2"],
         SECURITY_DEPRECATED_PASSWORD_SCHEMES=[],
         SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS=ARGON2,
+        # For what the library puts in the links it signs. A slow hash would keep nothing secret there, and since it is
+        # made for known people only, the time it takes would tell who is known.
+        SECURITY_HASHING_SCHEMES=["hex_sha256"],
+        SECURITY_DEPRECATED_HASHING_SCHEMES=[],
         SECURITY_PASSWORD_LENGTH_MIN=12,
         SECURITY_LOGIN_URL="/sign-in",
         SECURITY_LOGOUT_URL="/sign-out",
@@ -109,7 +114,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         SECURITY_FLASH_MESSAGES=True,
     )
     app.extensions["plainbill_security"] = Security(
-        app, users, mail_util_cls=OutboxMail, login_form=SignInForm
+        app, users, mail_util_cls=OutboxMail, login_form=SignInForm, forgot_password_form=ForgottenPasswordForm
     )
     # Nobody signs in with a token of the library's: looking for one would read the body of every request. Nor does
     # anything ask its needs-and-roles: it would load whoever is signed in for every file and error page.

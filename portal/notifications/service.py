@@ -19,6 +19,10 @@ _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=4)
 _GIVE_UP = timedelta(days=3)
 
+#: Whom a message is for that is never sent. It is written where a stranger must not learn by the time an answer takes
+#: whether there was somebody to write to; the sender throws it away.
+NOBODY = ""
+
 
 def queue_email(session: Session, *, key: str, to: str, subject: str, body: str) -> bool:
     """Put one message in the outbox, in the caller's transaction; False when ``key`` is there already.
@@ -84,13 +88,17 @@ def wake_sender() -> None:
 
 
 def send_due(session: Session, transport: Transport) -> int:
-    """Send every message that is due; returns how many went out.
+    """Send every message that is due, and throw away what is for nobody; returns how many went out.
 
     A message is claimed by moving its next try ahead before the network is touched: a sender that dies leaves it to
     a later run, at worst a second copy, never none.
     """
     sent = 0
     while (message := _claim(session)) is not None:
+        if message.to == NOBODY:
+            session.execute(sa.delete(Notification).where(Notification.id == message.id))
+            session.commit()
+            continue
         try:
             transport(to=message.to, subject=message.subject, body=message.body, key=message.key)
         except CannotSend as error:
@@ -128,7 +136,7 @@ def _claim(session: Session) -> _Claimed | None:
         .where(
             Notification.sent_at.is_(None),
             Notification.next_try_at <= now,
-            Notification.created_at > now - _GIVE_UP,
+            sa.or_(Notification.created_at > now - _GIVE_UP, Notification.to_email == NOBODY),
         )
         .order_by(Notification.id)
         .limit(1)

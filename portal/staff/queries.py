@@ -16,6 +16,7 @@ from portal.ledger.kinds import RemittanceState
 from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction
 from portal.money import Money
 from portal.notifications.models import Notification
+from portal.notifications.service import NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class MailBacklog:
 
 def mail_backlog(session: Session) -> MailBacklog:
     """What the outbox of e-mails still holds, those it has given up included."""
-    unsent = Notification.sent_at.is_(None)
+    unsent = sa.and_(Notification.sent_at.is_(None), Notification.to_email != NOBODY)
     count, oldest = session.execute(
         sa.select(sa.func.count(Notification.id), sa.func.min(Notification.created_at)).where(unsent)
     ).one()
