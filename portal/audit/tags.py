@@ -67,6 +67,7 @@ class Tag(StrEnum):
     UNKNOWN_CODE_HANDLED = "codes.unknown.handled"
     CARD_TESTING_MET = "guests.paying.shut"
     CARD_TESTING_LIFTED = "guests.paying.opened"
+    GUESSING_MET = "guests.codes.guessed"
     EVENT_RETRIED = "payments.event.retried"
     STATEMENT_ISSUED = "statements.statement.issued"
     STATEMENT_CODE_REVOKED = "statements.code.revoked"

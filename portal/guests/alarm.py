@@ -1,4 +1,4 @@
-"""Shutting guest payment when cards are being tested on it, and opening it again."""
+"""Taking no new cards from guests when cards are being tested here, and taking them again."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.guests.breaker import SHUT_FOR, Tries, counted_from, is_card_testing
-from portal.guests.models import CardTestingAlarm
+from portal.guests.breaker import SHUT_FOR, Tries, counted_from, is_card_testing, is_too_many_declines
+from portal.guests.models import CardTestingAlarm, GuestPass, GuestPayment
 from portal.payments.closing import close
 from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused
 from portal.payments.gateway import StripeGateway
@@ -35,6 +35,8 @@ class AlarmRow:
     shut_until: datetime
     declines: int
     tries: int
+    statements: int
+    networks: int
     lifted_at: datetime | None
     is_on: bool
 
@@ -48,14 +50,30 @@ def shut_until(session: Session) -> datetime | None:
     )
 
 
-def tries_now(session: Session) -> Tries:
-    """What guests' cards did in the window, by the events that Stripe has sent."""
+def takes_no_card_from(session: Session, network: str) -> bool:
+    """Whether a network (``door.network_key``) has to wait for itself: nearly all of its cards were declined.
+
+    One that tries cards on many statements would otherwise go on for as long as it stays the only one.
+    """
+    return is_too_many_declines(tries_now(session, network=network))
+
+
+def tries_now(session: Session, *, network: str = "") -> Tries:
+    """What guests' cards did in the window, by the events that Stripe has sent; of one network, or (empty) of all."""
     last = session.scalars(sa.select(CardTestingAlarm).order_by(CardTestingAlarm.id.desc()).limit(1)).first()
     since = counted_from(clock.now(), (last.lifted_at or last.shut_until) if last else None)
     rows = session.execute(
-        sa.select(StripeEvent.type, sa.func.count())
+        sa.select(
+            StripeEvent.type,
+            sa.func.count(),
+            sa.func.count(GuestPass.statement_id.distinct()),
+            sa.func.count(sa.func.nullif(GuestPayment.network, "").distinct()),
+        )
         .join(Payment, Payment.stripe_intent_id == StripeEvent.intent_id)
+        .outerjoin(GuestPayment, GuestPayment.payment_id == Payment.id)
+        .outerjoin(GuestPass, GuestPass.id == GuestPayment.guest_pass_id)
         .where(
+            GuestPayment.network == network if network else sa.true(),
             Payment.source == PaymentSource.GUEST,
             Payment.method_kind != _NO_CARD,
             StripeEvent.type.in_((_DECLINED, _SUCCEEDED)),
@@ -65,8 +83,10 @@ def tries_now(session: Session) -> Tries:
         )
         .group_by(StripeEvent.type)
     )
-    counts: dict[str, int] = dict(rows.all())
-    return Tries(declined=counts.get(_DECLINED, 0), succeeded=counts.get(_SUCCEEDED, 0))
+    counts = {kind: (events, statements, networks) for kind, events, statements, networks in rows}
+    declined, statements, networks = counts.get(_DECLINED, (0, 0, 0))
+    succeeded, *_rest = counts.get(_SUCCEEDED, (0, 0, 0))
+    return Tries(declined=declined, succeeded=succeeded, statements=statements, networks=networks)
 
 
 def watch(session: Session) -> bool:
@@ -89,16 +109,35 @@ def watch(session: Session) -> bool:
     )
     session.add(
         CardTestingAlarm(
-            tripped_at=now, shut_until=now + SHUT_FOR, declines=tries.declined, tries=tries.all, is_open=True
+            tripped_at=now,
+            shut_until=now + SHUT_FOR,
+            declines=tries.declined,
+            tries=tries.all,
+            statements=tries.statements,
+            networks=tries.networks,
+            is_open=True,
         )
     )
-    record(session, Tag.CARD_TESTING_MET, declines=tries.declined, tries=tries.all)
+    record(
+        session,
+        Tag.CARD_TESTING_MET,
+        declines=tries.declined,
+        tries=tries.all,
+        statements=tries.statements,
+        networks=tries.networks,
+    )
     try:
         session.commit()
     except IntegrityError:  # another worker saw the same declines and was first
         session.rollback()
         return False
-    log.error("guests.card_testing", declines=tries.declined, tries=tries.all)
+    log.error(
+        "guests.card_testing",
+        declines=tries.declined,
+        tries=tries.all,
+        statements=tries.statements,
+        networks=tries.networks,
+    )
     return True
 
 
@@ -150,7 +189,14 @@ def alarms(session: Session, *, limit: int = 20) -> list[AlarmRow]:
     rows = session.scalars(sa.select(CardTestingAlarm).order_by(CardTestingAlarm.id.desc()).limit(limit))
     return [
         AlarmRow(
-            row.tripped_at, row.shut_until, row.declines, row.tries, row.lifted_at, row.is_open and row.shut_until > now
+            row.tripped_at,
+            row.shut_until,
+            row.declines,
+            row.tries,
+            row.statements,
+            row.networks,
+            row.lifted_at,
+            row.is_open and row.shut_until > now,
         )
         for row in rows
     ]

@@ -4,9 +4,11 @@ The token is in the session's cookie (signed, HttpOnly, SameSite=Lax) under a na
 being signed in neither help nor hinder each other. The cookie alone is worth nothing once the pass's row has ended.
 """
 
+import hashlib
+import hmac
 from typing import Any
 
-from flask import flash, g, redirect, request, session, url_for
+from flask import current_app, flash, g, redirect, request, session, url_for
 from flask_babel import gettext as _
 
 from portal.guests.queries import Pass, pass_of
@@ -41,6 +43,15 @@ def per_statement() -> str:
     """The key of limits that count by statement."""
     found: Pass | None = g.get("guest_pass") or pass_of(db.session, token())
     return f"statement {found.statement_id}" if found else f"nobody at {network()}"
+
+
+def network_key() -> str:
+    """Tells the network this request came from (``web.limits.network``) from others, and is no address.
+
+    A hash with a key of ours: IPv4 is so small that a plain hash of it could be looked up.
+    """
+    key = current_app.extensions["plainbill_settings"].secret_key
+    return hmac.new(key.encode(), f"network {network()}".encode(), hashlib.sha256).hexdigest()
 
 
 def check() -> Any:

@@ -110,19 +110,21 @@ def start_guest_payment(
     seen_due: Money,
     amount: Money | None,
     receipt_email: str,
+    network: str = "",
 ) -> str:
     """Write down a guest's attempt to pay ``amount``, or (None) all that is payable; its public id. Commits.
 
-    The pass that made it is the only one that sees it. ``seen_due`` is what the guest's page said was due: when that is
-    not so any more (paid in another tab, or by somebody else), :class:`PaymentIsOver` is raised and nothing was
-    started. Raises what else :func:`start_payment` raises.
+    The pass that made it is the only one that sees it. ``network`` (``door.network_key``) is kept with it, to tell one
+    person's bad evening from cards being tested from everywhere. ``seen_due`` is what the guest's page said was due:
+    when that is not so any more (paid in another tab, or by somebody else), :class:`PaymentIsOver` is raised and
+    nothing was started. Raises what else :func:`start_payment` raises.
     """
 
     def has_changed() -> bool:
         return Money.total(line.amount for line in payable_lines(session, account_id, user_id=None)) != seen_due
 
     def tie(payment_id: int) -> None:
-        session.add(GuestPayment(payment_id=payment_id, guest_pass_id=pass_id))
+        session.add(GuestPayment(payment_id=payment_id, guest_pass_id=pass_id, network=network))
         guest_pass = session.get_one(GuestPass, pass_id)
         guest_pass.expires_at = max(
             guest_pass.expires_at, min(clock.now() + PASS_LASTS, guest_pass.admitted_at + PASS_LASTS_AT_MOST)

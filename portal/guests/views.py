@@ -1,15 +1,18 @@
 """A guest's pages: the code, the amount due, paying it, the receipt. No name, line or visit is on any of them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, url_for
 from flask_babel import gettext as _
+from limits import parse
 
 from portal import clock
 from portal.guests import door
-from portal.guests.alarm import shut_until
+from portal.guests.alarm import shut_until, takes_no_card_from
+from portal.guests.breaker import WINDOW
 from portal.guests.forms import CodeForm, GuestPayForm
+from portal.guests.guessing import is_on, raise_alarm
 from portal.guests.queries import OwnPayment, due_of, own_payment, own_payments
 from portal.guests.service import admit, end_pass, start_guest_payment
 from portal.money import Money
@@ -39,12 +42,14 @@ from portal.web.limits import limiter
 bp = Blueprint("guests", __name__)
 bp.record_once(lambda setup: setup.app.extensions.__setitem__(guards.GUEST_DOOR, door.check))
 
-#: Refusals, from one address: somebody who misreads a letter gets ten tries in a minute.
+#: Refusals, from one network: somebody who misreads a letter gets ten tries in a minute.
 REFUSALS_HERE = "10 per minute; 40 per hour"
-#: Refusals, from everywhere: a code can't be guessed (statements/codes.py), so this only stops whoever tries anyway. It
-#: is far above what a clinic's patients mistype in an hour.
+#: Refusals, from everywhere, that raise an alarm: far above what a clinic's patients mistype in an hour. They lock
+#: nobody out, or whoever has a block of addresses could shut the door for all (guessing.py).
 REFUSALS_ANYWHERE = "1000 per hour"
-#: Attempts to pay, from one address (a clinic's waiting room is one) and on one statement.
+#: Refusals, from one network, as long as that alarm is on: a misread letter can still be mended.
+REFUSALS_HERE_IN_ALARM = "3 per minute; 10 per hour"
+#: Attempts to pay, from one network (a clinic's waiting room is one) and on one statement.
 ATTEMPTS_HERE = "10 per minute; 60 per hour"
 ATTEMPTS_ON_STATEMENT = "5 per minute; 15 per hour"
 
@@ -59,9 +64,17 @@ def _was_refused(response: Response) -> bool:
     return response.status_code == REFUSED
 
 
-def _pause_page() -> Response | None:
-    """The answer while cards are being tested; None while guest payment is open."""
+def _paused_until() -> datetime | None:
+    """Until when no new card is taken here: from any guest, or from the network this one is in; None when it is."""
     until = shut_until(db.session)
+    if until is None and takes_no_card_from(db.session, door.network_key()):
+        until = clock.now() + WINDOW
+    return until
+
+
+def _pause_page() -> Response | None:
+    """The answer of what leads to a card while cards are being tested; None while cards are taken."""
+    until = _paused_until()
     if until is None:
         return None
     response = make_response(render_template("guests/paused.html"), 503)
@@ -69,18 +82,25 @@ def _pause_page() -> Response | None:
     return response
 
 
+def _count_refusal() -> None:
+    """Count a refusal with everybody's, and tell when they are more than people's mistakes."""
+    limit = parse(REFUSALS_ANYWHERE)
+    if not limiter.limiter.hit(limit, "refusals of guests"):
+        raise_alarm(db.session, refusals=limit.amount)
+
+
 @bp.route("/guest", methods=["GET", "POST"])
 @guards.public
 @limiter.limit(REFUSALS_HERE, methods=["POST"], deduct_when=_was_refused)
-@limiter.limit(lambda: REFUSALS_ANYWHERE, methods=["POST"], key_func=lambda: "everybody", deduct_when=_was_refused)
+@limiter.limit(
+    REFUSALS_HERE_IN_ALARM, methods=["POST"], deduct_when=_was_refused, exempt_when=lambda: not is_on(db.session)
+)
 def start() -> Any:
     """Who has a code and knows a date of birth gets a pass. Every refusal is the same page."""
-    paused = _pause_page()
-    if paused is not None:
-        return paused
     form = CodeForm()
+    paused = _paused_until() is not None
     if not form.validate_on_submit():
-        return render_template("guests/start.html", form=form), 422 if form.is_submitted() else 200
+        return render_template("guests/start.html", form=form, paused=paused), 422 if form.is_submitted() else 200
     db.session.commit()
     token = admit(
         db.session,
@@ -97,7 +117,8 @@ def start() -> Any:
                 phone=the_settings().clinic_phone,
             )
         )
-        return render_template("guests/start.html", form=form), REFUSED
+        _count_refusal()
+        return render_template("guests/start.html", form=form, paused=paused), REFUSED
     door.admit(token)
     return redirect(url_for("guests.bill"))
 
@@ -114,15 +135,21 @@ def done() -> Any:
 @bp.get("/guest/bill")
 @guards.guest
 def bill() -> Any:
-    """The amount due, and no more."""
-    return _pause_page() or _bill_page(GuestPayForm(formdata=None))
+    """The amount due, and no more. Who came for it sees it while no cards are taken, too, and whom to call."""
+    return _bill_page(GuestPayForm(formdata=None))
 
 
 def _bill_page(form: GuestPayForm) -> str:
     guest = door.the_pass()
     due = due_of(db.session, guest)
     form.seen.data = str(due.now.cents)
-    return render_template("guests/bill.html", form=form, due=due, payments=own_payments(db.session, guest))
+    return render_template(
+        "guests/bill.html",
+        form=form,
+        due=due,
+        payments=own_payments(db.session, guest),
+        paused=_paused_until() is not None,
+    )
 
 
 @bp.post("/guest/bill")
@@ -162,6 +189,7 @@ def choose() -> Any:
             seen_due=form.seen_due,
             amount=amount,
             receipt_email=form.email.data or "",
+            network=door.network_key(),
         )
     except NothingToPay:
         form.form_errors.append(_("There is nothing to pay right now."))

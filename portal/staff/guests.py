@@ -1,4 +1,4 @@
-"""Whether guests may pay, why not, and opening it again."""
+"""Whether guests may pay, why not, and opening it again; and whether their codes are being guessed."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.guests import alarm
-from portal.guests.breaker import FEWEST_DECLINES, SHARE_PERCENT, WINDOW
+from portal.guests.breaker import FEWEST_DECLINES, FEWEST_NETWORKS, FEWEST_STATEMENTS, SHARE_PERCENT, WINDOW
+from portal.guests.guessing import guessing_alarms
 from portal.staff.blueprint import bp
 from portal.staff.forms import RetryForm
 from portal.web import guards
@@ -24,9 +25,12 @@ def guest_payment() -> Any:
         shut_until=alarm.shut_until(db.session),
         tries=alarm.tries_now(db.session),
         alarms=alarm.alarms(db.session),
+        guessing=guessing_alarms(db.session),
         window_minutes=int(WINDOW.total_seconds() // 60),
         fewest_declines=FEWEST_DECLINES,
         share_percent=SHARE_PERCENT,
+        fewest_statements=FEWEST_STATEMENTS,
+        fewest_networks=FEWEST_NETWORKS,
         may_open=bool({role.name for role in current_user.roles} & ROLES[Guard.SUPERVISOR]),
         form=RetryForm(formdata=None),
     )

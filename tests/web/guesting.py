@@ -44,6 +44,17 @@ def knock(client: JudgingClient, code: str = CODE, born_on: str = BORN, **option
     return client.post("/guest", data=data, **options)
 
 
+def token_of(page: Page) -> str:
+    """The token that a page's forms carry."""
+    return next(field.get("value", "") for field in page.all("input", name="csrf_token"))
+
+
+def comes_from(client: JudgingClient, address: str) -> JudgingClient:
+    """The same browser, from there on coming from another network."""
+    client.environ_base["REMOTE_ADDR"] = address
+    return client
+
+
 def enter(client: JudgingClient, code: str = CODE, born_on: str = BORN) -> Page:
     """Be let in; the bill's page."""
     answer = knock(client, code, born_on)

@@ -22,7 +22,7 @@ from portal.billing.kinds import HoldReason
 from portal.billing.models import Visit
 from portal.billing.queries import lines_of_account
 from portal.billing.service import place_hold
-from portal.guests import door, service, views
+from portal.guests import door, guessing, service, views
 from portal.guests.models import GuestPass, GuestPayment
 from portal.money import Money
 from portal.notifications.models import Notification
@@ -39,7 +39,7 @@ from portal.web.guards import Guard, guard_of
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page
 from tests.statements import CODE, SECRET
-from tests.web.guesting import ACCOUNT, BORN, account_id, choose, enter, issue, knock, payment_at
+from tests.web.guesting import ACCOUNT, BORN, account_id, choose, comes_from, enter, issue, knock, payment_at
 from tests.web.paying import TESTA, client_of, confirm
 
 OTHER_CODE = "9XW8VT7SR6QP5"
@@ -230,16 +230,60 @@ def test_refusals_from_one_address_are_limited_and_nothing_else_is(
     assert knock(elsewhere, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).status_code == 302
 
 
-def test_refusals_from_everywhere_are_limited_together(
-    app: Flask, statement: Statement, monkeypatch: pytest.MonkeyPatch
+def from_network(app: Flask, address: str) -> JudgingClient:
+    client = app.test_client()
+    assert isinstance(client, JudgingClient)
+    return comes_from(client, address)
+
+
+def test_many_refusals_from_everywhere_raise_an_alarm_and_lock_nobody_out(
+    app: Flask, session: Session, statement: Statement, monkeypatch: pytest.MonkeyPatch, sign_in: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(views, "REFUSALS_ANYWHERE", "3 per hour")
-    got = []
-    for number in range(4):
-        client = app.test_client()
-        assert isinstance(client, JudgingClient)
-        got.append(knock(client, OTHER_CODE, environ_overrides={"REMOTE_ADDR": f"192.0.2.{number}"}).status_code)
-    assert got == [403, 403, 403, 429]
+    monkeypatch.setattr(views, "REFUSALS_ANYWHERE", "12 per hour")
+    for number in range(12):
+        assert knock(from_network(app, f"192.0.2.{number}"), OTHER_CODE).status_code == 403
+    assert audited(session, Tag.GUESSING_MET) == []
+    for number in (20, 21):  # the first one too many, and another
+        assert knock(from_network(app, f"192.0.2.{number}"), OTHER_CODE).status_code == 403
+    (event,) = audited(session, Tag.GUESSING_MET)
+    assert event.facts == {"refusals": 12}
+
+    # Slower: a network gets three tries a minute instead of ten. But it gets them, and the right code opens.
+    somebody = from_network(app, "192.0.2.77")
+    assert [knock(somebody, OTHER_CODE).status_code for _ in range(4)] == [403, 403, 403, 429]
+    owner = from_network(app, "192.0.2.78")
+    assert [knock(owner, OTHER_CODE).status_code for _ in range(2)] == [403, 403]
+    enter(owner)
+    enter(owner)
+    assert len(audited(session, Tag.GUESSING_MET)) == 1
+
+    desk = app.test_client()
+    assert isinstance(desk, JudgingClient)
+    sign_in(desk, "staff@example.com")
+    text = desk.page("/desk/guest-payment").text("main")
+    assert "Somebody is guessing codes of statements" in text
+    assert "Nobody is locked out" in text
+    assert "More than 12" in text
+
+    with time_machine.travel(clock.now() + guessing.ON_FOR + timedelta(seconds=1), tick=False):
+        later = from_network(app, "192.0.2.79")
+        assert [knock(later, OTHER_CODE).status_code for _ in range(5)] == [403] * 5
+
+
+def test_two_processes_that_count_to_the_same_number_raise_one_alarm(
+    session: Session, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert guessing.raise_alarm(session, refusals=12)
+    monkeypatch.setattr(guessing, "is_on", lambda _session: False)
+    assert not guessing.raise_alarm(session, refusals=12)
+    assert len(audited(session, Tag.GUESSING_MET)) == 1
+
+
+def test_one_ipv6_network_shuts_the_door_for_itself_alone(app: Flask, statement: Statement) -> None:
+    """It has 2**64 addresses, and they are one."""
+    got = [knock(from_network(app, f"2001:db8:1:2:{number}::1"), OTHER_CODE).status_code for number in range(1, 13)]
+    assert got == [403] * 10 + [429] * 2
+    enter(from_network(app, "2001:db8:1:3::1"))
 
 
 def test_attempts_on_one_statement_are_limited_wherever_they_come_from(

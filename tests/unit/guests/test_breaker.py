@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.guests.breaker import WINDOW, Tries, counted_from, is_card_testing
+from portal.guests.breaker import WINDOW, Tries, counted_from, is_card_testing, is_too_many_declines
 from portal.payments.tries import MOST_DECLINES
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -27,11 +27,24 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
     ],
 )
 def test_both_signs_are_needed(declined: int, succeeded: int, met: bool) -> None:
-    assert is_card_testing(Tries(declined, succeeded)) is met
+    everywhere = Tries(declined, succeeded, statements=40, networks=40)
+    assert is_card_testing(everywhere) is met
+    assert is_too_many_declines(everywhere) is met
+
+
+@pytest.mark.parametrize(
+    ("statements", "networks", "met"),
+    [(3, 3, True), (2, 3, False), (3, 2, False), (1, 40, False), (40, 1, False), (0, 0, False), (9, 9, True)],
+)
+def test_no_single_network_and_no_single_paper_shuts_it(statements: int, networks: int, met: bool) -> None:
+    """Whoever holds one bill, or comes from one network, waits alone however often a card is declined."""
+    tries = Tries(500, 0, statements=statements, networks=networks)
+    assert is_card_testing(tries) is met
+    assert is_too_many_declines(tries)
 
 
 def test_one_payment_alone_never_shuts_it() -> None:
-    assert not is_card_testing(Tries(MOST_DECLINES, 0))
+    assert not is_card_testing(Tries(MOST_DECLINES, 0, statements=3, networks=3))
 
 
 @pytest.mark.parametrize(
