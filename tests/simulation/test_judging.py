@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from portal.plans.kinds import InstalmentState
 from portal.sandbox.simulation.judging import _Told, _Tried, _when
@@ -27,7 +26,7 @@ def copy(*, sent_after: timedelta) -> dict[str, Any]:
 
 def why(note: dict[str, Any], agreed: dict[str, datetime], *, at: datetime, cents: int = 31_44) -> str:
     """Why a charge at that moment was not announced, with the one mail there is."""
-    told = _Told(ZoneInfo("America/Chicago"), {})
+    told = _Told("America/Chicago", {})
     if (heard_at := _when(note, agreed)) <= at:
         told.hear(note, heard_at)
     return told.missing(ONE, CHARGED, cents, days=3)
@@ -69,7 +68,7 @@ def notice() -> dict[str, Any]:
 
 def heard(*notes: dict[str, Any], begun: datetime = datetime(2027, 1, 2, 15, 0, tzinfo=UTC)) -> str:
     """Why the charge of January 5 was not announced, with these mails in their order, after a try at ``begun``."""
-    told = _Told(ZoneInfo("America/Chicago"), {7: begun})
+    told = _Told("America/Chicago", {7: begun})
     for note in notes:
         told.hear(note, datetime.fromisoformat(note["at"]))
     return told.missing(ONE, CHARGED, 31_44, days=3)
