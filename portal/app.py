@@ -17,7 +17,7 @@ from portal.payments import returning
 from portal.payments.gateway import StripeGateway
 from portal.plans.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
-from portal.web import database, errors, guards, headers, health, hosts, ids, limits, templating
+from portal.web import database, edge, errors, guards, headers, health, hosts, ids, limits, templating
 
 csrf = CSRFProtect()
 
@@ -57,6 +57,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         SQLALCHEMY_ENGINES={"default": engine_options(settings.database_url)},
     )
     hosts.init_app(app, settings)
+    edge.init_app(app)
     if settings.trusted_proxies:
         # Only what our own proxies wrote is believed; without this every patient would share one rate limit.
         count = settings.trusted_proxies

@@ -46,7 +46,10 @@ class Money:
         match = _TYPED.fullmatch(text.strip()) if text.isascii() else None
         if match is None or not (match["whole"] or match["part"]):
             raise NotMoney(f"not an amount: {text[:40]!r}")
-        whole = int((match["whole"] or "0").replace(",", ""))
+        digits = (match["whole"] or "0").replace(",", "").lstrip("0") or "0"
+        if len(digits) > len(str(LARGEST_CENTS)):  # Python itself refuses to read thousands of digits
+            raise NotMoney("larger than any bill")
+        whole = int(digits)
         cents = whole * 100 + int((match["part"] or "0").ljust(2, "0"))
         if cents > LARGEST_CENTS:
             raise NotMoney("larger than any bill")

@@ -4,7 +4,7 @@ from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, DateField, HiddenField, TextAreaField
 from wtforms.validators import DataRequired, InputRequired, Length
 
-from portal.web.forms import Form, MoneyField, without_nul
+from portal.web.forms import Form, MoneyField
 
 
 class AmountForm(Form):
@@ -26,21 +26,13 @@ class ConsentForm(Form):
     seen = HiddenField()
 
 
-class DayField(DateField):
-    """A day, without the NUL bytes that nobody types."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        self.raw_data = [without_nul(one) or "" for one in valuelist]
-        super().process_formdata(self.raw_data)
-
-
 class PauseForm(Form):
     """The day, asked for with GET."""
 
     class Meta(Form.Meta):
         csrf = False
 
-    until = DayField(
+    until = DateField(
         _l("Until when?"), validators=[InputRequired(_l("Choose the day on which payments can go on."))]
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, HiddenField, IntegerField, RadioField, SelectField
+from wtforms import BooleanField, HiddenField, RadioField, SelectField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, NumberRange, Optional
 
@@ -14,7 +14,7 @@ from portal.plans.kinds import Frequency
 from portal.plans.policy import Policy
 from portal.plans.schedule import Rhythm
 from portal.plans.words import FREQUENCY, WEEKDAY
-from portal.web.forms import Form, MoneyField, without_nul
+from portal.web.forms import Form, MoneyField, WholeNumberField
 
 
 class RhythmForm(Form):
@@ -55,14 +55,6 @@ class RhythmForm(Form):
         return Rhythm(frequency, int(chosen))
 
 
-class CountField(IntegerField):
-    """A whole number, without the NUL bytes that nobody types."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        self.raw_data = [without_nul(one) or "" for one in valuelist]
-        super().process_formdata(self.raw_data)
-
-
 class SetupForm(RhythmForm):
     """The one control (an amount, or a number of payments), how often, which day."""
 
@@ -75,7 +67,7 @@ class SetupForm(RhythmForm):
         default="amount",
     )
     each = MoneyField(_l("Amount each time"))
-    count = CountField(
+    count = WholeNumberField(
         _l("Number of payments"),
         validators=[Optional(), NumberRange(min=1, max=1000, message=_l("Write a number like 6."))],
     )

@@ -2,42 +2,44 @@
 
 from typing import Any
 
-from flask_babel import gettext, ngettext
+from flask_babel import get_translations
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import StringField
+from wtforms import IntegerField, StringField
 from wtforms.validators import ValidationError
 
 from portal.money import Money, NotMoney
 
 
 class _Translations:
-    """WTForms' own messages through our gettext."""
+    """WTForms' own messages in our catalogs' words, as they stand there.
+
+    The library puts the numbers in itself: flask_babel's own functions would put theirs in first, and fail.
+    """
 
     def gettext(self, text: str) -> str:
-        return gettext(text)
+        return str(get_translations().gettext(text))
 
     def ngettext(self, one: str, many: str, count: int) -> str:
-        return ngettext(one, many, count)
-
-
-def without_nul(text: str | None) -> str | None:
-    """NUL bytes can't be stored by PostgreSQL and nobody types them."""
-    return text.replace("\x00", "") if text else text
+        return str(get_translations().ngettext(one, many, count))
 
 
 class Form(FlaskForm):
-    """CSRF-protected, with text cleaned before anything looks at it."""
+    """CSRF-protected; what is sent is known to be text (``edge.py``)."""
 
     class Meta(FlaskForm.Meta):
-        def bind_field(self, form: Any, unbound_field: Any, options: dict[str, Any]) -> Any:
-            field = unbound_field.bind(form=form, **options)
-            if isinstance(field, StringField):
-                field.filters = [without_nul, *field.filters]
-            return field
-
         def get_translations(self, form: Any) -> _Translations:
             return _Translations()
+
+
+class WholeNumberField(IntegerField):
+    """A whole number that a computer counts with; a longer one is read as no number."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist and len(valuelist[0].strip()) > 18:
+            self.data = None
+            raise ValueError(self.gettext("Not a valid integer value."))
+        super().process_formdata(valuelist)
 
 
 class MoneyField(StringField):

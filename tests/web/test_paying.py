@@ -130,7 +130,6 @@ def test_the_receipts_mail_says_nothing_about_anybody(
         ("999999999999999999999", "numbers only"),
         ("0.49", "at least $0.50"),
         ("", "Write the amount"),
-        ("5\x00abc", "numbers only"),
     ],
 )
 def test_bad_amounts_get_words_and_lose_nothing(
@@ -141,7 +140,7 @@ def test_bad_amounts_get_words_and_lose_nothing(
     page = as_page(answer)
     assert words in page.text("main")
     (field,) = page.all("input", name="amount")
-    assert field.get("value", "") == typed.replace("\x00", "")
+    assert field.get("value", "") == typed
     session.rollback()
     assert session.query(Payment).count() == 0
 

@@ -104,14 +104,10 @@ def test_one_control_makes_the_schedule(
         ({"by": "count", "count": "9"}, "At most 6 payments are possible"),
         ({"by": "count", "count": "0"}, "Write a number like 6."),
         ({"by": "count", "count": "many"}, "integer"),
-        ({"by": "count", "count": "\x00"}, ""),
         ({"each": "lots"}, "in dollars and cents"),
-        ({"each": "5\x000"}, ""),
         ({"frequency": "daily"}, "Not a valid choice"),
         ({"day": "31"}, "Not a valid choice"),
-        ({"day": "\x00"}, "Invalid"),
-        ({"by": "\x00"}, "Not a valid choice"),
-        ({"lines": ["\x00", "x"]}, "Choose at least one charge"),
+        ({"lines": ["-", "x"]}, "Choose at least one charge"),
         ({"count": "9" * 6000}, ""),
     ],
 )
@@ -261,7 +257,7 @@ def test_the_way_back_is_one_of_our_pages(patient: Patient, back: str) -> None:
 @pytest.mark.parametrize(
     "query",
     ["", "each=5000", "each=x&frequency=monthly&day=1", "each=5000&frequency=daily&day=1",
-     "each=0&frequency=monthly&day=15", "each=5000&frequency=weekly&day=9", "each=%00&frequency=%00&day=%00"],
+     "each=0&frequency=monthly&day=15", "each=5000&frequency=weekly&day=9"],
 )  # fmt: skip
 def test_an_address_that_says_no_plan_leads_to_the_choice(patient: Patient, saved: SavedMethod, query: str) -> None:
     answer = patient.client.get(f"{patient.setup_url}/agree?{query}")

@@ -60,6 +60,14 @@ def test_words_that_changed_meanwhile_are_not_marked(desk: JudgingClient, clinic
     clinic.session.commit()
 
 
+def test_a_key_that_is_no_key_is_said_to_be_none(desk: JudgingClient, clinic: Clinic) -> None:
+    page = desk.page("/desk/texts")
+    for key, fingerprint in (("x" * 500, "0" * 64), ("carc/1", "0" * 500)):
+        review(desk, page, "/desk/texts/reviewed", key, fingerprint)
+    assert clinic.session.scalar(sa.select(sa.func.count()).select_from(TextReview)) == 0
+    clinic.session.commit()
+
+
 def test_a_code_without_words_is_looked_up_and_noted(desk: JudgingClient, clinic: Clinic) -> None:
     visit_id = clinic.session.scalars(sa.select(Visit.id).where(Visit.ref == VISIT)).one()
     open_unknown(clinic.session, visit_id=visit_id, codes=["PR-9999"])

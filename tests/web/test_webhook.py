@@ -74,7 +74,22 @@ def test_another_secret_a_changed_body_and_other_times_are_refused(app: Flask, s
     assert kept(session) == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{}", b"\xff\xfe", b'{"id": "evt", "type": "x"}', b"\x00"])
+def told(object_id: str) -> bytes:
+    """An event about an object, whose id stands in the JSON as it is given."""
+    return json.dumps({**EVENT, "id": "evt_2", "data": {"object": {"id": "@", "object": "refund"}}}).replace(
+        '"@"', object_id
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"null", b"{}", b"\xff\xfe", b'{"id": "evt", "type": "x"}', b"\x00"),
+        # Nested beyond what a parser takes, and text that no database keeps.
+        *(b"[" * 100_000, told("[" * 50_000 + "]" * 50_000), told('"re_\\u0000"'), told('"re_\\ud800"'), told("NaN")),
+    ],
+    ids=lambda body: repr(body[:20]) + str(len(body)),
+)
 def test_what_is_signed_but_no_event_is_refused(app: Flask, session: Session, body: bytes) -> None:
     assert post(app, body, signature(body)) == 400
     assert kept(session) == 0

@@ -23,6 +23,7 @@ from portal.payments.gateway.payouts import Payouts
 from portal.payments.gateway.reading import id_of, moment, read_intent, tag
 from portal.payments.gateway.refunds import Refunds
 from portal.payments.gateway.values import Captured, Event, Intent
+from portal.untrusted import read_json
 
 #: The least a USD charge can be: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 MINIMUM = Money(50)
@@ -199,7 +200,7 @@ class StripeGateway:
         if not any(hmac.compare_digest(expected, value) for value in given):
             raise BadSignature("signature differs")
         try:
-            return _event(json.loads(payload))
+            return _event(read_json(payload))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
             raise BadSignature("not an event") from error
 
