@@ -233,6 +233,7 @@ class _Supervisor:
             "portal",
             [
                 *(sys.executable, "-m", "gunicorn", "portal.sandbox.wsgi:app", f"--chdir={ROOT}"),
+                "--config=python:portal.web.gunicorn_hooks",
                 f"--bind={LOOPBACK}:{self.addresses.port}",
                 *("--workers=1", "--worker-class=gthread", "--threads=8"),
                 *("--graceful-timeout=3", "--no-control-socket", "--access-logfile=-"),

@@ -36,10 +36,7 @@ class WholeNumberField(IntegerField):
     """A whole number that a computer counts with; a longer one is read as no number."""
 
     def process_formdata(self, valuelist: list[str]) -> None:
-        if valuelist and len(valuelist[0].strip()) > 18:
-            self.data = None
-            raise ValueError(self.gettext("Not a valid integer value."))
-        super().process_formdata(valuelist)
+        super().process_formdata(["" if len(one.strip()) > 18 else one for one in valuelist])
 
 
 class MoneyField(StringField):
