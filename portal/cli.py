@@ -3,111 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from portal.explain_commands import COMMANDS as EXPLAIN_COMMANDS
+from portal.opening import open_app, open_session, progress_on_terminal, read_database_url, read_settings
 from portal.sandbox.commands import COMMANDS as SANDBOX_COMMANDS
-from portal.sandbox.commands import DATA_DIR
-
-if TYPE_CHECKING:
-    from flask import Flask
-    from sqlalchemy.orm import Session
-
-    from portal.config import Settings
-
-_err = Console(stderr=True)
-
-
-def _environment() -> Mapping[str, str]:
-    """The environment; where it names no database, the demo's of this directory, so that commands work beside it."""
-    if not os.environ.get("DATABASE_URL"):
-        from portal.sandbox.demo import environment_of
-
-        demo = environment_of(DATA_DIR)
-        if demo is not None:
-            click.echo(f"(the demo in {DATA_DIR})", err=True)
-            return {**os.environ, **demo}
-    return os.environ
-
-
-def _settings() -> Settings:
-    from portal.config import BadSettings, Settings
-
-    env = _environment()
-    try:
-        settings = Settings.from_env(env)
-    except BadSettings as error:
-        raise click.ClickException(str(error)) from None
-    if settings.sandbox and env.get("PLAINBILL_SANDBOX_CLOCK"):
-        from portal.sandbox import clock
-
-        clock.follow(Path(env["PLAINBILL_SANDBOX_CLOCK"]))
-    return settings
-
-
-def _database_url() -> str:
-    """The one setting that commands need which only touch the database."""
-    from portal.config import BadSettings, database_url
-
-    try:
-        return database_url(_environment())
-    except BadSettings as error:
-        raise click.ClickException(str(error)) from None
-
-
-@contextmanager
-def _session() -> Iterator[Session]:
-    """A database session that writes, for a command that needs no more of the portal than that."""
-    import sqlalchemy as sa
-    from sqlalchemy.orm import Session
-
-    import portal.tables  # noqa: F401  every table must be known before one can be written
-    from portal.db import normal_url, writing
-
-    engine = sa.create_engine(normal_url(_database_url()))
-    try:
-        if not sa.inspect(engine).has_table("entry"):
-            raise click.ClickException("The database has no tables yet. Type first: portal migrate")
-        with Session(engine) as session, writing():
-            yield session
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def _app() -> Iterator[tuple[Flask, Settings]]:
-    """The app with a context, for a command that reads or writes the database."""
-    from portal.app import create_app
-    from portal.db import writing
-
-    settings = _settings()
-    app = create_app(settings)
-    with app.app_context(), writing():
-        yield app, settings
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Any]:
-    """A counter on the terminal; nothing where the output is piped."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=_err,
-        transient=True,
-        disable=not _err.is_terminal,
-    ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total=None: progress.update(task, completed=done, total=total)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -122,7 +27,7 @@ def migrate(revision: str | None) -> None:
     """Bring the database to the newest schema."""
     from portal.migrate import downgrade, upgrade
 
-    url = _database_url()
+    url = read_database_url()
     downgrade(url, revision) if revision else upgrade(url)
     click.echo("The database is up to date." if not revision else f"The database is at {revision}.")
 
@@ -132,12 +37,13 @@ def worker() -> None:
     """Run the jobs: events, postings, e-mails, sweeps. Any number of workers may run."""
     from portal import worker as workers
     from portal.app import create_app
+    from portal.config import BadSettings
     from portal.schema import WrongSchema
 
-    settings = _settings()
+    settings = read_settings()
     try:
         workers.run(create_app(settings), settings)
-    except WrongSchema as error:
+    except (BadSettings, WrongSchema) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -158,10 +64,10 @@ def import_835(paths: tuple[Path, ...], as_json: bool) -> None:
     from portal.ledger.x12.errors import NotA835
 
     failed, told = False, []
-    with _session() as session:
+    with open_session() as session:
         for path in paths:
             try:
-                with path.open("rb") as stream, _progress(path.name) as step:
+                with path.open("rb") as stream, progress_on_terminal(path.name) as step:
                     report = import_stream(
                         session, stream, path.name, progress=lambda so_far: step(so_far.transactions)
                     )
@@ -223,7 +129,7 @@ def _front_office(kind: str, path: Path) -> None:
     from portal.billing.front_office import BadRow, import_rows
 
     try:
-        with _session() as session, path.open(encoding="utf-8-sig", newline="") as lines:
+        with open_session() as session, path.open(encoding="utf-8-sig", newline="") as lines:
             rows = import_rows(session, kind, lines)
             session.commit()
     except (BadRow, OSError, UnicodeDecodeError) as error:
@@ -354,7 +260,7 @@ def load_codes(system: str, path: Path) -> None:
             rows, refused = READERS[system](lines)
     except (NotATable, OSError) as error:
         raise click.UsageError(f"{path}: {_reason(error)}.") from None
-    with _session() as session:
+    with open_session() as session:
         done = load_table(session, CodeSystem(system), rows)
         session.commit()
     click.echo(
@@ -367,7 +273,12 @@ def load_codes(system: str, path: Path) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print every account (otherwise the totals).")
-@click.option("--since", metavar="DAY", default="", help="Ask Stripe of what moved since then (35 days), or 'all'.")
+@click.option(
+    "--since",
+    metavar="DAY",
+    default="",
+    help="Ask Stripe about what moved since this day, as 2026-11-30 (default: the last 35 days), or 'all'.",
+)
 def reconcile(as_json: bool, since: str) -> None:
     """Prove that mirror, back office, captures and Stripe agree. Exit code 1 when they differ anywhere."""
     from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
@@ -378,17 +289,19 @@ def reconcile(as_json: bool, since: str) -> None:
     from portal.payments.errors import StripeRefused, StripeUnreachable
     from portal.web.database import db
 
-    with _app() as (app, settings), _progress("Asking Stripe") as step:
+    with open_app() as (app, settings), progress_on_terminal("Asking Stripe") as step:
+        try:
+            begins = window_begins(since, settings.clinic_timezone)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--since") from None
         try:
             result = compare(
                 db.session,
                 EmbeddedLedger(db.session),
                 app.extensions["plainbill_gateway"],
-                since=window_begins(since, settings.clinic_timezone),
+                since=begins,
                 progress=step,
             )
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--since") from None
         except (StripeUnreachable, StripeRefused, LedgerUnreachable) as error:
             raise click.ClickException(f"not finished: {type(error).__name__}; nothing was compared") from None
     if as_json:
@@ -411,7 +324,7 @@ def trace(account: str, visit: str, statement: str, as_json: bool) -> None:
 
     if visit and statement:
         raise click.UsageError("either --visit or --statement")
-    with _app():
+    with open_app():
         try:
             facts = trace_of(db.session, account, visit=visit, statement=statement)
         except RecordNotFound as missing:

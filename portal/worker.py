@@ -12,7 +12,7 @@ from huey import Huey, crontab
 from portal.autopay.jobs import run_autopay
 from portal.away import is_away
 from portal.billing.checking import check_due
-from portal.config import Settings
+from portal.config import BadSettings, Settings
 from portal.db import writing
 from portal.disputes.jobs import dispute_changed, sweep_disputes
 from portal.guests.jobs import MEET, decline_came, meet_card_testing
@@ -21,6 +21,8 @@ from portal.ledger.push import deliver_due
 from portal.money import Money
 from portal.notifications.service import send_due
 from portal.notifications.transport import smtp
+from portal.payments.errors import StripeRefused, StripeUnreachable
+from portal.payments.gateway import StripeGateway
 from portal.payments.inbox import Handler, refresh_payment
 from portal.payments.jobs import catch_up, process_events, sweep_payments
 from portal.payments.method_jobs import look_after_methods, method_event, setup_event
@@ -139,13 +141,30 @@ def make_queue(app: Flask, settings: Settings, stop: Callable[[WrongSchema], Non
     return queue
 
 
+def _refuse_two_accounts(app: Flask, settings: Settings) -> None:
+    """Raise :class:`BadSettings` when Stripe's keys are of two accounts: nobody could pay, and no page would say why.
+
+    Newer keys name their account, and :class:`Settings` has refused those already.
+    """
+    gateway: StripeGateway = app.extensions["plainbill_gateway"]
+    try:
+        agree = gateway.is_of(settings.stripe_publishable_key)
+    except (StripeUnreachable, StripeRefused) as error:
+        log.warning("stripe.keys.not_compared", error=type(error).__name__)
+        return
+    if agree is False:
+        raise BadSettings(["STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of two Stripe accounts"])
+
+
 def run(app: Flask, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a job under way is finished first.
 
-    Raises :class:`WrongSchema` with the command to type where the database's schema is not one this code works on:
-    at the start, or when a database that was away comes back with another one.
+    Raises :class:`BadSettings` where Stripe's keys are of two accounts, and :class:`WrongSchema` with the command to
+    type where the database's schema is not one this code works on: at the start, or when a database that was away
+    comes back with another one.
     """
     stop_if_not_served(settings.database_url)
+    _refuse_two_accounts(app, settings)
     wrong: list[WrongSchema] = []
 
     def stop(error: WrongSchema) -> None:

@@ -99,6 +99,14 @@ export function locale() {
 const OVER = ["succeeded", "processing", "canceled"];
 const NOT_CONFIRMED = ["payment_intent_authentication_failure", "setup_intent_authentication_failure"];
 
+/** Whether this payment's page was left for its outcome before, and came back here as if nothing were. */
+function cameBack() {
+  const key = `left:${say("returnUrl")}`;
+  const before = sessionStorage.getItem(key) !== null;
+  sessionStorage.setItem(key, "1");
+  return before;
+}
+
 /**
  * What to do about an error. Types: https://docs.stripe.com/api/errors
  * @param {Problem} error
@@ -106,6 +114,12 @@ const NOT_CONFIRMED = ["payment_intent_authentication_failure", "setup_intent_au
 export function explain(error) {
   const status = error.payment_intent?.status ?? error.setup_intent?.status ?? "";
   const unknown = error.code === "resource_missing" && error.param === "intent";
+  if (unknown && cameBack()) {
+    // The server knows the intent and Stripe's script does not: the keys are of two accounts. Going on would be a circle.
+    working(false);
+    unloaded();
+    return;
+  }
   if (OVER.includes(status) || unknown) {
     // Over already, in another tab or by a try whose answer was lost; or Stripe does not know it any more.
     location.assign(say("returnUrl"));

@@ -172,6 +172,28 @@ def test_a_payment_that_stripe_forgot_takes_nothing_and_another_one_goes_through
     assert taken(live_demo, "JDC-1001") == 700
 
 
+def test_keys_of_two_accounts_end_in_words_and_not_in_a_circle(
+    live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
+) -> None:
+    """Stripe answers the page that it has no such intent, and the server that it has: nobody is sent round for ever."""
+    page = open_page(PHONE)
+    sign_in(page, live_demo, "testa@example.com")
+    choose_amount(page, live_demo, "JDC-1001", "7.25")
+    error = {"type": "invalid_request_error", "code": "resource_missing", "param": "intent", "message": "No such intent"}
+    page.route("**/v1/payment_intents/*/confirm", lambda route: route.fulfill(status=404, json={"error": error}))
+    address = page.url
+    fill_card(page, GOOD)
+    with page.expect_navigation(url=address):  # by way of the server, which says that nothing happened
+        page.locator("#pay-button").click()
+    fill_card(page, GOOD)
+    page.locator("#pay-button").click()
+    expect(page.get_by_text("The payment form did not load")).to_be_visible()
+    expect(page.get_by_text("pay by phone").first).to_be_visible()
+    assert page.url == address
+    judge(page)
+    screenshots(page, "two-accounts")
+
+
 def test_an_event_that_failed_is_tried_again_at_the_desk(
     live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Callable[[Page, str], None]
 ) -> None:

@@ -154,6 +154,24 @@ class StripeGateway:
                 raise
             return self.retrieve_intent(intent_id)
 
+    def is_of(self, publishable_key: str) -> bool | None:
+        """Whether a browser with this key finds what our secret key makes: with a key of another account it can't.
+
+        Looks at the latest PaymentIntent as a browser would. None where nothing can be said: there is none yet, or
+        Stripe does not take the key at all (which its own script says on the page).
+        """
+        with outcome():
+            latest = self._client.v1.payment_intents.list({"limit": 1}).data
+        if not latest:
+            return None
+        secret: Any = {"client_secret": latest[0].client_secret or ""}
+        try:
+            with outcome():
+                self._client.v1.payment_intents.retrieve(latest[0].id, secret, {"api_key": publishable_key})
+        except StripeRefused as refused:
+            return False if refused.code == "resource_missing" else None
+        return True
+
     def captured(self, *, since: datetime | None = None) -> Iterator[Captured]:
         """What Stripe has taken on this account, charge by charge, net of refunds; newest first.
 
