@@ -4,10 +4,10 @@ import os
 
 from portal.app import create_app
 from portal.config import Settings
-from portal.schema import stop_if_not_served
+from portal.schema import stop_if_not_ours
 
 settings = Settings.from_env(os.environ)
 app = create_app(settings)
 # A schema that this code does not work on ends the server here, with the command to type. Is the database away, the
 # portal starts, answers 503 and looks again.
-stop_if_not_served(settings.database_url)
+stop_if_not_ours(settings.database_url, live=settings.live)

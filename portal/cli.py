@@ -38,12 +38,12 @@ def worker() -> None:
     from portal import worker as workers
     from portal.app import create_app
     from portal.config import BadSettings
-    from portal.schema import WrongSchema
+    from portal.schema import MayNotRun
 
     settings = read_settings()
     try:
         workers.run(create_app(settings), settings)
-    except (BadSettings, WrongSchema) as error:
+    except (BadSettings, MayNotRun) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -67,6 +67,11 @@ class Settings:
         """Whether pages are served over TLS; only then are cookies marked Secure and HSTS sent."""
         return self.base_url.startswith("https://")
 
+    @property
+    def live(self) -> bool:
+        """Whether real money moves."""
+        return "_live_" in self.stripe_secret_key
+
     @classmethod
     def for_listing(cls) -> Settings:
         """Settings of a portal that is looked at and never run: it reaches nothing and nobody."""

@@ -34,8 +34,24 @@ compatibility = sa.Table(
 )
 
 
-class WrongSchema(Away):
-    """This code may not run on the database's schema; the text says what to type or do. The web answers 503."""
+class MayNotRun(Away):
+    """The portal may not run on this database; the text says what to type or do. The web answers 503."""
+
+
+class WrongSchema(MayNotRun):
+    """The database's schema is not one that this code works on."""
+
+
+class DemoData(MayNotRun):
+    """The demo's people and bills are in a database in front of which real money would move."""
+
+
+_DEMO_LOADED = "sandbox.demo.loaded"  # audit/tags.py
+#: By name, since this looks at a database before anything else of the portal does.
+_user, _audit_event = sa.table("user", sa.column("email")), sa.table("audit_event", sa.column("tag"))
+#: Domains in which nobody has mail: https://www.rfc-editor.org/rfc/rfc2606 and 6761. The demo's sign-ins are there, and
+#: their password stands in the README.
+_NOBODYS = ("@example.com", "@example.net", "@example.org", ".example", ".test", ".invalid", ".localhost")
 
 
 @functools.cache
@@ -68,6 +84,23 @@ def declare(connection: sa.Connection, script: ScriptDirectory, heads: Sequence[
         )
 
 
+def require_ours(connection: sa.Connection, *, live: bool) -> None:
+    """Raise :class:`MayNotRun` unless this code works on the schema and, with ``live`` keys, the data is no demo's.
+
+    A database into which the demo was loaded stays its own: an audit event, which nobody can delete, says so.
+    """
+    require_served(connection)
+    if not live:
+        return
+    nobodys = sa.or_(*(sa.func.lower(_user.c.email).endswith(domain, autoescape=True) for domain in _NOBODYS))
+    loaded = _audit_event.c.tag == _DEMO_LOADED
+    if connection.scalar(sa.select(sa.or_(sa.exists().where(nobodys), sa.exists().where(loaded)))):
+        raise DemoData(
+            "This database holds the demo's data or sign-ins, which anybody can use, and Stripe's keys are live. "
+            "Give the portal a database of its own: set DATABASE_URL to a new one, and type: portal migrate"
+        )
+
+
 def require_served(connection: sa.Connection) -> None:
     """Raise :class:`WrongSchema` unless this code works on the database's schema."""
     found = _revision_of(connection)
@@ -95,8 +128,8 @@ def _revision_of(connection: sa.Connection) -> str | None:
     return revision
 
 
-def stop_if_not_served(url: str) -> None:
-    """Look at the schema at the start. Raises :class:`WrongSchema`; a database that is away only makes a log line.
+def stop_if_not_ours(url: str, *, live: bool) -> None:
+    """Look at the database at the start. Raises :class:`MayNotRun`; one that is away only makes a log line.
 
     Who goes on without a database looks again, each time it is needed. Nothing stays open, so that a server may fork.
     """
@@ -105,8 +138,8 @@ def stop_if_not_served(url: str) -> None:
     engine = sa.create_engine(**options, poolclass=NullPool)
     try:
         with engine.connect() as connection:
-            require_served(connection)
-    except WrongSchema:
+            require_ours(connection, live=live)
+    except MayNotRun:
         raise
     except Exception as error:
         if not is_away(error):

@@ -32,7 +32,7 @@ from portal.queue import open_queue
 from portal.refunds.credits import find_credits
 from portal.refunds.sending import refresh_refund, sweep_refunds
 from portal.refunds.sending import send_due as send_refunds
-from portal.schema import WrongSchema, stop_if_not_served
+from portal.schema import MayNotRun, stop_if_not_ours
 from portal.web.database import db
 from portal.web.health import watch
 
@@ -100,7 +100,7 @@ def run_job(app: Flask, jobs: dict[str, Job], name: str) -> None:
         log.error("job.not_ended", job=name, error=type(error).__name__)
 
 
-def may_work(app: Flask, stop: Callable[[WrongSchema], None]) -> bool:
+def may_work(app: Flask, stop: Callable[[MayNotRun], None]) -> bool:
     """Whether the database answers and has a schema that this code works on.
 
     Is it away, the jobs wait for the next minute; is the schema not ours, ``stop`` is called with what to do about it.
@@ -108,7 +108,7 @@ def may_work(app: Flask, stop: Callable[[WrongSchema], None]) -> bool:
     with app.app_context():
         try:
             watch().look()
-        except WrongSchema as error:
+        except MayNotRun as error:
             log.error("worker.wrong_schema", what_to_do=str(error))
             stop(error)
             return False
@@ -120,7 +120,7 @@ def may_work(app: Flask, stop: Callable[[WrongSchema], None]) -> bool:
     return True
 
 
-def make_queue(app: Flask, settings: Settings, stop: Callable[[WrongSchema], None]) -> Huey:
+def make_queue(app: Flask, settings: Settings, stop: Callable[[MayNotRun], None]) -> Huey:
     """The worker's end of the queue with the timetable on it; ``stop`` is called where this code may not run."""
     jobs = timetable(app, settings)
 
@@ -159,15 +159,15 @@ def _refuse_two_accounts(app: Flask, settings: Settings) -> None:
 def run(app: Flask, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a job under way is finished first.
 
-    Raises :class:`BadSettings` where Stripe's keys are of two accounts, and :class:`WrongSchema` with the command to
+    Raises :class:`BadSettings` where Stripe's keys are of two accounts, and :class:`MayNotRun` with the command to
     type where the database's schema is not one this code works on: at the start, or when a database that was away
     comes back with another one.
     """
-    stop_if_not_served(settings.database_url)
+    stop_if_not_ours(settings.database_url, live=settings.live)
     _refuse_two_accounts(app, settings)
-    wrong: list[WrongSchema] = []
+    wrong: list[MayNotRun] = []
 
-    def stop(error: WrongSchema) -> None:
+    def stop(error: MayNotRun) -> None:
         wrong.append(error)
         consumer.stop_flag.set()
 

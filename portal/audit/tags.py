@@ -10,6 +10,7 @@ class Tag(StrEnum):
     SIGN_IN_FAILED = "auth.session.refused"
     SIGNED_OUT = "auth.session.closed"
     PASSWORD_CHANGED = "auth.password.changed"
+    DEMO_LOADED = "sandbox.demo.loaded"
     VISIT_SEEN = "billing.visit.seen"
     ACCOUNT_SEEN = "staff.account.seen"
     HOLD_PLACED = "billing.hold.placed"

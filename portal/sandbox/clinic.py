@@ -23,6 +23,9 @@ from portal.accounts.access import grant
 from portal.accounts.kinds import Relationship
 from portal.accounts.models import Account
 from portal.accounts.service import add_patient, find_patient, open_account
+from portal.audit.models import AuditEvent
+from portal.audit.service import record
+from portal.audit.tags import Tag
 from portal.auth.identity import users
 from portal.billing.front_office import import_rows
 from portal.billing.models import Charge, Estimate, Visit
@@ -163,6 +166,8 @@ def load_clinic(session: Session, *, told: Callable[[str], None] = lambda _what:
     that a load that was cut short is known to be incomplete.
     """
     told("Accounts and patients")
+    if not session.scalar(sa.select(AuditEvent.id).where(AuditEvent.tag == Tag.DEMO_LOADED).limit(1)):
+        record(session, Tag.DEMO_LOADED)  # so that no live key ever opens this database
     for account in ACCOUNTS:
         _register(session, account)
     session.commit()

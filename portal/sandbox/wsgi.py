@@ -6,9 +6,9 @@ from pathlib import Path
 from portal.app import create_app
 from portal.config import Settings
 from portal.sandbox import clock
-from portal.schema import stop_if_not_served
+from portal.schema import stop_if_not_ours
 
 clock.follow(Path(os.environ["PLAINBILL_SANDBOX_CLOCK"]))
 settings = Settings.from_env(os.environ)
 app = create_app(settings)
-stop_if_not_served(settings.database_url)
+stop_if_not_ours(settings.database_url, live=settings.live)

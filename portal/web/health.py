@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from portal.away import RETRY_SECONDS, is_away
 from portal.config import Settings
-from portal.schema import WrongSchema, require_served
+from portal.schema import MayNotRun, require_ours
 from portal.web import guards
 from portal.web.database import db
 from portal.web.guards import IMPERSONAL
@@ -35,15 +35,16 @@ class SchemaWatch:
         self._served = False
 
     def require(self) -> None:
-        """Raise :class:`WrongSchema` where this code may not run, and what the database raises while it is away."""
+        """Raise :class:`MayNotRun` where this code may not run, and what the database raises while it is away."""
         if not self._served:
             self.look()
 
     def look(self) -> None:
         """The same, asked of the database now."""
         self._served = False
+        settings: Settings = current_app.extensions["plainbill_settings"]
         with db.engine.connect() as connection:
-            require_served(connection)
+            require_ours(connection, live=settings.live)
         self._served = True
 
     def doubt(self) -> None:
@@ -86,7 +87,7 @@ def ready() -> Response:
     except Exception as error:
         if not is_away(error):
             raise
-        why = str(error) if isinstance(error, WrongSchema) else "The database is away."
+        why = str(error) if isinstance(error, MayNotRun) else "The database is away."
         log.error("portal.not_ready", why=why)
         return _tell(503, f"not ready: {why}")
     if _redis_is_away():

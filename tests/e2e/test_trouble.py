@@ -179,7 +179,7 @@ def test_keys_of_two_accounts_end_in_words_and_not_in_a_circle(
     page = open_page(PHONE)
     sign_in(page, live_demo, "testa@example.com")
     choose_amount(page, live_demo, "JDC-1001", "7.25")
-    error = {"type": "invalid_request_error", "code": "resource_missing", "param": "intent", "message": "No such intent"}
+    error = {"type": "invalid_request_error", "code": "resource_missing", "param": "intent", "message": "None"}
     page.route("**/v1/payment_intents/*/confirm", lambda route: route.fulfill(status=404, json={"error": error}))
     address = page.url
     fill_card(page, GOOD)

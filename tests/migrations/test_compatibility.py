@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from portal.migrate import MIGRATIONS, downgrade, upgrade
-from portal.schema import WrongSchema, compatibility, history, oldest_code, require_served, stop_if_not_served
+from portal.schema import WrongSchema, compatibility, history, oldest_code, require_served, stop_if_not_ours
 from tests.conftest import Database
 
 Write = Callable[..., None]
@@ -48,11 +48,11 @@ def test_an_older_schema_is_not_and_the_command_is_named(engine: sa.Engine, data
     downgrade(database.url, history()[1])
     assert "Type: portal migrate" in why_not(engine)
     with pytest.raises(WrongSchema, match=f"is {history()[1]}, and this portal needs {history()[0]}"):
-        stop_if_not_served(database.url)
+        stop_if_not_ours(database.url, live=False)
     engine.dispose()
     upgrade(database.url)
     assert why_not(engine) == ""
-    stop_if_not_served(database.url)
+    stop_if_not_ours(database.url, live=False)
 
 
 def test_a_database_without_tables_is_not(engine: sa.Engine, database: Database) -> None:
