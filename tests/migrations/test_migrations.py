@@ -289,6 +289,7 @@ def paid(clinic: Clinic, session: Session) -> None:
         home_account_id=row.account_id,
         subject=row.public_id,
         parts=[Part(payment.charge_id, Money(100))],
+        at=clock.now(),
     )
     session.commit()
 

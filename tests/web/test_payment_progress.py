@@ -8,6 +8,7 @@ import stripe
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.db import writing
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.push import deliver_due
@@ -144,6 +145,7 @@ def test_money_that_was_sent_back_is_shown_with_its_day_and_amount(
             home_account_id=payment.account_id,
             subject="a" * 32,
             parts=[Part(charge_id, Money(123))],
+            at=clock.now(),
         )
         session.commit()
     receipt = patient.page(f"{location}/receipt").text("main")

@@ -114,6 +114,7 @@ def test_what_was_booked_in_the_window_is_compared_with_an_old_payment(
             home_account_id=old.account_id,
             subject="a" * 32,
             parts=[Part(charge_id, Money(100))],
+            at=clock.now(),
         )
         session.commit()
     assert kinds(found(35)) == [("booked here, not so at Stripe", -100)]

@@ -202,6 +202,7 @@ def pay(clinic: Clinic, ref: str, visit_ref: str, code: str, amount: int, state:
             home_account_id=account_id,
             subject=payment.public_id,
             parts=[Part(charge_id, Money(amount))],
+            at=clock.now(),
         )
     session.commit()
     return payment

@@ -111,6 +111,7 @@ class Clinic:
             home_account_id=self.account_id,
             subject=subject or payment.public_id,
             parts=[Part(self.charge_id, Money(cents))],
+            at=clock.now(),
         )
 
     def take(self, payment: Payment, cents: int) -> None:
