@@ -17,7 +17,7 @@ from portal.payments import returning
 from portal.payments.gateway import StripeGateway
 from portal.plans.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
-from portal.web import database, edge, errors, guards, headers, health, hosts, ids, limits, templating
+from portal.web import counters, database, edge, errors, guards, headers, health, hosts, ids, limits, templating
 
 csrf = CSRFProtect()
 
@@ -39,6 +39,7 @@ def configure_logging(settings: Settings) -> None:
 def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> Flask:
     """The portal. ``gateway`` replaces the way to Stripe (tests put the stand-in there)."""
     configure_logging(settings)
+    database_engine = engine_options(settings.database_url)
     app = Flask("portal", static_folder="static", template_folder="templates")
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -54,7 +55,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         # Our pages send no Referer (headers.py), so a form over TLS would always be refused; its token is the proof.
         WTF_CSRF_SSL_STRICT=False,
         BOOTSTRAP_SERVE_LOCAL=True,
-        SQLALCHEMY_ENGINES={"default": engine_options(settings.database_url)},
+        SQLALCHEMY_ENGINES={"default": database_engine, counters.ENGINE: counters.engine_for(database_engine)},
     )
     hosts.init_app(app, settings)
     edge.init_app(app)

@@ -20,6 +20,7 @@ from portal.plans import models as plans
 from portal.refunds import models as refunds
 from portal.schema import compatibility
 from portal.statements import models as statements
+from portal.web import models as web
 
 __all__ = [
     "accounts",
@@ -41,6 +42,7 @@ __all__ = [
     "plans",
     "refunds",
     "statements",
+    "web",
 ]
 
 metadata = Base.metadata

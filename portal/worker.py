@@ -33,6 +33,7 @@ from portal.refunds.credits import find_credits
 from portal.refunds.sending import refresh_refund, sweep_refunds
 from portal.refunds.sending import send_due as send_refunds
 from portal.schema import MayNotRun, stop_if_not_ours
+from portal.web.counters import forget_expired
 from portal.web.database import db
 from portal.web.health import watch
 
@@ -79,6 +80,7 @@ def timetable(app: Flask, settings: Settings) -> dict[str, Job]:
         MEET: lambda: meet_card_testing(db.session, gateway),
         "ledger.deliver_postings": lambda: deliver_due(db.session, EmbeddedLedger(db.session)),
         "notifications.send": lambda: send_due(db.session, transport),
+        "limits.forget_expired": lambda: forget_expired(db.session),
     }
 
 

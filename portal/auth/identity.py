@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, Response, session
+from flask import Flask, session
 from flask_security.core import Security
 from flask_security.datastore import FSQLALiteUserDatastore
 from flask_security.forms import LoginForm
@@ -12,25 +12,18 @@ from flask_security.signals import password_changed, password_reset
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.auth import sessions
+from portal.auth import sessions, tries
 from portal.auth.forgetting import ForgottenPasswordForm
-from portal.auth.mailbox import mailbox_key
 from portal.auth.models import Role, User
 from portal.config import Settings
 from portal.db import new_public_id
 from portal.notifications.service import queue_email
 from portal.web.database import db
-from portal.web.limits import limiter
 
 users = FSQLALiteUserDatastore(db, User, Role)
 
 #: OWASP's Password Storage Cheat Sheet: argon2id, 19 MiB, 2 passes, 1 lane.
 ARGON2 = {"argon2__memory_cost": 19456, "argon2__time_cost": 2, "argon2__parallelism": 1}
-
-
-def _was_refused(response: Response) -> bool:
-    """A sign-in that succeeds leads elsewhere or is a 200 in JSON; one that is refused shows the form or is a 400."""
-    return response.status_code != 302 and not (response.status_code == 200 and response.is_json)
 
 
 class OutboxMail(MailUtil):
@@ -114,7 +107,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         SECURITY_FLASH_MESSAGES=True,
     )
     app.extensions["plainbill_security"] = Security(
-        app, users, mail_util_cls=OutboxMail, login_form=SignInForm, forgot_password_form=ForgottenPasswordForm
+        app,
+        users,
+        mail_util_cls=OutboxMail,
+        login_form=SignInForm,
+        forgot_password_form=ForgottenPasswordForm,
+        change_password_form=tries.ChangeForm,
     )
     # Nobody signs in with a token of the library's: looking for one would read the body of every request. Nor does
     # anything ask its needs-and-roles: it would load whoever is signed in for every file and error page.
@@ -122,12 +120,4 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["plainbill_security"].principal.identity_loaders.clear()
     password_changed.connect(_password_was_changed, app)
     password_reset.connect(_password_was_changed, app)
-    sign_in: Any = app.view_functions["security.login"]
-    for limit, key in (("10 per minute; 60 per hour", None), ("20 per hour", mailbox_key)):
-        # Only refusals count: a family or a clinic behind one address may sign in as often as it likes.
-        sign_in = limiter.limit(limit, methods=["POST"], key_func=key, deduct_when=_was_refused)(sign_in)
-    app.view_functions["security.login"] = sign_in
-    forgot: Any = app.view_functions["security.forgot_password"]
-    for limit, key in (("5 per minute; 20 per hour", None), ("5 per hour", mailbox_key)):
-        forgot = limiter.limit(limit, methods=["POST"], key_func=key)(forgot)
-    app.view_functions["security.forgot_password"] = forgot
+    tries.init_app(app)

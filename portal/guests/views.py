@@ -37,7 +37,7 @@ from portal.payments.tries import must_wait
 from portal.web import guards
 from portal.web.database import begin_writing, db
 from portal.web.headers import allow_stripe
-from portal.web.limits import limiter
+from portal.web.limits import limiter, refusals_only
 
 bp = Blueprint("guests", __name__)
 bp.record_once(lambda setup: setup.app.extensions.__setitem__(guards.GUEST_DOOR, door.check))
@@ -91,10 +91,9 @@ def _count_refusal() -> None:
 
 @bp.route("/guest", methods=["GET", "POST"])
 @guards.public
-@limiter.limit(REFUSALS_HERE, methods=["POST"], deduct_when=_was_refused)
-@limiter.limit(
-    REFUSALS_HERE_IN_ALARM, methods=["POST"], deduct_when=_was_refused, exempt_when=lambda: not is_on(db.session)
-)
+@limiter.limit(REFUSALS_HERE, methods=["POST"])
+@limiter.limit(REFUSALS_HERE_IN_ALARM, methods=["POST"], exempt_when=lambda: not is_on(db.session))
+@refusals_only(_was_refused)
 def start() -> Any:
     """Who has a code and knows a date of birth gets a pass. Every refusal is the same page."""
     form = CodeForm()

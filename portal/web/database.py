@@ -9,7 +9,8 @@ from portal.db import intend_to_write
 
 db = SQLAlchemy()
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Methods that change nothing.
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def begin_writing() -> None:
@@ -35,11 +36,11 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def declare_intent() -> None:
-        intend_to_write(request.method not in _READING)
+        intend_to_write(request.method not in READING)
 
     @app.after_request
     def end_reading(response: Response) -> Response:
-        if request.method in _READING and response.status_code < 400:
+        if request.method in READING and response.status_code < 400:
             db.session.commit()
         return response
 
