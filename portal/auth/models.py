@@ -43,6 +43,8 @@ class User(Base, UserMixin):
     display_name: Mapped[str] = mapped_column(sa.String(120), default="")
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    #: How sign-in looks for an address.
+    __table_args__ = (sa.Index("ix_user_email_lower", sa.func.lower(email)),)
     #: Read when asked for: looking up the address that a stranger typed is the same one query, found or not.
     roles: Mapped[list[Role]] = relationship(Role, secondary=user_role)
 

@@ -145,6 +145,9 @@ class Hold(Base):
             sqlite_where=sa.text("released_at IS NULL"),
             postgresql_where=sa.text("released_at IS NULL"),
         ),
+        # What is new: the worker asks each minute.
+        sa.Index("ix_hold_placed_at", "placed_at"),
+        sa.Index("ix_hold_released_at", "released_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

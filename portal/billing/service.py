@@ -55,7 +55,9 @@ def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
         tuple(row)
         for row in session.execute(
             sa.select(Entry.source, Entry.source_id, Entry.revision).where(
-                Entry.source_id.in_([entry.source_id for entry in wanted])
+                # The unique index begins with the source: without it every entry there is would be read.
+                Entry.source.in_(sorted({entry.source for entry in wanted})),
+                Entry.source_id.in_([entry.source_id for entry in wanted]),
             )
         )
     }

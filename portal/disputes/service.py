@@ -230,7 +230,7 @@ def _claim_stale(session: Session) -> str | None:
     now = clock.now()
     row = session.execute(
         sa.select(Dispute.id, Dispute.stripe_dispute_id)
-        .where(Dispute.state.not_in(sorted(FINAL)), Dispute.checked_at < now - STALE_AFTER)
+        .where(Dispute.state.in_(sorted(set(DisputeState) - FINAL)), Dispute.checked_at < now - STALE_AFTER)
         .order_by(Dispute.checked_at)
         .limit(1)
         .with_for_update(skip_locked=True)

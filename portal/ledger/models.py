@@ -14,6 +14,14 @@ class RemittanceFile(Base):
     """One 835 file, known by its content."""
 
     __tablename__ = "remittance_file"
+    __table_args__ = (
+        sa.Index(
+            "ix_remittance_file_unfinished",
+            "id",
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     sha256: Mapped[str] = mapped_column(sa.String(64), unique=True)

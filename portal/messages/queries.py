@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.access import visible
+from portal.accounts.access import granted, visible
 from portal.accounts.models import Account, Patient
 from portal.auth.models import User
 from portal.billing.models import Charge, Visit
@@ -61,11 +61,12 @@ def readable(user_id: int) -> sa.ColumnElement[bool]:
     it is open to those who were granted the whole account; somebody who was granted one patient of it reads what
     they wrote themselves.
     """
-    return sa.or_(
+    may = sa.or_(
         # Without a charge the joined patient is NULL, which equals nobody: whole-account grants are left.
         visible(user_id, Thread.account_id, Visit.patient_id),
         sa.and_(Thread.charge_id.is_(None), Thread.opened_by == user_id, visible(user_id, Thread.account_id)),
     )
+    return sa.and_(Thread.account_id.in_(granted(user_id)), may)
 
 
 _HAS_UNREAD_ANSWER = sa.exists().where(

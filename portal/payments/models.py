@@ -43,6 +43,22 @@ class Payment(Base):
         sa.CheckConstraint("amount_cents > 0", name="amount_is_positive"),
         sa.CheckConstraint("source = 'guest' OR user_id IS NOT NULL", name="somebody_pays"),
         sa.Index("ix_payment_sweep", "state", "checked_at"),
+        # What is new: the worker asks each minute.
+        sa.Index("ix_payment_created_at", "created_at"),
+        sa.Index("ix_payment_confirmed_at", "confirmed_at"),
+        sa.Index("ix_payment_checked_at", "checked_at"),
+        sa.Index(
+            "ix_payment_asked",
+            "requested_at",
+            sqlite_where=sa.text("stripe_intent_id IS NOT NULL"),
+            postgresql_where=sa.text("stripe_intent_id IS NOT NULL"),
+        ),
+        sa.Index(
+            "ix_payment_to_keep",
+            "id",
+            sqlite_where=sa.text("keep_method AND kept_at IS NULL"),
+            postgresql_where=sa.text("keep_method AND kept_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -156,6 +172,7 @@ class Consent(Base):
     """What somebody agreed to: the exact words, their version, when and from where. Never changed."""
 
     __tablename__ = "consent"
+    __table_args__ = (sa.Index("ix_consent_given_at", "given_at"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(sa.String(32), unique=True, default=new_public_id)
@@ -191,6 +208,12 @@ class SavedMethod(Base):
             sqlite_where=sa.text("removed_at IS NULL AND fingerprint <> ''"),
             postgresql_where=sa.text("removed_at IS NULL AND fingerprint <> ''"),
         ),
+        sa.Index(
+            "ix_saved_method_to_detach",
+            "removed_at",
+            sqlite_where=sa.text("removed_at IS NOT NULL AND detached_at IS NULL"),
+            postgresql_where=sa.text("removed_at IS NOT NULL AND detached_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -218,6 +241,7 @@ class MethodSetup(Base):
     """One attempt to save a method without paying. Row first: ``public_id`` is the idempotency key."""
 
     __tablename__ = "method_setup"
+    __table_args__ = (sa.Index("ix_method_setup_sweep", "state", "checked_at"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(sa.String(32), unique=True, default=new_public_id)

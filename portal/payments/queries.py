@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.access import visible
+from portal.accounts.access import granted, visible
 from portal.accounts.models import Account
 from portal.billing.models import Charge, Posting
 from portal.billing.queries import line_names
@@ -114,7 +114,10 @@ def may_see(user_id: int) -> sa.ColumnElement[bool]:
             ~share.where(~visible(user_id, PaymentShare.account_id, *narrow)).exists(),
         )
 
-    return sa.or_(sa.and_(Payment.user_id == user_id, every_account()), every_account(sa.null()))
+    return sa.and_(
+        Payment.account_id.in_(granted(user_id)),
+        sa.or_(sa.and_(Payment.user_id == user_id, every_account()), every_account(sa.null())),
+    )
 
 
 def payment_for(session: Session, user_id: int, public_id: str) -> PaymentRow:

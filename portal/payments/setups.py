@@ -267,7 +267,7 @@ def sweep_setups(session: Session, gateway: StripeGateway, *, older_than: timede
         now = clock.now()
         row = session.execute(
             sa.select(*_STALE)
-            .where(MethodSetup.state.not_in(sorted(FINAL)), MethodSetup.checked_at < now - older_than)
+            .where(MethodSetup.state.in_(sorted(set(SetupState) - FINAL)), MethodSetup.checked_at < now - older_than)
             .order_by(MethodSetup.checked_at)
             .limit(1)
             .with_for_update(skip_locked=True)

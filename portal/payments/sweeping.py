@@ -54,7 +54,7 @@ def sweep(session: Session, gateway: StripeGateway, *, older_than: timedelta) ->
         now = clock.now()
         row = session.execute(
             sa.select(*_STALE)
-            .where(Payment.state.not_in(sorted(FINAL)), Payment.checked_at < now - older_than)
+            .where(Payment.state.in_(sorted(set(PaymentState) - FINAL)), Payment.checked_at < now - older_than)
             .order_by(Payment.checked_at)
             .limit(1)
             .with_for_update(skip_locked=True)

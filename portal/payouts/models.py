@@ -14,6 +14,15 @@ class Payout(Base):
     """One transfer from Stripe to the clinic's bank account. ``amount`` is negative when Stripe took money."""
 
     __tablename__ = "payout"
+    __table_args__ = (
+        sa.Index("ix_payout_created_at", "created_at", "id"),
+        sa.Index(
+            "ix_payout_open",
+            "created_at",
+            sqlite_where=sa.text("exception <> '' AND handled_at IS NULL"),
+            postgresql_where=sa.text("exception <> '' AND handled_at IS NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     public_id: Mapped[str] = mapped_column(sa.String(32), unique=True, default=new_public_id)

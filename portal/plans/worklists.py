@@ -37,6 +37,8 @@ def _count(when: Any) -> Any:
     return sa.func.coalesce(sa.func.sum(sa.case((when, 1), else_=0)), 0)
 
 
+#: Sums over payments begin here: of all the plans there ever were, few are running.
+_RUNNING = sa.select(Plan.id).where(Plan.state.in_(RUNNING))
 _TO_COME = Instalment.state.in_([InstalmentState.PLANNED, InstalmentState.CHARGING])
 
 
@@ -59,6 +61,7 @@ def running_plans(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
             _cents(_TO_COME).label("left"),
             sa.func.min(sa.case((_TO_COME, Instalment.charge_on))).label("next_on"),
         )
+        .where(Instalment.plan_id.in_(_RUNNING))
         .group_by(Instalment.plan_id)
         .subquery()
     )
@@ -88,7 +91,10 @@ class OfferedPlan:
 def offered_plans(session: Session) -> list[OfferedPlan]:
     """What the staff have proposed and nobody has answered, the oldest first."""
     agreed = sa.type_coerce(sa.func.sum(sa.type_coerce(PlanLine.agreed, sa.BigInteger)), MoneyType)
-    sums = sa.select(PlanLine.plan_id, agreed.label("total")).where(PlanLine.left_at.is_(None))
+    offered = sa.select(Plan.id).where(Plan.state == PlanState.PROPOSED)
+    sums = sa.select(PlanLine.plan_id, agreed.label("total")).where(
+        PlanLine.plan_id.in_(offered), PlanLine.left_at.is_(None)
+    )
     lines = sums.group_by(PlanLine.plan_id).subquery()
     rows: Any = session.execute(
         sa.select(*PLAN_COLUMNS, lines.c.total, Plan.checked_at)
@@ -121,7 +127,7 @@ def _at_risk(today: date, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
     paid = aliased(Instalment)
     last_paid = (
         sa.select(paid.plan_id, sa.func.max(paid.due_on).label("due_on"))
-        .where(paid.state == InstalmentState.PAID)
+        .where(paid.plan_id.in_(_RUNNING), paid.state == InstalmentState.PAID)
         .group_by(paid.plan_id)
         .subquery()
     )
@@ -136,6 +142,7 @@ def _at_risk(today: date, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
             _cents(_TO_COME).label("left"),
         )
         .join(last_paid, last_paid.c.plan_id == Instalment.plan_id, isouter=True)
+        .where(Instalment.plan_id.in_(_RUNNING))
         .group_by(Instalment.plan_id)
         .subquery()
     )

@@ -23,6 +23,7 @@ class Refund(Base):
         # Two pairs of eyes: nobody approves what they asked for.
         sa.CheckConstraint("approved_by IS NULL OR approved_by <> requested_by", name="approved_by_another"),
         sa.Index("ix_refund_sweep", "state", "checked_at"),
+        sa.Index("ix_refund_created", "state", "created_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -1,0 +1,239 @@
+"""No page, job or load reads the whole of a table that grows.
+
+Every statement they send is collected while they run on a small clinic, and PostgreSQL is asked for its plan on a
+large one (``tests/large_database.py``: 100,000 entries, 10,000 accounts). The plans are those that a clinic gets, with
+counted tables and PostgreSQL's own choice: with ``enable_seqscan`` off it would take an index from end to end instead
+(``write_entries`` once did, by a unique index whose first column it did not name), and nothing would show. So a walk
+through a whole index counts like one through the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+from flask import Flask
+from sqlalchemy.orm import Session
+
+import portal.worker
+from portal import clock
+from portal.config import Settings
+from portal.db import writing
+from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
+from portal.ledger.push import deliver_due
+from portal.money import Money
+from portal.payments.gateway import StripeGateway
+from portal.refunds.service import request_refund
+from portal.refunds.state import RefundReason
+from portal.sandbox.stripe import StandIn
+from portal.tables import metadata
+from portal.web.database import db
+from portal.web.guards import Guard, guard_of
+from portal.worker import timetable
+from tests import large_database
+from tests.architecture.test_routes import SAM, STAFF, SUPERVISOR, TESTA, Addresses, rules_of, token_of
+from tests.conftest import Clinic, Database
+from tests.pages import JudgingClient, sign_in
+from tests.query_plans import Sent, Statement, whole_reads
+from tests.unit.ledger.books import claim, load, payment, remittance
+from tests.unit.plans.conftest import PlanWorld
+from tests.web.guesting import account_id as _account_id
+from tests.web.guesting import deliver, enter, issue
+from tests.web.money_moves import Pay, gateway, pay
+
+__all__ = ["gateway", "pay"]
+
+#: Tables that stay small however many patients there are.
+STAYS_SMALL = {
+    "role": "the portal's two roles",
+    "schema_compatibility": "one row",
+    "stripe_cursor": "one row for each list at Stripe that is read on from where it was left",
+    "card_testing_alarm": "one row for each attack",
+    "ledger_service_item": "the embedded ledger's price list",
+    "text_review": "one row for each of the portal's own translations",
+}
+
+_COUNTED = "how many pages the desk's list has, counted over the index alone"
+_SUMS = "no index finds a sum: lines are asked for what all their entries come to"
+_NEWS = "news is any of five moments: refunds and disputes are the few of all payments that went wrong"
+#: Whole reads that are right, by table and a part of the statement that tells it from others: why.
+ALLOWED: dict[tuple[str, str], str] = {
+    ("dispute", "SELECT count(dispute.id)"): _COUNTED,
+    ("payout", "SELECT count(payout.id)"): _COUNTED,
+    ("remittance_transaction", "SELECT count(remittance_transaction.id)"): _COUNTED,
+    ("thread", "SELECT thread.state, count(thread.id)"): "the numbers on the tabs of the desk's inbox",
+    ("refund", "SELECT count(refund.id)"): "of the refunds nearly all are done, and this counts the done",
+    ("refund", "ORDER BY refund.id DESC"): "the newest of those that are done, which nearly all are: it stops soon",
+    ("dispute", "ORDER BY CASE WHEN (dispute.state"): "the desk's list in order of urgency; a clinic has tens a year",
+    ("payment", "ORDER BY CASE WHEN (dispute.state"): "the same list, which names the payments",
+    ("account", "ORDER BY CASE WHEN (dispute.state"): "the same list, which names the accounts",
+    ("remittance_transaction", "ORDER BY CASE WHEN (remittance_transaction.state"): "the desk's list in order of "
+    "urgency; insurers pay a clinic some thousand times a year, and the rows are small",
+    ("remittance_file", "ORDER BY CASE WHEN (remittance_transaction.state"): "the same list, which names the files",
+    ("entry", "entry.created_at <"): "from the newest entry back to the first that is older: it stops there",
+    ("refund", "UNION SELECT visit.account_id"): _NEWS,
+    ("dispute", "UNION SELECT visit.account_id"): _NEWS,
+    # The desk's lines to check, and once a day (and on its page of refunds) the credits of all accounts.
+    ("entry", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("charge", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("visit", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("account", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("entry", "HAVING coalesce(sum(entry.patient_cents)"): _SUMS,
+    ("booking_part", "HAVING coalesce(sum(entry.patient_cents)"): _SUMS,
+}
+
+
+#: How ``write_entries`` once asked which entries are there.
+_ENTRIES = "SELECT source, source_id, revision FROM entry WHERE source_id IN ('835/x', '835/y')"
+
+
+@pytest.fixture
+def postgres(database: Database) -> None:
+    if database.kind != "postgres":
+        pytest.skip("SQLite has no plans with costs; PostgreSQL's are what is looked at")
+
+
+@pytest.fixture
+def sent(postgres: None, engine: sa.Engine) -> Iterator[Sent]:
+    with Sent(str(engine.url.database)) as sent:
+        yield sent
+
+
+def _live(sent: Sent, session: Session, app: Flask, settings: Settings, world: PlanWorld, pay: Pay) -> None:
+    """Money moves for two months: payments, a refund, a dispute, a credit, payouts, a plan and autopay."""
+    sent.doing = "payments"
+    paid = pay("60")
+    pay("20", card="pm_card_createDispute")
+    sent.doing = "a refund"
+    request_refund(
+        session,
+        payment_public_id=paid.public_id,
+        amount=Money(1_000),
+        reason=RefundReason.GOODWILL,
+        actor=world.user_id,
+        note="",
+        today=world.today,
+        limit=Money(5_000),
+    )
+    session.commit()
+    sent.doing = "a plan"
+    world.enrol()
+    sent.doing = "autopay"
+    other = replace(world, account_id=_account_id(session, "JDC-1003"))
+    other.turn_on()
+    # In the end the worker runs as it always does: some minutes after it ran before.
+    for days in (1, 10, 10, 10, 10, 10, 10, 0.01):
+        other.later(days=days)
+        deliver(session, world.gateway, world.standin)
+        session.commit()
+        sent.doing = "insurance moves a share"
+        world.adjust(world.lines()[0].charge_id, -500)
+        _jobs(sent, app, settings)
+
+
+def _pages(sent: Sent, app: Flask, clinic: Clinic) -> None:
+    """Everybody opens every page, and sends every form empty."""
+    addresses = Addresses(clinic)
+    people: dict[Guard, JudgingClient] = {}
+    for guards, email in (
+        ((Guard.OWN_ACCOUNT, Guard.SIGNED_IN), SAM),
+        ((Guard.STAFF,), STAFF),
+        ((Guard.SUPERVISOR,), SUPERVISOR),
+        ((Guard.PUBLIC, Guard.GUEST), ""),
+    ):
+        client = app.test_client()
+        assert isinstance(client, JudgingClient)
+        sent.doing = f"{email or 'a guest'} comes in"
+        if email:
+            sign_in(client, email, clinic.password)
+        else:
+            enter(client)
+        people |= dict.fromkeys(guards, client)
+    for method in ("GET", "POST"):
+        for rule in rules_of(app, *people):
+            if method not in (rule.methods or ()) or rule.endpoint == "security.logout":
+                continue
+            client = people[guard_of(app, rule.endpoint) or Guard.CLOSED]
+            address = addresses.of(rule)
+            data = {"csrf_token": token_of(client)} if method == "POST" else None
+            sent.doing = f"{method} {rule.rule}"
+            client.open(address, method=method, data=data)
+
+
+def _jobs(sent: Sent, app: Flask, settings: Settings) -> None:
+    for name, job in timetable(app, settings).items():
+        sent.doing = f"job {name}"
+        with app.app_context(), writing():
+            job()
+            db.session.rollback()
+
+
+def _load(sent: Sent, session: Session) -> None:
+    sent.doing = "a remittance"
+    with writing():
+        load(session, remittance(payment(claim("V-1"), paid=60)))
+        load(session, remittance(payment(claim("V-1", paid=40, share=35, status="22"), paid=60, trace="EFT-2")))
+        deliver_due(session, EmbeddedLedger(session))
+
+
+def test_no_statement_reads_the_whole_of_a_table_that_grows(
+    sent: Sent,
+    app: Flask,
+    clinic: Clinic,
+    settings: Settings,
+    session: Session,
+    engine: sa.Engine,
+    standin: StandIn,
+    gateway: StripeGateway,
+    pay: Pay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(portal.worker, "smtp", lambda _url, _sender: lambda **_mail: None)
+    account_id = _account_id(session, "JDC-1001")
+    user_id = clinic.user_id(TESTA)
+    issue(session)
+    with time_machine.travel(clock.now(), tick=False) as travel:
+        with app.test_request_context():
+            _live(sent, session, app, settings, PlanWorld(session, gateway, standin, travel, account_id, user_id), pay)
+        session.rollback()
+        _pages(sent, app, clinic)
+        session.rollback()
+        _load(sent, session)
+        session.rollback()
+        made = large_database.fill(engine, until=clock.now(), besides=STAYS_SMALL)
+    assert made["entry"] == 100_000
+    assert not [table for table, rows in made.items() if rows < 500]
+    assert len(sent.statements) > 350
+    growing, used, found = set(metadata.tables) - set(STAYS_SMALL), set(), []
+    with engine.connect() as connection:
+        for statement in sent.statements.values():
+            for read in whole_reads(connection, statement, growing):
+                why = [key for key in ALLOWED if key[0] == read.table and key[1] in statement.one_line]
+                used.update(why)
+                if not why:
+                    found.append(f"{statement.doing} reads all of {read.table}: {read.how}\n    {statement.one_line}")
+    assert not found, "\n".join(found)
+    assert not set(ALLOWED) - used, "nothing needs to be allowed this any more"
+
+
+@pytest.mark.parametrize(
+    ("statement", "reads"),
+    [
+        (_ENTRIES, ["entry"]),
+        (f"{_ENTRIES} AND source IN ('835')", []),
+        ("SELECT max(patient_cents) FROM entry", ["entry"]),
+        ("SELECT id FROM entry ORDER BY id DESC LIMIT 1", []),
+        ("SELECT id FROM entry WHERE claim_id = 7 AND reason_code = '45'", []),
+        ("UPDATE charge SET on_plan = true WHERE description = 'Office visit'", ["charge"]),
+    ],
+)
+def test_a_whole_read_is_seen(postgres: None, engine: sa.Engine, statement: str, reads: list[str]) -> None:
+    """By the table, or by an index whose first column is not named."""
+    with engine.begin() as connection:
+        large_database.fill_table(connection, "entry", until=clock.now())
+        connection.exec_driver_sql("ANALYZE entry")
+        found = whole_reads(connection, Statement(statement, (), ""), {"entry", "charge"})
+    assert [one.table for one in found] == reads
