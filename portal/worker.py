@@ -34,7 +34,7 @@ from portal.refunds.sending import refresh_refund, sweep_refunds
 from portal.refunds.sending import send_due as send_refunds
 from portal.schema import MayNotRun, stop_if_not_ours
 from portal.web.counters import forget_expired
-from portal.web.database import db
+from portal.web.database import db, give_up
 from portal.web.health import watch
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ def run_job(app: Flask, jobs: dict[str, Job], name: str) -> None:
                 job()
             except Exception as error:
                 log.error("job.failed", job=name, error=type(error).__name__)
-                db.session.rollback()
+                give_up()
     except Exception as error:
         # Ending its unit of work failed, too, as where the database went away in the middle of it.
         log.error("job.not_ended", job=name, error=type(error).__name__)

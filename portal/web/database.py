@@ -22,6 +22,17 @@ def begin_writing() -> None:
     intend_to_write(True)
 
 
+def give_up() -> None:
+    """End the request's unit of work without keeping anything of it. Never raises: an error is being answered.
+
+    Libraries commit after their views whatever the answer is; what failed half way must not be there for them.
+    """
+    try:
+        db.session.rollback()
+    except Exception:
+        db.session.invalidate()  # its connection is gone: nothing is said to the database any more
+
+
 def init_app(app: Flask) -> None:
     """Bind the session to the app; requests that only read end with COMMIT.
 

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from portal.away import RETRY_SECONDS, Away, RedisError, is_away
 from portal.config import Settings
 from portal.db import RecordNotFound
+from portal.web.database import give_up
 from portal.web.health import watch
 
 __all__ = ["Away", "error_page", "init_app", "unavailable"]
@@ -104,6 +105,7 @@ def init_app(app: Flask) -> None:
         cause = getattr(error, "original_exception", None) or error
         if is_away(cause):  # it went away after the view, as at the end of a transaction
             return _tell_away(cause)
+        give_up()
         watch().doubt()
         log.error("request.failed", endpoint=request.endpoint, error=type(cause).__name__)
         return error_page(
@@ -123,6 +125,7 @@ def init_app(app: Flask) -> None:
 
 
 def _tell_away(error: BaseException) -> Response:
+    give_up()
     watch().doubt()
     kind = type(getattr(error, "orig", None) or error).__name__
     what = str(error) if isinstance(error, Away) else ""
