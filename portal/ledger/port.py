@@ -6,6 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from portal.away import Away
 from portal.money import Money
 
 
@@ -58,7 +59,7 @@ class Snapshot:
     patient: Money
 
 
-class LedgerUnreachable(Exception):
+class LedgerUnreachable(Away):
     """No answer: whether a posting arrived is unknown, and is looked up before it is sent again."""
 
 

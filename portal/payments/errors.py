@@ -1,5 +1,6 @@
 """What can be in the way of paying, as facts."""
 
+from portal.away import Away
 from portal.money import Money
 
 
@@ -51,7 +52,7 @@ class SetupIsOver(Exception):
     """The attempt to save a method was closed meanwhile."""
 
 
-class StripeUnreachable(Exception):
+class StripeUnreachable(Away):
     """Stripe did not answer, or not in time: whether it acted is unknown."""
 
 

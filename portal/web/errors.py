@@ -50,7 +50,14 @@ def error_page(status: int, title: str, what_to_do: str) -> Response:
 
 def unavailable() -> Response:
     """The 503 page, with Retry-After: something that the portal needs does not answer."""
-    page = error_page(503, _("We’re having trouble"), _("Your information is safe. Please try again in a minute."))
+    page = error_page(
+        503,
+        _("We’re having trouble"),
+        _(
+            "Your information is safe. Please try again in a minute. "
+            "If you were paying, look at your payments before you try again."
+        ),
+    )
     page.headers["Retry-After"] = str(RETRY_SECONDS)
     return page
 

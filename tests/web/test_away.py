@@ -13,6 +13,8 @@ from sqlalchemy import exc
 from werkzeug.test import TestResponse
 
 from portal.away import Away, is_away
+from portal.ledger.port import LedgerUnreachable
+from portal.payments.errors import StripeAway
 from portal.web import guards
 from tests.pages import as_page
 
@@ -65,6 +67,8 @@ AWAY: dict[str, Exception] = {
     "Redis can't be reached": redis.ConnectionError(),
     "Redis is slow": redis.TimeoutError(),
     "Redis is loading": redis.BusyLoadingError(),
+    "Stripe does not answer": StripeAway("rate_limit"),
+    "the back office does not answer": LedgerUnreachable(),
     "no room for a file": OSError(errno.ENOSPC, "no space left on device"),
 }
 OURS: dict[str, Exception] = {
