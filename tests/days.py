@@ -2,9 +2,8 @@
 
 ``PLAINBILL_TEST_NOW=2027-01-31T20:00 pytest …`` runs everything as of that moment on a wall clock of the clinic: this
 process, and every Python that it starts, with a clock that goes on from there. Chromium keeps the machine's time, and
-PostgreSQL, too. ``make test-days`` does so for all of :data:`NASTY` with the tests that have to do with days.
-
-A test or module marked ``any_day`` runs on each of :data:`NASTY` in every run.
+PostgreSQL, too. ``make test-days`` does so for each of :data:`NASTY` with the tests that have to do with days; what is
+parametrized with :data:`NASTY` is made on each of them in every run.
 """
 
 from __future__ import annotations
@@ -19,18 +18,19 @@ import time_machine
 CLINIC = ZoneInfo("America/Chicago")
 _SITE = str(Path(__file__).parent / "as_of")
 
-#: Moments on a wall clock of the clinic. All of them are to come: a cookie that Chromium keeps has to be a fresh one.
+#: Moments on a wall clock of the clinic. They are to come for years: what Chromium keeps must not be stale, and what a
+#: test's database was made with must not be later.
 NASTY = (
-    "2027-01-01T00:10",  # the first day of a month and a year
-    "2027-01-15T12:00",  # an ordinary one
-    "2027-01-28T12:00",  # the last day that every month has
-    "2027-01-29T12:00",
-    "2027-01-30T12:00",
-    "2027-01-31T20:00",  # February 1 in UTC, and a month follows that has no 29th
-    "2028-02-29T21:00",  # March 1 in UTC
-    "2026-12-31T20:30",  # the next year in UTC
-    "2027-03-14T01:30",  # half an hour before the clocks go forward
-    "2027-11-07T00:50",  # an hour before the clocks go back, the hour that comes twice ahead
+    "2031-01-01T00:10",  # the first day of a month and a year
+    "2031-01-15T12:00",  # an ordinary one
+    "2031-01-28T12:00",  # the last day that every month has
+    "2031-01-29T12:00",
+    "2031-01-30T12:00",
+    "2031-01-31T20:00",  # February 1 in UTC, and a month follows that has no 29th
+    "2032-02-29T21:00",  # March 1 in UTC
+    "2030-12-31T20:30",  # the next year in UTC
+    "2031-03-09T01:30",  # half an hour before the clocks go forward
+    "2031-11-02T00:50",  # just before the hour that comes twice
 )
 
 

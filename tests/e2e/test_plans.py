@@ -6,13 +6,14 @@ Each test has a demo and a patient of its own. Every act of the patient's is her
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from portal.plans.policy import load
 from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.e2e.plan_days import announce_next, charge_next, work
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, let_pass, until
 
@@ -23,15 +24,6 @@ __all__ = ["screenshots"]
 #: A card that is saved, and whose every charge the bank turns down (https://docs.stripe.com/testing).
 FAILS_LATER = "4000000000000341"
 Take = Callable[[Page, str], None]
-
-
-def work(demo: LiveDemo) -> None:
-    """Ask the worker to look after plans now rather than within the minute."""
-    code = (
-        "import os; from portal.queue import open_queue, wake; "
-        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); wake('plans.run_due')"
-    )
-    subprocess.run([*demo.command()[:1], "-c", code], env=demo.environment, check=True, timeout=60)
 
 
 def add_card(page: Page, number: str = GOOD) -> None:
@@ -337,15 +329,9 @@ def test_the_days_charge_it_and_paying_besides_makes_it_shorter(
     page.goto(plan)
     expect(page.get_by_text("1 of 5 payments made")).to_be_visible()
 
-    # Days pass, each with its notice: the second one is announced, and charged by the worker.
+    # Days pass: the second one is announced, and charged by the worker on its day.
     left = coming(live_demo)
-    let_pass(live_demo, 25 * DAY)
-    for _step in range(8):
-        let_pass(live_demo, 4 * DAY)
-        work(live_demo)
-        assert until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"))
-        if len(coming(live_demo)) < len(left):
-            break
+    charge_next(live_demo)
     assert until(lambda: len(read(live_demo, "SELECT 1 FROM instalment WHERE state = 'paid'")) == 2)
     assert coming(live_demo) == left[1:]
     page.goto(plan)
@@ -386,12 +372,7 @@ def test_the_link_in_the_mail_stops_it_and_the_page_goes_on(
         rows = read(live_demo, "SELECT body FROM notification WHERE key LIKE 'plan/%/notice/%' AND sent_at IS NOT NULL")
         return rows[0][0] if rows else ""
 
-    for _step in range(16):
-        if told():
-            break
-        let_pass(live_demo, 3 * DAY)
-        work(live_demo)
-        until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"))
+    announce_next(live_demo)
     link = re.search(r"http://\S+/plans/stop/[0-9a-f]{32}", told())
     assert link
     # The agreement itself tells of one in its first days, which may be charged by now.
@@ -423,14 +404,12 @@ def test_a_card_that_is_turned_down_asks_for_another(
     page = open_page(PHONE)
     plan = start(page, live_demo, "testa@example.com", FAILS_LATER)
     # Announced, turned down, and tried again as often as the policy says.
-    for _step in range(12):
-        if read(live_demo, "SELECT 1 FROM plan WHERE need = 'method'"):
-            break
-        assert until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"))
-        let_pass(live_demo, 8 * DAY)  # as long as the longest wait for a try, with the weekend and Monday it may meet
-        told = len(read(live_demo, "SELECT 1 FROM notification"))
-        work(live_demo)
-        assert until(lambda told=told: len(read(live_demo, "SELECT 1 FROM notification")) > told)
+    for _try in range(1 + len(load().retry_days)):
+        instalment = charge_next(live_demo)
+        assert until(
+            lambda one=instalment: read(live_demo, f"SELECT 1 FROM instalment WHERE id = {one} AND state = 'planned'")
+        )
+    assert until(lambda: read(live_demo, "SELECT 1 FROM plan WHERE need = 'method'"))
     page.goto(live_demo.url)
     expect(page.get_by_text("Your payment plan needs another card or bank account.")).to_be_visible()
     page.goto(plan)

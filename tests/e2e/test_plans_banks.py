@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from portal import clock
 from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.e2e.plan_days import all_sent, charge_next, work
 from tests.e2e.test_disputes_and_payouts import DISPUTED, booked, control, dispute_of, stripes
 from tests.e2e.test_plans import coming, fitted, start
-from tests.e2e.test_plans_desk import work
 from tests.e2e.test_story import GOOD_AFTER_3DS, fill_card, judge, mails_to, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import DAY, element, let_pass, until
 
@@ -22,7 +20,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 __all__ = ["screenshots"]
 
 Picture = Callable[[Page, str], None]
-UNSENT = "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"
 
 
 def to_the_agreement(page: Page, demo: LiveDemo, email: str, fill: Callable[[Page], None]) -> None:
@@ -52,20 +49,6 @@ def challenge(page: Page, answer: str) -> None:
     page.frame_locator("iframe[src*='3d-secure']").get_by_role("button", name=answer).click()
 
 
-def charge_the_first(demo: LiveDemo) -> None:
-    """Days pass until the first instalment is tried, with its notice sent in time."""
-    assert until(lambda: not read(demo, UNSENT))
-    ((on,),) = read(demo, "SELECT charge_on FROM instalment WHERE ordinal = 1")
-    let_pass(demo, max(0, (date.fromisoformat(str(on)) - clock.today("America/Chicago")).days - 3) * DAY)
-    work(demo)
-    assert until(lambda: read(demo, "SELECT 1 FROM instalment WHERE ordinal = 1 AND noticed_at IS NOT NULL"))
-    work(demo)  # once more: plans and mail are looked after side by side
-    assert until(lambda: not read(demo, UNSENT))
-    let_pass(demo, 4 * DAY)
-    work(demo)
-    assert until(lambda: read(demo, "SELECT 1 FROM plan_attempt"))
-
-
 def test_a_bank_that_wants_its_customer_to_confirm_a_charge(
     live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:
@@ -79,11 +62,11 @@ def test_a_bank_that_wants_its_customer_to_confirm_a_charge(
     page = open_page(PHONE)
     to_the_agreement(page, live_demo, "testa@example.com", add)
     plan = start_it(page)
-    charge_the_first(live_demo)
+    charge_next(live_demo)
     assert until(lambda: read(live_demo, "SELECT 1 FROM plan WHERE need = 'confirmation'"))
     assert read(live_demo, "SELECT state, tries FROM instalment WHERE ordinal = 1") == [("planned", 1)]
     work(live_demo)
-    assert until(lambda: not read(live_demo, UNSENT))
+    assert all_sent(live_demo)
     (mail,) = mails_to(open_page(DESKTOP), live_demo, "testa@example.com", count=1)
     assert "Your bank wants you to confirm the payment yourself." in mail
     assert "You have not been charged." in mail
@@ -156,11 +139,11 @@ def test_a_plan_on_a_bank_account_is_paid_days_after_its_day(
     ((kept, version),) = read(live_demo, "SELECT text, version FROM consent WHERE kind = 'plan'")
     assert "my bank account" in kept
     assert version
-    assert until(lambda: not read(live_demo, UNSENT))
+    assert all_sent(live_demo)
     (copy,) = mails_to(open_page(DESKTOP), live_demo, "testa@example.com", count=1)
     assert "your bank must also stop one when you tell it at least 3 business days before" in copy
 
-    charge_the_first(live_demo)
+    charge_next(live_demo)
     processing = "SELECT 1 FROM payment WHERE state = 'processing' AND amount_cents = 10000"
     assert until(lambda: read(live_demo, processing))
     assert read(live_demo, "SELECT state FROM instalment WHERE ordinal = 1") == [("charging",)]

@@ -6,7 +6,6 @@ The patient's own steps are made through the services here; their pages have bro
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from datetime import date, timedelta
 
@@ -16,24 +15,15 @@ from playwright.sync_api import Page, expect
 from portal import clock
 from tests.browser import DESKTOP, PHONE, LiveDemo
 from tests.e2e.demo_plans import accepted, asked_for_a_pause, enrolled
+from tests.e2e.plan_days import NOTICE, work
 from tests.e2e.test_story import judge, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import DAY, let_pass, until
+from tests.e2e.test_ways_to_pay import let_pass_until, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 __all__ = ["screenshots"]
 
 Picture = Callable[[Page, str], None]
-
-
-def work(demo: LiveDemo) -> None:
-    """Ask the worker to look after plans, mail and postings now rather than within the minute."""
-    code = (
-        "import os; from portal.queue import open_queue, wake; "
-        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); "
-        "[wake(job) for job in ('plans.run_due', 'notifications.send', 'ledger.deliver_postings')]"
-    )
-    subprocess.run([*demo.command()[:1], "-c", code], env=demo.environment, check=True, timeout=60)
 
 
 def account(demo: LiveDemo, ref: str) -> str:
@@ -149,8 +139,7 @@ def test_a_pause_is_asked_for_and_granted(
 def test_what_is_charged_tomorrow_and_what_is_at_risk(
     live_demo: LiveDemo, open_page: Callable[..., Page], screenshots: Picture
 ) -> None:
-    today = clock.today("America/Chicago")
-    first = today + timedelta(days=8)
+    first = clock.today("America/Chicago") + timedelta(days=8)
     enrolled(live_demo, "testa@example.com", "JDC-1001", each=5_000, rhythm=("weekly", first.weekday()))
     enrolled(
         live_demo,
@@ -169,8 +158,8 @@ def test_what_is_charged_tomorrow_and_what_is_at_risk(
     work(live_demo)
     # What is older than some days is not mailed any more: the copies have to be out before days pass.
     assert until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL"))
-    days = (date.fromisoformat(str(next_on)) - today).days
-    let_pass(live_demo, (days - 3) * DAY)
+    next_on = date.fromisoformat(str(next_on))
+    let_pass_until(live_demo, next_on - NOTICE)
     work(live_demo)
     # Told in time: days that pass before the mail has gone out would be no notice.
     assert until(
@@ -184,7 +173,7 @@ def test_what_is_charged_tomorrow_and_what_is_at_risk(
             == 2
         )
     )
-    let_pass(live_demo, 2 * DAY)
+    let_pass_until(live_demo, next_on - timedelta(days=1))
     desk, boss = open_page(DESKTOP), open_page(DESKTOP)
     sign_in(desk, live_demo, "staff@example.com")
     desk.goto(f"{live_demo.url}/desk/plans?list=charges")
@@ -194,7 +183,7 @@ def test_what_is_charged_tomorrow_and_what_is_at_risk(
     expect(tomorrow.get_by_role("link")).to_have_count(2)
     shown(desk, screenshots, "plans-charges")
 
-    let_pass(live_demo, DAY)
+    let_pass_until(live_demo, next_on)
     work(live_demo)
     assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE state = 'paid'"))
     assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE tries = 1"))

@@ -35,7 +35,7 @@ from portal.plans.terms import Agreement, Terms
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks
-from tests.unit.autopay.conftest import World
+from tests.unit.autopay.conftest import TIMEZONE, World
 from tests.web.paying import TESTA, confirm
 
 #: Later than the demo clinic's entries, which are written when its database is made.
@@ -52,7 +52,7 @@ class PlanWorld(World):
     @property
     def conditions(self) -> Conditions:
         """Today's."""
-        return conditions_at(self.policy, "http://localhost", today=self.today, timezone="UTC")
+        return conditions_at(self.policy, "http://localhost", today=self.today, timezone=TIMEZONE)
 
     def agree(self, terms: Terms) -> Agreement:
         """The real words and document."""
