@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UNATTENDED := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .DEFAULT_GOAL := help
-.PHONY: attack faults help install demo demo-reset test types-js lint lock chromium clean
+.PHONY: attack faults help install demo demo-reset test test-days types-js lint lock chromium clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,20 @@ demo-reset: $(INSTALLED) ## forget everything the demo has stored
 
 test: $(INSTALLED) chromium script-types ## run every test: SQLite, PostgreSQL where there is one, Chromium
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+
+# What has to do with days, and the days on which it went wrong or might: tests/days.py.
+ON_DAYS ?= tests/unit/refunds tests/unit/statements tests/unit/payments tests/web/test_autopay.py \
+	tests/web/test_plans_setup.py tests/web/test_plans_living.py tests/web/test_plans_down_payment.py \
+	tests/web/test_staff_plans.py tests/web/test_refunds.py tests/web/test_statements.py tests/web/test_receipts.py \
+	tests/e2e/test_plans.py tests/e2e/test_autopay.py
+DAYS ?= $$($(BIN)/python -m tests.days)
+
+test-days: $(INSTALLED) chromium ## run what has to do with days as of ends of months and other nasty days (an hour)
+	@for day in $(DAYS); do \
+		echo "As of $$day"; \
+		PLAINBILL_TEST_NOW=$$day PLAINBILL_TEST_DATABASE=sqlite $(BIN)/python -m pytest \
+			--numprocesses=auto --dist=worksteal -q $(ON_DAYS) || failed="$$failed $$day"; \
+	done; test -z "$$failed" || { echo "Failed as of:$$failed" >&2; exit 1; }
 
 types-js: node_modules ## check our scripts against Stripe's types (needs npm)
 	node_modules/.bin/tsc --project tsconfig.json

@@ -1,6 +1,6 @@
 """Days on which a test may run: a test that passes on the 15th at noon says little of the 31st in the evening.
 
-``PLAINBILL_TEST_NOW=2027-01-31T20:00 pytest …`` runs everything as of that moment on a wall clock of the clinic: this
+``PLAINBILL_TEST_NOW=2031-01-31T20:00 pytest …`` runs everything as of that moment on a wall clock of the clinic: this
 process, and every Python that it starts, with a clock that goes on from there. Chromium keeps the machine's time, and
 PostgreSQL, too. ``make test-days`` does so for each of :data:`NASTY` with the tests that have to do with days; what is
 parametrized with :data:`NASTY` is made on each of them in every run.
@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 import time_machine
 
 CLINIC = ZoneInfo("America/Chicago")
@@ -40,20 +41,26 @@ def moment(words: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=CLINIC)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Have this run take place as of ``PLAINBILL_TEST_NOW``, if that is set."""
     words = os.environ.get("PLAINBILL_TEST_NOW", "")
     if not words or time_machine.escape_hatch.is_travelling():
         return
-    ahead = os.environ.get("PLAINBILL_TEST_AHEAD")  # set for the workers of one run: they agree on the time
-    if ahead is None:
-        ahead = str(int((moment(words) - datetime.now(UTC)).total_seconds()))
-        os.environ["PLAINBILL_TEST_AHEAD"] = ahead
+    if "PLAINBILL_TEST_AHEAD" not in os.environ:  # set for the workers of one run: they agree on the time
+        os.environ["PLAINBILL_TEST_AHEAD"] = str(int((moment(words) - datetime.now(UTC)).total_seconds()))
+    # The workers of one run begin as they always do, and travel here; what tests start finds its way by this folder.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_SITE, os.environ.get("PYTHONPATH", "")]))
-    time_machine.travel(datetime.now(UTC) + timedelta(seconds=int(ahead)), tick=True).start()
+    time_machine.travel(
+        datetime.now(UTC) + timedelta(seconds=int(os.environ["PLAINBILL_TEST_AHEAD"])), tick=True
+    ).start()
 
 
 def pytest_report_header() -> list[str]:
     """Say so where the tests run as of another day."""
     words = os.environ.get("PLAINBILL_TEST_NOW", "")
     return [f"as of: {datetime.now(CLINIC):%A, %Y-%m-%d %H:%M %Z} (PLAINBILL_TEST_NOW={words})"] if words else []
+
+
+if __name__ == "__main__":
+    print(*NASTY)
