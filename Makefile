@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UNATTENDED := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .DEFAULT_GOAL := help
-.PHONY: attack faults help install demo demo-reset test test-days types-js lint lock chromium clean
+.PHONY: attack faults help install demo demo-reset test test-days types-js lint lock chromium redis clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ demo: $(INSTALLED) ## start the portal with a demo clinic on http://127.0.0.1:80
 demo-reset: $(INSTALLED) ## forget everything the demo has stored
 	@$(BIN)/portal demo-reset
 
-test: $(INSTALLED) chromium script-types ## run every test: SQLite, PostgreSQL where there is one, Chromium
+test: $(INSTALLED) chromium redis script-types ## run every test: SQLite, PostgreSQL where there is one, Chromium
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 # What has to do with days, and the days on which it went wrong or might: tests/days.py.
@@ -97,3 +97,10 @@ chromium:
 		echo "Installing Chromium for the end-to-end tests ..."; \
 		$(UNATTENDED) update && $(UNATTENDED) install -y --no-install-recommends chromium \
 			|| echo "Chromium could not be installed; the tests that need it will be skipped."; fi
+
+# Rate limits are counted in Redis where an operator has one; its tests start a private server.
+redis:
+	@if ! $(BIN)/python -m tests.redis >/dev/null 2>&1 && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Redis for the tests of the rate limits ..."; \
+		$(UNATTENDED) update && $(UNATTENDED) install -y --no-install-recommends redis-server \
+			|| echo "Redis could not be installed; the tests that need it will be skipped."; fi

@@ -26,7 +26,7 @@ from portal.payments.method_queries import MethodRow, method_by_id, method_for, 
 from portal.queue import wake
 from portal.web import guards
 from portal.web.database import db
-from portal.web.limits import limiter
+from portal.web.limits import even_uncounted, limiter
 
 bp = Blueprint("autopay", __name__)
 
@@ -198,6 +198,7 @@ def stop_notice(notice_id: str) -> str:
 @bp.post("/autopay/stop/<pid:notice_id>")
 @guards.public
 @limiter.limit("60 per hour")
+@even_uncounted
 def stop_from_notice(notice_id: str) -> Any:
     """Stop it. The link's id is known to whoever got the mail, and can do no more than this."""
     autopay, _charge = of_notice(db.session, notice_id)

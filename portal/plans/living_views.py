@@ -38,7 +38,7 @@ from portal.plans.words import CHANGE, INSTALMENT, PLAN, rhythm_words
 from portal.queue import wake
 from portal.web import guards
 from portal.web.database import begin_writing, db
-from portal.web.limits import limiter
+from portal.web.limits import even_uncounted, limiter
 from portal.web.templating import day
 
 #: Instalments that are behind a plan or ahead of it; what a change took away is none.
@@ -256,6 +256,7 @@ def stop_notice(instalment_id: str) -> str:
 @bp.post("/plans/stop/<pid:instalment_id>")
 @guards.public
 @limiter.limit("60 per hour")
+@even_uncounted
 def stop_from_notice(instalment_id: str) -> Any:
     """Stop it. The link's id is known to whoever got the mail, and can do no more than this."""
     plan, _instalment = plan_of_instalment(db.session, instalment_id)

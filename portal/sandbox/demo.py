@@ -179,7 +179,8 @@ def prepare_database(settings: Settings) -> bool:
             if new:
                 load_clinic(db.session)
             db.session.commit()
-            db.engine.dispose()
+            for engine in db.engines.values():
+                engine.dispose()
     finally:
         close_queue()
     return new

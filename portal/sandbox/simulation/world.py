@@ -160,7 +160,8 @@ class World:
     def forget(self) -> None:
         """Let the database's connections go."""
         with self.app.app_context():
-            db.engine.dispose()
+            for engine in db.engines.values():
+                engine.dispose()
 
     def _watch_commits(self, engine: sa.Engine) -> None:
         commit = engine.dialect.do_commit
