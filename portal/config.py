@@ -111,7 +111,8 @@ class Settings:
             stripe_api_base=need("STRIPE_API_BASE", STRIPE_API, url),
             stripe_js_origin=need("STRIPE_JS_ORIGIN", STRIPE_JS, url),
             clinic_timezone=need("CLINIC_TIMEZONE", "America/Chicago"),
-            redis_url=env.get("REDIS_URL", "").strip(),
+            # "memory://" and its like would count rate limits by process.
+            redis_url=need("REDIS_URL", "", r"(|(rediss?|unix)://.+)"),
             queue_path=env.get("QUEUE_PATH", "").strip(),
             trusted_proxies=_digit(need("TRUSTED_PROXIES", "0", r"[0-9]")),
             extra_hosts=tuple(env.get("EXTRA_HOSTS", "").replace(",", " ").split()),

@@ -223,6 +223,8 @@ def test_keys_of_two_accounts_do_not_go_together(mode: str, kind: str) -> None:
 
 def test_either_queue_will_do() -> None:
     assert faults_of(QUEUE_PATH=None, REDIS_URL="redis://127.0.0.1/0") == []
+    assert faults_of(REDIS_URL="unix:///run/redis.sock") == []
+    assert faults_of(REDIS_URL="memory://") == ["REDIS_URL is malformed"]
 
 
 def test_secrets_are_kept_out_of_what_is_printed() -> None:
