@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from portal import clock
 from portal.notifications.models import Notification
 from portal.payments.method_queries import method_by_id
 from portal.plans.changes import Wish
@@ -65,7 +66,7 @@ def test_a_debit_that_comes_back_late_is_tried_again_as_promised_before_it_count
         if (day := re.search(r"try again on (.*)\. You", body))
     ]
     tried = [
-        at.date()
+        clock.clinic_day(at)
         for at in world.session.scalars(
             sa.select(Attempt.made_at).where(Attempt.instalment_id == row.id).order_by(Attempt.id)
         )
