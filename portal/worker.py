@@ -30,7 +30,7 @@ from portal.payouts.jobs import payout_changed, pull_payouts
 from portal.plans.jobs import run_plans
 from portal.queue import open_queue
 from portal.refunds.credits import find_credits
-from portal.refunds.sending import refresh_refund, sweep_refunds
+from portal.refunds.learning import refresh_refund, refresh_refunds_of_charge, sweep_refunds
 from portal.refunds.sending import send_due as send_refunds
 from portal.schema import MayNotRun, stop_if_not_ours
 from portal.web.counters import forget_expired
@@ -47,6 +47,7 @@ HANDLERS: dict[str, Handler] = {
     "payment_intent.": refresh_payment,
     "refund.": refresh_refund,
     "charge.refund.": refresh_refund,
+    "charge.refunded": refresh_refunds_of_charge,
     "payment_intent.payment_failed": decline_came,
     "payment_method.": method_event,
     "setup_intent.": setup_event,

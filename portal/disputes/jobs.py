@@ -14,8 +14,7 @@ log = structlog.get_logger(__name__)
 
 def dispute_changed(session: Session, gateway: StripeGateway, event: KeptEvent) -> bool:
     """The handler of ``charge.dispute.`` events: whatever happened, the dispute is fetched fresh and settled."""
-    refresh_dispute(session, gateway, stripe_dispute_id=event.object_id)
-    return True
+    return refresh_dispute(session, gateway, stripe_dispute_id=event.object_id)
 
 
 def sweep_disputes(session: Session, gateway: StripeGateway) -> None:

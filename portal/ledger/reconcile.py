@@ -30,8 +30,9 @@ from portal.payouts.words import ODDITIES
 #: What differs and what to do about it, in the order in which somebody should look.
 SUGGESTIONS = {
     "taken, not booked": "A payment's state and its bookings contradict each other. Tell the operator; change nothing.",
-    "taken by Stripe, unknown here": "Look the payment up in Stripe's dashboard. If it was made by mistake, refund it "
-    "there; if it is a patient's, post it in the back office by hand.",
+    "taken by Stripe, unknown here": "The worker settles a payment that it finds at Stripe within minutes. If it "
+    "stays, look it up in Stripe's dashboard and refund it there. Do not enter it in the back office: it would be "
+    "there twice when it is found later.",
     "booked here, not so at Stripe": "Compare the payment with Stripe's dashboard: a refund or dispute made there may "
     "still be on its way here. If it stays for a day, tell the operator.",
     "booked here, not in the back office": "Open Sync on the desk and try the posting again; its last error says why.",

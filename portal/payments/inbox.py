@@ -24,9 +24,11 @@ log = structlog.get_logger(__name__)
 
 _FIRST_RETRY = timedelta(seconds=30)
 _LONGEST_RETRY = timedelta(hours=1)
-#: Where the payment is not known yet (its row's commit may be a moment behind), the event waits this long in all.
+#: Where the payment is not known yet (its row's commit may be a moment behind), the event waits this long and is tried
+#: so often, counted from the first try that did not settle it: while the worker is away or Stripe is, nobody has tried.
 _STRANGER_AFTER = timedelta(minutes=10)
-#: An event whose object contradicts our row is tried for so long.
+_STRANGER_TRIES = 4
+#: An event whose object contradicts our row is tried for so long, counted in the same way.
 _GIVE_UP_AFTER = timedelta(days=3)
 #: How often events that did not get through are asked for, and how far back again each time: a delivery that failed
 #: later than we asked is on the list only then.
@@ -49,6 +51,8 @@ class KeptEvent:
     object_id: str
     intent_id: str
     received_at: datetime
+    tries: int = 1
+    first_tried_at: datetime | None = None
 
 
 #: What is done about an event. False: its object is not ours, or not known yet. May raise StripeUnreachable,
@@ -134,6 +138,7 @@ def retry_event(session: Session, *, event_id: str, staff_user_id: int) -> bool:
     if not event.last_error:
         return False
     event.processed_at, event.next_try_at = None, clock.now()
+    event.first_tried_at = None  # it has its whole time again
     record(session, Tag.EVENT_RETRIED, actor_user_id=staff_user_id, subject=event.id)
     session.flush()
     return True
@@ -158,11 +163,11 @@ def process_due(session: Session, gateway: StripeGateway, handlers: Mapping[str,
             session.rollback()
             log.error("webhook.event_failed", event_id=event.id, error=type(error).__name__)
             _note(session, event.id, error)
-            if clock.now() - event.received_at > _GIVE_UP_AFTER:
+            if _tried_for(session, event) > _GIVE_UP_AFTER:
                 _finish(session, event.id, solved=False)  # a person has to look
             continue
         session.commit()
-        if not dealt_with and clock.now() - event.received_at <= _STRANGER_AFTER:
+        if not dealt_with and (_tried_for(session, event) <= _STRANGER_AFTER or event.tries < _STRANGER_TRIES):
             continue
         _finish(session, event.id, solved=True)
         done += 1
@@ -172,6 +177,20 @@ def process_due(session: Session, gateway: StripeGateway, handlers: Mapping[str,
 def _handler_of(event_type: str, handlers: Mapping[str, Handler]) -> Handler | None:
     fitting = [start for start in handlers if event_type.startswith(start)]
     return handlers[max(fitting, key=len)] if fitting else None
+
+
+def _tried_for(session: Session, event: KeptEvent) -> timedelta:
+    """How long it is since a try first did not settle the event; noted where this is the first. Commits."""
+    now = clock.now()
+    if event.first_tried_at is not None:
+        return now - event.first_tried_at
+    session.execute(
+        sa.update(StripeEvent)
+        .where(StripeEvent.id == event.id, StripeEvent.first_tried_at.is_(None))
+        .values(first_tried_at=now)
+    )
+    session.commit()
+    return timedelta(0)
 
 
 def _note(session: Session, event_id: str, error: Exception) -> None:
@@ -195,7 +214,15 @@ def _claim(session: Session) -> KeptEvent | None:
         return None
     event.tries += 1
     event.next_try_at = now + min(_FIRST_RETRY * 2 ** min(event.tries, 10), _LONGEST_RETRY)
-    claimed = KeptEvent(event.id, event.type, event.object_id, event.intent_id, event.received_at)
+    claimed = KeptEvent(
+        event.id,
+        event.type,
+        event.object_id,
+        event.intent_id,
+        event.received_at,
+        tries=event.tries,
+        first_tried_at=event.first_tried_at,
+    )
     session.commit()
     return claimed
 

@@ -288,6 +288,8 @@ class StripeEvent(Base):
     lag_seconds: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime] = mapped_column(UTCDateTime)
     tries: Mapped[int] = mapped_column(default=0)
+    #: When a try first did not settle it; patience counts from here, since nobody may have been there to try before.
+    first_tried_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     #: Why the last try failed; empty once it was dealt with. With ``processed_at``: given up, for a person to look.
     last_error: Mapped[str] = mapped_column(sa.String(80), default="")
     processed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

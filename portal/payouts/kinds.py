@@ -32,6 +32,12 @@ class Oddity(StrEnum):
     NO_MOVEMENT = "no_movement"
 
 
+#: What asking Stripe again may mend: the object is fetched and goes into the books as if its event had come.
+LOOKED_UP = frozenset(
+    {Oddity.PAYMENT_UNKNOWN, Oddity.PAYMENT_NOT_BOOKED, Oddity.REFUND_UNKNOWN, Oddity.DISPUTE_UNKNOWN}
+)
+
+
 class Source(StrEnum):
     """What a movement's ``source`` is an object of."""
 

@@ -15,7 +15,9 @@ from portal.payments.origin import origin_of
 from portal.payments.queries import OfStripe, payment_of_stripe
 from portal.payments.state import PaymentState
 from portal.payouts.kinds import Match, Oddity, Source, source_of
+from portal.refunds.learning import learn
 from portal.refunds.queries import refund_of_stripe
+from portal.refunds.state import UnknownRefundStatus
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +44,7 @@ def find_match(session: Session, gateway: StripeGateway | None, movement: Moveme
         return Found(Match.FOREIGN)
     try:
         found = find(session, gateway, movement)
-    except (StripeRefused, IntentMismatch, UnknownDisputeStatus) as error:
+    except (StripeRefused, IntentMismatch, UnknownDisputeStatus, UnknownRefundStatus) as error:
         session.rollback()
         log.error("movement.not_matched", movement=movement.id, error=type(error).__name__)
         found = Found(Match.NONE, None, _UNKNOWN[source_of(movement.kind, movement.source_id) or Source.STRIPE])
@@ -73,11 +75,23 @@ def _of_refund(session: Session, gateway: StripeGateway | None, movement: Moveme
         return _compared(match, known.payment_id, abs(movement.gross), known.amount)
     if gateway is None:
         return Found(Match.NONE, None, Oddity.REFUND_UNKNOWN)
+    # Made in Stripe's dashboard, and its events have not come: it gets into the books by the same way as if they had.
     made = gateway.refunds.retrieve(movement.source_id)
+    try:
+        learn(session, gateway, made)
+    except IntentMismatch:
+        session.rollback()
+        log.error("movement.refund_not_booked", movement=movement.id)
+    known = refund_of_stripe(session, movement.source_id)
+    session.commit()
+    if known is not None:
+        return _compared(match, known.payment_id, abs(movement.gross), known.amount)
+    payment = payment_of_stripe(session, charge_id=made.charge_id, intent_id=made.intent_id)
+    session.commit()
+    if payment is not None:
+        return Found(Match.NONE, payment.id, Oddity.REFUND_UNKNOWN)
     origin = origin_of(session, gateway, charge_id=made.charge_id, intent_id=made.intent_id)
-    if not origin.ours:
-        return Found(Match.FOREIGN)
-    return Found(Match.NONE, _id(origin.payment), Oddity.REFUND_UNKNOWN)
+    return Found(Match.NONE, _id(origin.payment), Oddity.REFUND_UNKNOWN) if origin.ours else Found(Match.FOREIGN)
 
 
 def _of_dispute(session: Session, gateway: StripeGateway | None, movement: Movement) -> Found:

@@ -5,7 +5,7 @@ id, so that reading twice changes nothing. Fees are taken from here and nowhere 
 """
 
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -24,6 +24,7 @@ from portal.payouts.kinds import Match, Oddity
 from portal.payouts.matching import Found, find_match
 from portal.payouts.models import BalanceMovement, Payout
 from portal.payouts.queries import LIST
+from portal.refunds.learning import note_dealt_with
 
 log = structlog.get_logger(__name__)
 
@@ -221,21 +222,53 @@ def _match_again(session: Session, gateway: StripeGateway) -> None:
     ).all()
     session.commit()
     for row in rows:
-        movement = Movement(
-            id=row.stripe_id,
-            kind=row.kind,
-            gross=row.gross,
-            fee=row.fee,
-            net=row.net,
-            source_id=row.source_id,
-            payout_id="",
-            created_at=row.created_at,
-            available_on=row.available_on,
-        )
         young = now - row.created_at < _LOOKED_UP_FOR
-        found = find_match(session, gateway if young else None, movement)
+        found = find_match(session, gateway if young else None, _movement(row))
         if found.match is not Match.NONE or young:
             _note_match(session, row.id, found)
+
+
+def _movement(row: Any) -> Movement:
+    """A movement as Stripe told it, out of its row."""
+    return Movement(
+        id=row.stripe_id,
+        kind=row.kind,
+        gross=row.gross,
+        fee=row.fee,
+        net=row.net,
+        source_id=row.source_id,
+        payout_id="",
+        created_at=row.created_at,
+        available_on=row.available_on,
+    )
+
+
+def look_up(session: Session, gateway: StripeGateway, *, public_id: str, staff_user_id: int) -> bool:
+    """Somebody wants a movement that did not fit looked up at Stripe again, now; commits. Whether it fits now.
+
+    What it is of goes into the books on the way that events and sweeps take, so that asking twice, or a sweep that
+    finds it meanwhile, books it once. Raises :class:`RecordNotFound` and :class:`StripeUnreachable`.
+    """
+    row = session.scalars(sa.select(BalanceMovement).where(BalanceMovement.public_id == public_id)).one_or_none()
+    if row is None:
+        raise RecordNotFound("exception")
+    if not row.exception or row.handled_at is not None:
+        session.commit()
+        return True
+    movement_id, kind, movement = row.id, row.exception, _movement(row)
+    session.commit()
+    found = find_match(session, gateway, movement)
+    if found.exception is None:
+        record(
+            session,
+            Tag.PAYOUT_EXCEPTION_HANDLED,
+            actor_user_id=staff_user_id,
+            subject=public_id,
+            kind=kind,
+            found=found.match.value,
+        )
+    _note_match(session, movement_id, found)
+    return found.exception is None
 
 
 def _note_match(session: Session, movement_id: int, found: Found) -> None:
@@ -258,6 +291,17 @@ def handle_exception(session: Session, *, public_id: str, staff_user_id: int, no
     if not odd.exception or odd.handled_at is not None:
         return False
     odd.handled_at, odd.handled_by, odd.handled_note = clock.now(), staff_user_id, note[:300]
+    if isinstance(odd, BalanceMovement) and odd.exception == Oddity.REFUND_UNKNOWN and odd.payment_id is not None:
+        # Whoever entered it by hand must not find it entered again when an event or a sweep brings it.
+        note_dealt_with(
+            session,
+            payment_id=odd.payment_id,
+            stripe_refund_id=odd.source_id,
+            amount=abs(odd.gross),
+            made_at=odd.created_at,
+            staff_user_id=staff_user_id,
+            note=note,
+        )
     record(
         session, Tag.PAYOUT_EXCEPTION_HANDLED, actor_user_id=staff_user_id, subject=public_id, kind=odd.exception
     )

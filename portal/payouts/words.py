@@ -20,27 +20,32 @@ ODDITIES: dict[Oddity, Words] = {
     Oddity.PAYMENT_UNKNOWN: Words(
         _l("Stripe took money that we know nothing of"),
         _l(
-            "The charge carries our marks, but no payment here belongs to it. Look it up in Stripe’s dashboard. If it"
-            " was made by mistake, refund it there; if it is a patient’s, post it in the back office by hand."
+            "The charge carries our marks, but no payment here belongs to it. Choose Look it up now. If it stays here,"
+            " refund it in Stripe’s dashboard, and the patient can pay again here. Don’t enter it in the back office"
+            " yourself: it would be there twice when it is found later."
         ),
     ),
     Oddity.PAYMENT_NOT_BOOKED: Words(
         _l("Stripe took this payment, and our books do not have it"),
         _l(
-            "Look at Webhooks: the payment may be waiting there, or contradict what Stripe says. Choose Try now. If it"
-            " stays here for a day, tell the operator."
+            "Choose Look it up now. If it stays here, look at Webhooks: the payment may contradict what Stripe says."
+            " If it stays here for a day, tell the operator. Don’t enter it in the back office yourself."
         ),
     ),
     Oddity.REFUND_UNKNOWN: Words(
         _l("A refund that was not made here"),
         _l(
-            "Somebody refunded this in Stripe’s dashboard. Post it in the back office by hand, put the charge on hold,"
-            " and make refunds here from now on: then the books follow by themselves."
+            "Somebody refunded this in Stripe’s dashboard, and it could not be booked. Choose Look it up now: it is"
+            " booked, posted and put on hold, once. Don’t enter it in the back office yourself. Make refunds here from"
+            " now on."
         ),
     ),
     Oddity.DISPUTE_UNKNOWN: Words(
         _l("A dispute of a payment that we do not know"),
-        _l("Open it in Stripe’s dashboard by its id, and answer it there by its date. Post its outcome by hand."),
+        _l(
+            "Choose Look it up now. If it stays here, open it in Stripe’s dashboard by its id, and answer it there by"
+            " its date. The payment is not in the books, so its dispute is not to be entered there either."
+        ),
     ),
     Oddity.AMOUNT_DIFFERS: Words(
         _l("The amount is not the one in our books"),

@@ -75,11 +75,17 @@ class RefundRow:
         return self.state in (RefundState.PROPOSED, RefundState.APPROVED) and self.requested_at is None
 
     @property
+    def never_went(self) -> bool:
+        """It ended at Stripe before anything moved: its payment did not arrive, or somebody canceled it there."""
+        return self.state in _FAILED and self.handled_at is not None and self.handled_by_name is None
+
+    @property
     def is_failed(self) -> bool:
         """The money did not reach the payer."""
-        return self.state in (RefundState.FAILED, RefundState.CANCELED)
+        return self.state in _FAILED and not self.never_went
 
 
+_FAILED = (RefundState.FAILED, RefundState.CANCELED)
 _asker, _decider, _handler = aliased(User), aliased(User), aliased(User)
 
 
@@ -133,11 +139,10 @@ def refund_by_public_id(session: Session, public_id: str) -> RefundRow:
 
 
 #: The desk's lists: which states, whether still open, and the order in which they are worked on.
-_FAILED = (RefundState.FAILED, RefundState.CANCELED)
 LISTS: dict[str, tuple[sa.ColumnElement[bool], Any]] = {
     "failed": (sa.and_(Refund.state.in_(_FAILED), Refund.handled_at.is_(None)), Refund.ended_at),
     "approval": (Refund.state == RefundState.PROPOSED, Refund.created_at),
-    "scheduled": (Refund.state == RefundState.APPROVED, Refund.send_on),
+    "scheduled": (Refund.state.in_([RefundState.APPROVED, RefundState.WAITING]), Refund.send_on),
     "recent": (
         sa.or_(
             Refund.state.in_([RefundState.PENDING, RefundState.SUCCEEDED, RefundState.REFUSED, RefundState.WITHDRAWN]),
@@ -215,8 +220,8 @@ def refundable_payment(session: Session, public_id: str) -> RefundablePayment:
 class PatientRefund:
     """A refund as the one whose money it is sees it.
 
-    ``method`` is empty for a reader who may not see the payment. ``sent_on`` and ``there_by`` are days at the clinic,
-    None until it was sent.
+    ``method`` is empty for a reader who may not see the payment. ``send_on`` is None until it was approved: no day is
+    promised before. ``sent_on`` and ``there_by`` are days at the clinic, None until it was sent.
     """
 
     public_id: str
@@ -224,7 +229,7 @@ class PatientRefund:
     amount: Money
     method: str
     state: RefundState
-    send_on: date
+    send_on: date | None
     sent_on: date | None
     there_by: date | None
     handled: bool
@@ -267,7 +272,7 @@ def _patients(row: Any, timezone: str) -> PatientRefund:
         amount=amount,
         method=method if seen else "",
         state=state,
-        send_on=send_on,
+        send_on=None if state is RefundState.PROPOSED else send_on,
         sent_on=sent_on,
         there_by=there_by(sent_on) if sent_on else None,
         handled=handled_at is not None,
@@ -293,7 +298,12 @@ def _patient_columns(amount: Any, seen: Any) -> tuple[Any, ...]:
 
 #: A credit's refund is told of although a supervisor has yet to look: the patient shall know that we owe it.
 _IS_TOLD = sa.or_(
-    Refund.state.in_(_TOLD),
+    # What ended at Stripe before anything moved is nothing to the patient.
+    sa.and_(
+        Refund.state.in_(_TOLD),
+        sa.or_(Refund.state.not_in(_FAILED), Refund.booked_at.is_not(None), Refund.handled_by.is_not(None),
+               Refund.handled_at.is_(None)),
+    ),
     sa.and_(Refund.state == RefundState.PROPOSED, Refund.reason == RefundReason.CREDIT_BALANCE),
 )
 

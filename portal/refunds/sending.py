@@ -20,7 +20,6 @@ from portal.money import Money
 from portal.payments.closing import RESEND_WITHIN
 from portal.payments.errors import IntentMismatch, StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway, StripeRefund
-from portal.payments.inbox import KeptEvent
 from portal.payments.models import Payment
 from portal.refunds.credits import still_stands
 from portal.refunds.models import Refund
@@ -39,8 +38,6 @@ _NOT_ABOUT_IT = frozenset(
     {"AuthenticationError", "PermissionError", "api_key_expired", "platform_api_key_expired", "secret_key_required",
      "idempotency_error"}
 )  # fmt: skip
-#: A refund that has arrived may still be sent back by the bank for so long; looked at once a day.
-RETURNS_WITHIN = timedelta(days=35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,44 +185,3 @@ def _fail(session: Session, claim: _Claim, code: str) -> None:
         )
     session.commit()
     log.error("refund.refused", refund=claim.public_id, code=code)
-
-
-def refresh_refund(session: Session, gateway: StripeGateway, event: KeptEvent) -> bool:
-    """The handler of events about refunds: the refund is fetched fresh and settled."""
-    session.commit()
-    return project(session, gateway.refunds.retrieve(event.object_id))
-
-
-def sweep_refunds(session: Session, gateway: StripeGateway, *, older_than: timedelta = timedelta(hours=1)) -> int:
-    """Look again at refunds on their way, and once a day at those a bank may still send back.
-
-    Makes up for lost webhooks. Returns how many were looked at.
-    """
-    now, done = clock.now(), 0
-    stale = sa.or_(
-        sa.and_(Refund.state == RefundState.PENDING, Refund.checked_at < now - older_than),
-        sa.and_(
-            Refund.state == RefundState.SUCCEEDED,
-            Refund.checked_at < now - max(older_than, timedelta(days=1)),
-            Refund.created_at > now - RETURNS_WITHIN,
-        ),
-    )
-    rows = session.execute(
-        sa.select(Refund.id, Refund.stripe_refund_id).where(stale).order_by(Refund.checked_at)
-    ).all()
-    session.commit()
-    for refund_id, stripe_refund_id in rows:
-        # Claimed by its own time, without a lock: another worker that looks too does no harm.
-        session.execute(sa.update(Refund).where(Refund.id == refund_id, stale).values(checked_at=now))
-        session.commit()
-        try:
-            project(session, gateway.refunds.retrieve(stripe_refund_id or ""))
-        except StripeUnreachable as error:
-            session.rollback()
-            log.warning("refunds.sweep.stopped", error=type(error).__name__)
-            break
-        except (StripeRefused, IntentMismatch) as error:
-            session.rollback()
-            log.error("refund.sweep_failed", refund=refund_id, error=type(error).__name__)
-        done += 1
-    return done

@@ -14,7 +14,7 @@ from portal.billing.queries import accounts_of_charges
 from portal.billing.service import end_holds, place_hold
 from portal.money import Money
 from portal.notifications.service import wake_sender
-from portal.payments.allocate import Payable
+from portal.payments.allocate import Part, Payable
 from portal.payments.booking import book, left_of_parts
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway import StripeRefund
@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 ASKED_AGAIN = frozenset({RefundReason.CREDIT_BALANCE, RefundReason.DUPLICATE})
 #: What staff read of a refund that somebody made in Stripe's own dashboard.
 MADE_AT_STRIPE = "Made at Stripe"
+#: What they read of one that ended before anything went back.
+NOTHING_CAME = "Its payment did not arrive, so nothing went back"
+CANCELED_AT_STRIPE = "Canceled at Stripe before anything went back"
 _TRIES = 3
 
 
@@ -53,10 +56,10 @@ def locked_refund(session: Session, refund_id: int) -> tuple[Refund, Payment]:
 
 
 def project(session: Session, found: StripeRefund) -> bool:
-    """Learn of a refund as Stripe has it now, whoever made it; commits. False when its payment is not ours (yet).
+    """Write down a refund as Stripe has it now, whoever made it; commits. False when its payment is not ours (yet).
 
-    One that no row of ours stands for (made in Stripe's dashboard, or a second one under our id) is imported, so that
-    the books say what happened. May raise :class:`IntentMismatch`.
+    ``learning.learn`` has the payment settled first. One that no row of ours stands for (made in Stripe's dashboard, or
+    a second one under our id) is imported, so that the books say what happened. May raise :class:`IntentMismatch`.
     """
     for _turn in range(_TRIES):
         refund_id = _row_of(session, found)
@@ -120,6 +123,12 @@ def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefu
         refund.stripe_refund_id = found.id
     if new is refund.state:
         return False
+    if refund.state is RefundState.WAITING:
+        if new not in BOOKED:
+            return _end_waiting(session, refund, payment, new)
+        if payment.state is not PaymentState.SUCCEEDED:
+            return _go_on_waiting(session, refund, payment, new)
+        _write_parts(session, refund, _parts_left(session, payment, found))
     if not may_move(refund.state, new):
         # An answer that was on its way while a newer one was taken in is nothing; anything else is.
         if new not in BOOKED:
@@ -142,6 +151,36 @@ def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefu
     if refund.booked_at is not None:
         _book_back(session, refund, payment)
     return True
+
+
+def _end_waiting(session: Session, refund: Refund, payment: Payment, new: RefundState) -> bool:
+    """Stripe has ended a refund before anything moved: nobody was told, and nothing is to be booked.
+
+    Only one that failed although its payment arrived is for somebody to look at.
+    """
+    now, arrived = clock.now(), payment.state is PaymentState.SUCCEEDED
+    refund.state, refund.ended_at, refund.failure_code = new, now, new.value
+    if not arrived or new is RefundState.CANCELED:
+        refund.handled_at, refund.handled_note = now, CANCELED_AT_STRIPE if arrived else NOTHING_CAME
+    record(
+        session,
+        Tag.REFUND_WITHDRAWN,
+        account_id=payment.account_id,
+        subject=refund.public_id,
+        cents=refund.amount.cents,
+        source="stripe",
+    )
+    return True
+
+
+def _go_on_waiting(session: Session, refund: Refund, payment: Payment, new: RefundState) -> bool:
+    """Money that has not come in does not go back. That Stripe says it went all the same is marked once."""
+    gone = payment.state is PaymentState.CANCELED and new is RefundState.SUCCEEDED
+    if gone and not refund.failure_code:
+        refund.failure_code = "charge_failed"
+        record(session, Tag.REFUND_SURPRISING, account_id=payment.account_id, subject=refund.public_id)
+        log.error("refund.of_unpaid_payment", refund=refund.public_id)
+    return False
 
 
 def _book(session: Session, refund: Refund, payment: Payment) -> None:
@@ -194,49 +233,37 @@ def _book_back(session: Session, refund: Refund, payment: Payment) -> None:
 def _import(session: Session, found: StripeRefund) -> bool | None:
     """Write down a refund that the portal did not ask for, and settle it; commits.
 
-    False when its payment is not ours, or not booked yet: the event comes again. None when it was written meanwhile.
+    False when its payment is not ours. None when it was written meanwhile. Where the payment is under way, the refund
+    waits for it; where it ended without money, nothing went back.
     """
     payment_id = session.scalar(sa.select(Payment.id).where(Payment.stripe_intent_id == found.intent_id))
     if payment_id is None:
         session.commit()
         return False
     payment = account_locked_payment(session, payment_id)
-    if payment.state is not PaymentState.SUCCEEDED:
-        session.commit()
-        return False
     if _row_of(session, found) is not None:  # written while we waited for the lock
         session.commit()
         return None
-    state = of_stripe(found.status)
-    # What other refunds are promised is not spared: this money has left, they have not.
-    left = left_of_parts(session, payment_id)
-    order = [line.charge_id for line in left_lines(session, payment_id)]
-    try:
-        parts = take_amount(found.amount, [Payable(charge_id, left[charge_id]) for charge_id in order])
-    except (NothingLeft, AmountAboveLeft):
-        if state in BOOKED:
-            record(session, Tag.REFUND_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
-            session.commit()
-            log.error("refund.above_payment", payment=payment.public_id)
-            raise IntentMismatch(found.id) from None
-        parts = []  # it failed before we heard of it: nothing has moved
-    now = clock.now()
+    arrived = payment.state is PaymentState.SUCCEEDED
+    if not arrived and of_stripe(found.status) not in BOOKED:
+        session.commit()
+        return True
+    parts = _parts_left(session, payment, found) if arrived else []
     refund = Refund(
         payment_id=payment_id,
         amount=found.amount,
         reason=RefundReason.REQUESTED,
         note=MADE_AT_STRIPE,
-        state=RefundState.APPROVED,
+        state=RefundState.APPROVED if arrived else RefundState.WAITING,
         send_on=clock.clinic_day(found.created_at),
         created_at=found.created_at,
         requested_at=found.created_at,
-        checked_at=now,
+        checked_at=clock.now(),
         stripe_refund_id=found.id,
     )
     session.add(refund)
     session.flush()
-    session.add_all(RefundPart(refund_id=refund.id, charge_id=part.charge_id, amount=part.amount) for part in parts)
-    session.flush()
+    _write_parts(session, refund, parts)
     if found.refund_id:
         # It carries an id of ours and is not the one we know of: somebody has to look how that came.
         record(session, Tag.REFUND_SURPRISING, account_id=payment.account_id, subject=refund.public_id)
@@ -254,3 +281,27 @@ def _import(session: Session, found: StripeRefund) -> bool | None:
         wake_sender()
         wake("ledger.deliver_postings")
     return True
+
+
+def _parts_left(session: Session, payment: Payment, found: StripeRefund) -> list[Part]:
+    """From which lines a refund is taken that was made at Stripe: the newest first.
+
+    What other refunds are promised is not spared: this money has left, they have not. Raises :class:`IntentMismatch`,
+    audited, where less than that is left of the payment.
+    """
+    left = left_of_parts(session, payment.id)
+    order = [line.charge_id for line in left_lines(session, payment.id)]
+    try:
+        return take_amount(found.amount, [Payable(charge_id, left[charge_id]) for charge_id in order])
+    except (NothingLeft, AmountAboveLeft):
+        if of_stripe(found.status) not in BOOKED:
+            return []  # it failed before we heard of it: nothing has moved
+        record(session, Tag.REFUND_SURPRISING, account_id=payment.account_id, subject=payment.public_id)
+        session.commit()
+        log.error("refund.above_payment", payment=payment.public_id)
+        raise IntentMismatch(found.id) from None
+
+
+def _write_parts(session: Session, refund: Refund, parts: list[Part]) -> None:
+    session.add_all(RefundPart(refund_id=refund.id, charge_id=part.charge_id, amount=part.amount) for part in parts)
+    session.flush()

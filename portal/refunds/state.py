@@ -21,6 +21,7 @@ class RefundState(StrEnum):
     APPROVED = "approved"  # will be sent on its day; Stripe may or may not have heard
     REFUSED = "refused"  # a supervisor said no
     WITHDRAWN = "withdrawn"  # not needed any more, before Stripe heard
+    WAITING = "waiting"  # made at Stripe of a bank debit that has not arrived: nothing has moved
     PENDING = "pending"  # Stripe has it; it is on its way
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # the bank sent it back, or Stripe refused it: the money is ours again
@@ -28,7 +29,15 @@ class RefundState(StrEnum):
 
 
 #: The money is spoken for.
-LIVE = frozenset({RefundState.PROPOSED, RefundState.APPROVED, RefundState.PENDING, RefundState.SUCCEEDED})
+LIVE = frozenset(
+    {
+        RefundState.PROPOSED,
+        RefundState.APPROVED,
+        RefundState.WAITING,
+        RefundState.PENDING,
+        RefundState.SUCCEEDED,
+    }
+)
 #: Taken off what the portal holds: Stripe has accepted it.
 BOOKED = frozenset({RefundState.PENDING, RefundState.SUCCEEDED})
 #: Nothing more can happen. A refund that succeeded can still be sent back by the bank.
@@ -47,6 +56,10 @@ MOVES: dict[RefundState, frozenset[RefundState]] = {
     ),
     RefundState.REFUSED: frozenset(),
     RefundState.WITHDRAWN: frozenset(),
+    # Where its payment arrives it goes out; where it does not, Stripe cancels it.
+    RefundState.WAITING: frozenset(
+        {RefundState.PENDING, RefundState.SUCCEEDED, RefundState.FAILED, RefundState.CANCELED}
+    ),
     RefundState.PENDING: frozenset({RefundState.SUCCEEDED, RefundState.FAILED, RefundState.CANCELED}),
     RefundState.SUCCEEDED: frozenset({RefundState.FAILED}),
     RefundState.FAILED: frozenset(),

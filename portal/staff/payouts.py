@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from flask import flash, redirect, render_template, url_for
+from flask import current_app, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from portal.payments.errors import StripeUnreachable
 from portal.payouts import queries
-from portal.payouts.service import handle_exception
+from portal.payouts.kinds import LOOKED_UP
+from portal.payouts.service import handle_exception, look_up
 from portal.payouts.words import MATCHES, ODDITIES
+from portal.queue import wake
 from portal.staff.blueprint import bp
 from portal.staff.forms import HandledForm
 from portal.staff.paging import PER_PAGE, Page, asked_page, offset
@@ -96,4 +99,33 @@ def handle(exception_id: str) -> Any:
         else:
             flash(_("This was dealt with meanwhile, so nothing was changed."), "info")
         return redirect(url_for("staff.exceptions"))
-    return render_template("staff/exception.html", odd=odd, words=ODDITIES[odd.kind] if odd.kind else None, form=form)
+    return render_template(
+        "staff/exception.html",
+        odd=odd,
+        words=ODDITIES[odd.kind] if odd.kind else None,
+        form=form,
+        may_look_up=odd.kind in LOOKED_UP,
+    )
+
+
+@bp.post("/payouts/exceptions/<pid:exception_id>/look-up")
+@guards.staff
+def look_up_exception(exception_id: str) -> Any:
+    """Ask Stripe again, and have the books follow."""
+    try:
+        fits = look_up(
+            db.session,
+            current_app.extensions["plainbill_gateway"],
+            public_id=exception_id,
+            staff_user_id=current_user.id,
+        )
+    except StripeUnreachable:
+        db.session.rollback()
+        flash(_("Stripe does not answer just now, so nothing was changed. Try it again in some minutes."), "warning")
+        return redirect(url_for("staff.handle", exception_id=exception_id))
+    if not fits:
+        flash(_("Stripe was asked, and it still does not fit. Nothing was changed."), "warning")
+        return redirect(url_for("staff.handle", exception_id=exception_id))
+    wake("ledger.deliver_postings")
+    flash(_("It fits now. Whatever was missing in the books is there."), "success")
+    return redirect(url_for("staff.exceptions"))

@@ -224,11 +224,12 @@ class StripeGateway:
 
 
 def _captured(charge: Any) -> Captured:
-    taken = charge.amount_captured if charge.paid and charge.captured else 0
+    # A refund of a bank debit that is still under way is counted on its charge, and has moved nothing.
+    net = charge.amount_captured - charge.amount_refunded if charge.paid and charge.captured else 0
     return Captured(
         intent_id=id_of(charge.payment_intent),
         charge_id=charge.id,
-        net=Money(taken - charge.amount_refunded, charge.currency.upper()),
+        net=Money(net, charge.currency.upper()),
         attempt_id=tag(charge, "attempt_id"),
         customer_id=id_of(charge.customer),
         created_at=moment(charge.created),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import stripe
@@ -22,6 +24,7 @@ def _refund(found: Any) -> StripeRefund:
         intent_id=id_of(found.payment_intent),
         failure_code=str(getattr(found, "failure_reason", None) or ""),
         created_at=moment(found.created),
+        customer_id=id_of(getattr(found, "customer", None)),
     )
 
 
@@ -51,3 +54,10 @@ class Refunds:
         with outcome():
             page = self._client.v1.refunds.list({"payment_intent": intent_id, "limit": 100})
             return [_refund(found) for found in page.auto_paging_iter()]
+
+    def every(self, *, since: datetime) -> Iterator[StripeRefund]:
+        """Refunds made since then, by whomever, newest first."""
+        with outcome():
+            page = self._client.v1.refunds.list({"created": {"gte": int(since.timestamp())}, "limit": 100})
+            for found in page.auto_paging_iter():
+                yield _refund(found)

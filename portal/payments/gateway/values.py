@@ -70,6 +70,7 @@ class StripeRefund:
     intent_id: str
     failure_code: str
     created_at: datetime
+    customer_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,9 @@ def _add_acts(app: Flask, standin: StandIn) -> None:
 
     @app.post("/_standin/refunds")
     def refund_in_dashboard() -> WerkzeugResponse:
-        return _done("refunds", lambda: standin.refund_in_dashboard(str(_given().get("charge", ""))))
+        given = _given()
+        amount = _ordered(lambda: int(given["amount"])) if given.get("amount") else None
+        return _done("refunds", lambda: standin.refund_in_dashboard(str(given.get("charge", "")), amount))
 
     @app.post("/_standin/refunds/<refund_id>/fail")
     def fail_refund(refund_id: str) -> WerkzeugResponse:

@@ -220,9 +220,12 @@ class StandIn:
         """Stripe corrects its balance by cents, of its own accord and of no payment."""
         return self._done(lambda call: payouts.adjust(call, amount))
 
-    def refund_in_dashboard(self, charge_id: str) -> Obj:
-        """Somebody gives back all that is left of a charge in Stripe's dashboard, past the portal."""
-        return self._done(lambda call: refunds.in_dashboard(call, charge_id))
+    def refund_in_dashboard(self, charge_id: str, amount: int | None = None) -> Obj:
+        """Somebody gives back all that is left of a charge (or ``amount`` cents) in Stripe's dashboard.
+
+        A bank debit that is still under way can be refunded, too: the refund waits for it.
+        """
+        return self._done(lambda call: refunds.in_dashboard(call, charge_id, amount))
 
     def turn_into(self, method_id: str, token: str) -> None:
         """From now on the bank treats a saved card or account as it treats one of its kind of the test tokens

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from portal.sandbox.stripe import charging, mandates, microdeposits, objects
+from portal.sandbox.stripe import charging, mandates, microdeposits, objects, refunds
 from portal.sandbox.stripe.call import Call
 from portal.sandbox.stripe.cards import BANK_BY_ACCOUNT, TestBank
 from portal.sandbox.stripe.errors import Obj, doc_url
@@ -60,6 +60,7 @@ def stop(call: Call, body: Obj) -> None:
     """Takes a debit back before the bank has it."""
     charge = call.get("charge", body["latest_charge"])
     charge.update(status="failed", captured=False, amount_captured=0)
+    refunds.debit_failed(call, charge)
     call.store.save(charge)
     call.emit("charge.failed", charge)
 
@@ -82,12 +83,14 @@ def settle(call: Call, intent_id: str) -> None:
             call.store.later(call.now + RETURNED_AFTER, "dispute_returned", charge["id"])
         call.emit("charge.succeeded", charge)
         call.emit("payment_intent.succeeded", body)
+        refunds.debit_succeeded(call, charge)
         return
     failure = bank.failure
     charge.update(
         status="failed", captured=False, amount_captured=0, failure_code=failure.code,
         failure_message=failure.message, outcome=objects.outcome(failure),
     )  # fmt: skip
+    refunds.debit_failed(call, charge)
     call.store.save(charge)
     error: dict[str, Any] = {
         "charge": charge["id"], "code": failure.code, "doc_url": doc_url(failure.code), "message": failure.message,

@@ -1,4 +1,9 @@
-"""Refunds (https://docs.stripe.com/refunds): up to what is left of a charge, at once or later, and failing later."""
+"""Refunds (https://docs.stripe.com/refunds): up to what is left of a charge, at once or later, and failing later.
+
+One of a bank debit that is still under way waits for it (``pending_reason: charge_pending``): it goes out when the
+debit has succeeded, and is canceled when it fails, "because the money was never debited"
+(https://support.stripe.com/questions/refunds-for-ach-direct-debit-payments).
+"""
 
 from __future__ import annotations
 
@@ -49,25 +54,25 @@ def _amount(call: Call, charge: Obj) -> int:
 def create(call: Call) -> Obj:
     """POST /v1/refunds"""
     charge = _charge_to_refund(call)
-    if charge["status"] != "succeeded":
+    by_card = charge["payment_method_details"]["type"] == "card"
+    waits = charge["status"] == "pending" and not by_card
+    if charge["status"] != "succeeded" and not waits:
         raise invalid(f"Charge {charge['id']} cannot be refunded: its status is {charge['status']}.", save=True)
     amount = _amount(call, charge)
     number = call.store.hidden(charge["payment_method"]).get("card")
-    by_card = charge["payment_method_details"]["type"] == "card"
     course = BY_NUMBER[number].refund if by_card and number in BY_NUMBER else "pending_then_succeeded"
     status = "pending" if course == "pending_then_succeeded" else "succeeded"
     body = movements.refund(charge, amount, forms.text(call.params, "reason"), status, call.now)
     body["metadata"] = forms.metadata(call.params, {})
-    kind = "refund" if by_card else "payment_refund"
-    moved = movements.balance_transaction(body["id"], kind, -amount, 0, charge["currency"], call.now,
-                                          f"REFUND FOR {kind.partition('_')[0].upper()}")  # fmt: skip
-    call.store.add(moved)
-    body["balance_transaction"] = moved["id"]
+    if waits:
+        body["pending_reason"] = "charge_pending"
+    else:
+        _move(call, body)
     call.store.add(body)
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     call.store.save(charge)
-    if course != "succeeded":
+    if course != "succeeded" and not waits:
         call.store.later(call.now + REFUND_MOVES_AFTER, course, body["id"])
     call.emit("refund.created", body)
     call.emit("charge.refunded", charge)
@@ -76,9 +81,45 @@ def create(call: Call) -> Obj:
     return body
 
 
-def in_dashboard(call: Call, charge_id: str) -> Obj:
-    """All that is left of a charge, given back without a request of the merchant's."""
-    return create(replace(call, params={"charge": charge_id}))
+def _move(call: Call, body: Obj) -> None:
+    """The refund's money leaves the account's balance."""
+    kind = "refund" if "destination_details" in body else "payment_refund"
+    moved = movements.balance_transaction(body["id"], kind, -body["amount"], 0, body["currency"], call.now,
+                                          f"REFUND FOR {kind.partition('_')[0].upper()}")  # fmt: skip
+    call.store.add(moved)
+    body["balance_transaction"] = moved["id"]
+
+
+def _waiting(call: Call, charge: Obj) -> list[Obj]:
+    """The refunds that wait for a debit, oldest first."""
+    made = call.store.every("refund", equal={"charge": charge["id"]})[0]
+    return [one for one in reversed(made) if one.get("pending_reason") == "charge_pending"]
+
+
+def debit_succeeded(call: Call, charge: Obj) -> None:
+    """What waited for a bank debit goes out now."""
+    for body in _waiting(call, charge):
+        _move(call, body)
+        body["pending_reason"] = "processing"
+        call.store.save(body)
+        call.store.later(call.now + REFUND_MOVES_AFTER, "pending_then_succeeded", body["id"])
+        call.emit("refund.updated", body, {"balance_transaction": None, "pending_reason": "charge_pending"})
+
+
+def debit_failed(call: Call, charge: Obj) -> None:
+    """What waited for a bank debit is canceled: there is nothing to give back. The caller saves the charge."""
+    for body in _waiting(call, charge):
+        body["status"] = "canceled"
+        body.pop("pending_reason")
+        call.store.save(body)
+        charge.update(amount_refunded=charge["amount_refunded"] - body["amount"], refunded=False)
+        call.emit("refund.updated", body, {"pending_reason": "charge_pending", "status": "pending"})
+
+
+def in_dashboard(call: Call, charge_id: str, amount: int | None) -> Obj:
+    """``amount`` cents of a charge (None: all that is left), given back without a request of the merchant's."""
+    params: Obj = {"charge": charge_id} if amount is None else {"charge": charge_id, "amount": str(amount)}
+    return create(replace(call, params=params))
 
 
 def finish(call: Call, refund_id: str) -> None:
@@ -100,6 +141,8 @@ def fail(call: Call, refund_id: str) -> Obj:
     body = call.get("refund", refund_id)
     if body["status"] not in ("pending", "succeeded"):
         raise ValueError(f"refund {refund_id} is {body['status']}: it cannot fail")
+    if body.get("pending_reason") == "charge_pending":
+        raise ValueError(f"refund {refund_id} waits for its payment: it cannot fail before it went out")
     charge = call.get("charge", body["charge"])
     moved = movements.balance_transaction(
         body["id"], "refund_failure", body["amount"], 0, body["currency"], call.now, "REFUND FAILURE"

@@ -89,8 +89,13 @@ def test_the_table_of_moves() -> None:
     assert may_move(RefundState.SUCCEEDED, RefundState.FAILED)
     assert not any(may_move(state, state) for state in RefundState)
     assert not any(may_move(state, RefundState.PROPOSED) for state in RefundState)
-    # Nothing reaches Stripe without having been approved.
-    assert [state for state in RefundState if MOVES[state] & BOOKED] == [RefundState.APPROVED, RefundState.PENDING]
+    # Nothing reaches Stripe without having been approved; what waits for its payment was made there.
+    assert [state for state in RefundState if MOVES[state] & BOOKED] == [
+        RefundState.APPROVED,
+        RefundState.WAITING,
+        RefundState.PENDING,
+    ]
+    assert not any(may_move(state, RefundState.WAITING) for state in RefundState)
 
 
 def test_stripes_words() -> None:

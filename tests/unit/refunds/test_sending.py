@@ -23,8 +23,9 @@ from portal.payments.gateway.refunds import Refunds
 from portal.payments.inbox import KeptEvent
 from portal.payments.models import Payment
 from portal.refunds import service, settle
+from portal.refunds.learning import refresh_refund, sweep_refunds
 from portal.refunds.models import Refund
-from portal.refunds.sending import refresh_refund, send_due, sweep_refunds
+from portal.refunds.sending import send_due
 from portal.refunds.settle import MADE_AT_STRIPE, project, settle_refund
 from portal.refunds.state import RefundReason, RefundState
 from portal.web.database import db
