@@ -15,8 +15,7 @@ from portal.payments.origin import origin_of
 from portal.payments.queries import OfStripe, payment_of_stripe
 from portal.payments.state import PaymentState
 from portal.payouts.kinds import Match, Oddity, Source, source_of
-from portal.refunds.learning import learn
-from portal.refunds.queries import refund_of_stripe
+from portal.refunds.learning import learn, refund_of_stripe
 from portal.refunds.state import UnknownRefundStatus
 
 log = structlog.get_logger(__name__)

@@ -6,6 +6,7 @@ settled first, so that their order does not matter.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -150,6 +151,22 @@ def _is_known(session: Session, found: StripeRefund) -> bool:
     state = session.scalar(sa.select(Refund.state).where(Refund.stripe_refund_id == found.id))
     session.commit()
     return state is not None and (state in FINAL or state is of_stripe(found.status))
+
+
+@dataclass(frozen=True, slots=True)
+class OfStripe:
+    """A refund as it is found by what Stripe calls it."""
+
+    payment_id: int
+    amount: Money
+
+
+def refund_of_stripe(session: Session, stripe_refund_id: str) -> OfStripe | None:
+    """The refund with Stripe's id; None where we have none."""
+    row = session.execute(
+        sa.select(Refund.payment_id, Refund.amount).where(Refund.stripe_refund_id == stripe_refund_id)
+    ).first()
+    return None if row is None else OfStripe(*row)
 
 
 def note_dealt_with(

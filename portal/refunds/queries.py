@@ -369,22 +369,6 @@ def failed_count(session: Session) -> int:
     return int(session.scalar(sa.select(sa.func.count(Refund.id)).where(LISTS["failed"][0])) or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class OfStripe:
-    """A refund as it is found by what Stripe calls it."""
-
-    payment_id: int
-    amount: Money
-
-
-def refund_of_stripe(session: Session, stripe_refund_id: str) -> OfStripe | None:
-    """The refund with Stripe's id; None where we have none."""
-    row = session.execute(
-        sa.select(Refund.payment_id, Refund.amount).where(Refund.stripe_refund_id == stripe_refund_id)
-    ).first()
-    return None if row is None else OfStripe(*row)
-
-
 def waiting_count(session: Session) -> int:
     """How many refunds want somebody at the desk."""
     wanted = sa.or_(LISTS["failed"][0], LISTS["approval"][0])

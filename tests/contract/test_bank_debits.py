@@ -141,3 +141,32 @@ def test_a_debit_ends_days_later(
     assert (after.status, after.last_payment_error.code if after.last_payment_error else None) == (status, code)
     fee = sum(one.fee for one in stripe_client.v1.balance_transactions.list({"source": going.latest_charge}).data)
     assert fee == (10 if code is None else 0)
+
+
+def test_a_debit_under_way_can_be_refunded_and_the_refund_waits(
+    debit: Callable[..., Any], stripe_client: stripe.StripeClient
+) -> None:
+    going = debit()
+    assert going.status == "processing"
+    made = stripe_client.v1.refunds.create({"payment_intent": going.id})
+    assert (made.status, made.pending_reason) == ("pending", "charge_pending")
+
+
+@pytest.mark.parametrize(
+    ("method", "ends"),
+    [
+        ("pm_usBankAccount_success", ("pending", "processing")),
+        ("pm_usBankAccount_insufficientFunds", ("canceled", None)),
+    ],
+)
+def test_what_becomes_of_it_is_what_becomes_of_the_debit(
+    advance: Callable[[int], Any],
+    debit: Callable[..., Any],
+    stripe_client: stripe.StripeClient,
+    method: str,
+    ends: tuple[str, str | None],
+) -> None:
+    made = stripe_client.v1.refunds.create({"payment_intent": debit(method).id})
+    advance(4)
+    after = stripe_client.v1.refunds.retrieve(made.id)
+    assert (after.status, getattr(after, "pending_reason", None)) == ends

@@ -39,7 +39,8 @@ from portal.refunds.errors import (
 )
 from portal.refunds.service import approve, request_refund
 from portal.refunds.state import RefundReason, RefundState
-from tests.faults.world import Patient, World
+from portal.sandbox.stripe.errors import ApiError
+from tests.faults.world import Patient, Points, World
 
 #: What a patient may be told instead of getting on; anything else is a bug and not caught.
 TOLD = (
@@ -318,14 +319,57 @@ def pay_for(world: World, who: Patient, refunding: str) -> None:
     come_back(world, who)
 
 
+def refund_in_dashboard(world: World, who: Patient, *, share: int = 100, under_way: bool = False) -> str | None:
+    """Somebody gives ``share`` percent of the newest payment back in Stripe's dashboard; the refund's id, None where
+    there is nothing to give. ``under_way``: of a bank debit that has not arrived.
+    """
+    charge = newest_charge(world, who, status="pending" if under_way else "succeeded")
+    if charge is None:
+        return None
+    amount = next(one["amount"] for one in world.stripe.every("charge", 10_000) if one["id"] == charge)
+    try:
+        return str(world.stripe.refund_in_dashboard(charge, max(1, amount * share // 100))["id"])
+    except (ValueError, ApiError):
+        return None
+
+
+def _swept(world: World, who: Patient, dice: random.Random) -> None:
+    """A refund in the dashboard that nobody hears of: the sweep alone, and whoever dies, dies in it."""
+    points, world.points = world.points, Points()
+    pay_for(world, who, "")
+    refund_in_dashboard(world, who, share=60)
+    world.time.advance(minutes=16)
+    world.points = points
+    with world.at_work():
+        world.jobs["refunds.sweep"]()
+
+
+def _swept_under_way(world: World, who: Patient, dice: random.Random) -> None:
+    """The same of a bank debit that arrives, or does not, while nobody is there."""
+    points, world.points = world.points, Points()
+    confirm(world, start(world, who), dice.choice([BANK, EMPTY_BANK]))
+    come_back(world, who)
+    refund_in_dashboard(world, who, share=dice.choice([40, 100]), under_way=True)
+    with world.at_work():
+        world.jobs["refunds.sweep"]()
+    world.time.advance(days=5)
+    world.points = points
+    with world.at_work():
+        world.jobs["refunds.sweep"]()
+
+
+#: What is done past the portal, by name, each up to the sweep that finds it.
+DASHBOARD: dict[str, Act] = {"swept": _swept, "swept, of a debit under way": _swept_under_way}
+
+
 # Banks
 
 
-def newest_charge(world: World, who: Patient) -> str | None:
-    """Stripe's charge of the patient's newest payment that Stripe took."""
+def newest_charge(world: World, who: Patient, *, status: str = "succeeded") -> str | None:
+    """Stripe's charge of the patient's newest payment that Stripe took (or, ``pending``, is about to)."""
     attempts = attempts_of(world, who)
-    for charge in world.stripe.every("charge"):
-        if charge["status"] == "succeeded" and charge["metadata"].get("attempt_id") in attempts:
+    for charge in world.stripe.every("charge", 10_000):
+        if charge["status"] == status and charge["metadata"].get("attempt_id") in attempts:
             return str(charge["id"])
     return None
 

@@ -161,6 +161,10 @@ class Clinic(RuleBasedStateMachine):
         if left.cents * percent >= 100:
             acts.ask_refund(self.world, self.people[who], amount=Money(left.cents * percent // 100))
 
+    @rule(who=_WHO, share=st.integers(1, 100), under_way=st.booleans())
+    def somebody_refunds_in_the_dashboard(self, who: int, share: int, under_way: bool) -> None:
+        acts.refund_in_dashboard(self.world, self.people[who], share=share, under_way=under_way)
+
     @rule(which=st.integers(0, 5))
     def a_bank_sends_a_refund_back(self, which: int) -> None:
         made = self.world.stripe.every("refund")
@@ -271,6 +275,8 @@ class Clinic(RuleBasedStateMachine):
             if charge["status"] == "succeeded":
                 moved[charge["payment_intent"], BookingKind.PAYMENT] += charge["amount"]
         for refund in stripe.every("refund"):
+            if refund["balance_transaction"] is None:
+                continue  # of a debit that is under way, or bounced
             moved[refund["payment_intent"], BookingKind.REFUND] += refund["amount"]
             if refund["status"] == "failed":
                 moved[refund["payment_intent"], BookingKind.REFUND_RETURNED] += refund["amount"]

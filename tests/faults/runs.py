@@ -11,10 +11,10 @@ from rich.console import Console
 
 from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
-from tests.faults import crowd, kill, machine, outage, twins, webhooks
+from tests.faults import crowd, dashboard, kill, machine, outage, twins, webhooks
 from tests.faults.places import databases, read_spec_once
 
-RUNS = ("kill", "webhooks", "crowd", "outage", "stories", "twins")
+RUNS = ("kill", "webhooks", "crowd", "outage", "dashboard", "stories", "twins")
 
 #: The database, the run, and what it came to.
 Row = tuple[str, str, Figures]
@@ -55,6 +55,8 @@ def _run(name: str, backend: Backend, directory: Path, *, seed: int, kills: int)
             console.print(f"  caught: {twin}: {by}", style="dim", markup=False)
         figures.seconds = time.monotonic() - began
         return figures
+    if name == "dashboard":
+        return dashboard.run(backend, directory, seed=seed, told=told)
     runs: dict[str, Callable[..., Figures]] = {
         "webhooks": webhooks.run,
         "crowd": crowd.run,

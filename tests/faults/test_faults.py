@@ -14,7 +14,7 @@ from portal.payments.models import Payment
 from portal.payments.service import held_on
 from portal.sandbox.simulation.verdict import Figures, judge
 from tests.databases import Backend
-from tests.faults import acts, crowd, kill, machine, outage, twins, webhooks
+from tests.faults import acts, crowd, dashboard, kill, machine, outage, twins, webhooks
 from tests.faults.places import a_world
 from tests.faults.world import patients
 
@@ -48,11 +48,18 @@ def test_stripe_in_bad_weather(backend: Backend, bout: str) -> None:
     assert_not_a_cent(outage.run(backend, seed=SEED, only=[bout]))
 
 
+@pytest.mark.parametrize("bout", ["the list alone", "events first", "debits under way, events alone"])
+def test_refunds_in_the_dashboard(backend: Backend, tmp_path: Path, bout: str) -> None:
+    assert_not_a_cent(dashboard.run(backend, tmp_path, seed=SEED, only=[bout]))
+
+
 def test_any_story(backend: Backend) -> None:
     assert_not_a_cent(machine.run(backend, seed=SEED, examples=4, steps=15))
 
 
-@pytest.mark.parametrize("name", ["neither lock nor index", "booked twice", "a refund's key is random"])
+@pytest.mark.parametrize(
+    "name", ["neither lock nor index", "booked twice", "a refund's key is random", "refunds are not listed"]
+)
 def test_a_guard_that_is_missing_is_noticed(backend: Backend, tmp_path: Path, name: str) -> None:
     """The rest of the twins run in ``make faults``."""
     figures, caught = twins.run(backend, tmp_path, seed=SEED, only=name)

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 import portal.disputes.service
 import portal.payments.service
 import portal.payments.settle
+import portal.refunds.learning
 import portal.refunds.sending
 import portal.refunds.service
 import portal.refunds.settle
@@ -37,10 +38,11 @@ from portal.payments.gateway.reading import read_intent
 from portal.payments.inbox import KeptEvent
 from portal.payments.kinds import BookingKind, PaymentSource
 from portal.payments.models import Payment, PaymentShare
+from portal.payments.origin import Origin
 from portal.payments.state import PaymentState
 from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
-from tests.faults import crowd, kill, machine, outage, webhooks
+from tests.faults import crowd, dashboard, kill, machine, outage, webhooks
 from tests.faults.acts import BANK, CARD, PAYING, REFUNDING, come_back, confirm, start
 from tests.faults.world import Patient, World
 
@@ -230,6 +232,16 @@ def _refund_failure_unheard() -> contextlib.AbstractContextManager[None]:
     return replaced(portal.refunds.settle, "book", deaf)
 
 
+def _refunds_not_listed() -> contextlib.AbstractContextManager[None]:
+    """Nobody looks at Stripe's list for refunds that no event told of."""
+    return replaced(portal.refunds.learning, "_list_new", lambda _session, _gateway: 0)
+
+
+def _refund_before_its_payment() -> contextlib.AbstractContextManager[None]:
+    """A refund is looked at without settling its payment first."""
+    return replaced(portal.refunds.learning, "origin_of", lambda *_args, **_named: Origin(None, ours=True))
+
+
 Run = Callable[[Backend, Path, int, Sabotage], Figures]
 
 
@@ -264,6 +276,13 @@ def _sitting_out(only: str) -> Run:
 def _weathering(only: str) -> Run:
     def run(backend: Backend, _directory: Path, seed: int, sabotage: Sabotage) -> Figures:
         return webhooks.run(backend, seed=seed, sabotage=sabotage, only=[only])
+
+    return run
+
+
+def _refunding_past_us(only: str) -> Run:
+    def run(backend: Backend, directory: Path, seed: int, sabotage: Sabotage) -> Figures:
+        return dashboard.run(backend, directory, seed=seed, sabotage=sabotage, only=[only])
 
     return run
 
@@ -307,9 +326,7 @@ TWINS: dict[str, Twin] = {
     "the network before the row": Twin(_network_first, _dying_at_each_place("unattended", "pays again"), "kill"),
     "settled without looking": Twin(_settled_again, _nobody_dies({"all of it, and reload": _pay_and_reload}), "kill"),
     "neither lock nor index": Twin(_nobody_waits, _crowding("each pays another amount"), "crowd"),
-    "asked again blindly": Twin(
-        _sent_again_blindly, _sitting_out("no word of them for two days"), "outage"
-    ),
+    "asked again blindly": Twin(_sent_again_blindly, _sitting_out("no word of them for two days"), "outage"),
     "refunds without a limit": Twin(_refunded_without_limit, _crowding("all refund one payment"), "crowd"),
     "the event is believed": Twin(_told_by_the_event, _weathering("in any order"), "webhooks"),
     "booked twice": Twin(_booked_twice, _nobody_dies(_only("all of it")), "kill"),
@@ -336,6 +353,8 @@ TWINS: dict[str, Twin] = {
         ),
         "stories",
     ),
+    "refunds are not listed": Twin(_refunds_not_listed, _refunding_past_us("the list alone"), "dashboard"),
+    "a refund before its payment": Twin(_refund_before_its_payment, _refunding_past_us("events first"), "dashboard"),
     "what is on its way is asked for": Twin(
         _families_hold_forgotten, _nobody_dies({"from a bank account, twice": _bank_twice}), "kill"
     ),

@@ -37,6 +37,8 @@ from portal.payments.models import Booking, BookingPart, Consent, Payment, Payme
 from portal.payments.state import PaymentState
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan, PlanChange
+from portal.refunds.models import Refund
+from portal.refunds.state import RefundReason, RefundState
 from portal.tables import metadata
 from tests.conftest import Clinic, Database
 from tests.databases import Backend
@@ -253,6 +255,62 @@ def test_the_last_step_down_and_up_with_data(clinic: Clinic, database: Database)
     assert differences(database.url) == []
     after = counts(database.url)
     assert {name: after[name] for name in left} == {name: before[name] for name in left}
+
+
+def test_refunds_that_staff_entered_by_hand_are_not_looked_for(
+    clinic: Clinic, session: Session, database: Database, paid: None
+) -> None:
+    """The desk told them to, before refunds were looked for in Stripe's list. Nobody is told, and nothing is booked."""
+    payment_id, staff = session.scalars(sa.select(Payment.id)).one(), clinic.user_id("staff@example.com")
+    session.close()
+    downgrade(database.url, "0014")
+    downgrade(database.url, "-1")
+
+    def write(connection: sa.Connection) -> None:
+        old = sa.MetaData()
+        old.reflect(connection, only=["balance_movement"])
+        now = clock.now()
+        for number, (handled, gross) in enumerate([(now, -700), (now, 700), (None, -300)], start=1):
+            connection.execute(
+                sa.insert(old.tables["balance_movement"]).values(
+                    public_id=str(number) * 32, stripe_id=f"txn_{number}", kind="refund", gross_cents=gross,
+                    fee_cents=0, net_cents=gross, source_id="re_seen" if handled else "re_open", created_at=now,
+                    available_on=now.date(), match="none", payment_id=payment_id, exception="refund_unknown",
+                    handled_at=handled, handled_by=staff if handled else None, handled_note="by hand",
+                )
+            )  # fmt: skip
+        connection.commit()
+
+    looked_at(database.url, write)
+    upgrade(database.url)
+    found = looked_at(
+        database.url,
+        lambda connection: connection.execute(
+            sa.select(Refund.stripe_refund_id, Refund.state, Refund.amount, Refund.payment_id, Refund.handled_by)
+        ).all(),
+    )
+    assert [tuple(row) for row in found] == [("re_seen", RefundState.WITHDRAWN, Money(700), payment_id, staff)]
+    assert differences(database.url) == []
+
+
+def test_what_waits_for_its_payment_is_not_sent_by_an_older_version(
+    clinic: Clinic, session: Session, database: Database, paid: None
+) -> None:
+    now, payment_id = clock.now(), session.scalars(sa.select(Payment.id)).one()
+    session.add(
+        Refund(
+            payment_id=payment_id, amount=Money(10), reason=RefundReason.REQUESTED, state=RefundState.WAITING,
+            send_on=now.date(), created_at=now, checked_at=now, stripe_refund_id="pyr_1",
+        )
+    )  # fmt: skip
+    session.commit()
+    session.close()
+    downgrade(database.url, "0014")
+    downgrade(database.url, "-1")
+    left = looked_at(database.url, lambda one: one.execute(sa.text("SELECT count(*) FROM refund")).scalar_one())
+    assert left == 0
+    upgrade(database.url)
+    assert differences(database.url) == []
 
 
 @pytest.fixture

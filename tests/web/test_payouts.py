@@ -14,17 +14,22 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.billing.kinds import EntryKind
+from portal.billing.models import Entry, Posting
 from portal.db import writing
 from portal.disputes.models import Dispute
+from portal.ledger.reconcile import SUGGESTIONS
 from portal.money import Money
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.models import Payment
+from portal.payments.inbox import KeptEvent
+from portal.payments.models import Booking, Payment
 from portal.payments.state import PaymentState
 from portal.payouts.kinds import (
     _OF_ITS_OWN_ACCORD,
     _OF_KIND,
     _OF_OTHER_PRODUCTS,
+    LOOKED_UP,
     Match,
     Oddity,
     Source,
@@ -34,9 +39,10 @@ from portal.payouts.models import BalanceMovement, Payout
 from portal.payouts.queries import exceptions_open
 from portal.payouts.service import COMPLETE_WITHIN, PULLED_EVERY, pull, refresh_payout
 from portal.payouts.words import MATCHES, ODDITIES
+from portal.refunds.learning import refresh_refund, sweep_refunds
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic
-from tests.pages import JudgingClient
+from tests.pages import JudgingClient, as_page
 from tests.shared_data import shared_path
 from tests.web.money_moves import Pay, agrees, gateway, pay
 from tests.web.paying import client_of
@@ -182,14 +188,127 @@ def test_money_with_our_marks_and_no_payment_is_an_exception_until_somebody_says
     assert exceptions_open(session) == 1
 
 
-def test_a_refund_made_in_the_dashboard_is_an_exception(
+def test_a_refund_made_in_the_dashboard_is_booked_when_its_movement_is_read(
     session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay
 ) -> None:
     payment = pay("60")
-    client_of(standin).v1.refunds.create({"charge": payment.stripe_charge_id or "", "amount": 1000})
+    standin.refund_in_dashboard(payment.stripe_charge_id or "", 1000)
+    read(session, gateway)  # no event has come, and nobody has listed refunds
+    assert sorted(movements(session)) == [("payment", 6000, 204, ""), ("refund", -1000, 0, "")]
+    assert session.execute(sa.select(Booking.kind, Booking.amount).order_by(Booking.id)).all() == [
+        ("payment", Money(6000)), ("refund", Money(-1000)),
+    ]  # fmt: skip
+    assert exceptions_open(session) == 0
+    agrees(session, gateway)
+
+
+def cannot_be_booked(
+    session: Session, gateway: StripeGateway, standin: StandIn, payment: Payment
+) -> tuple[str, dict[str, Any]]:
+    """A refund whose movement was read when the books could not follow; the exception's id, and Stripe's refund."""
+    made = standin.refund_in_dashboard(payment.stripe_charge_id or "", 1000)
+    standin.store.save({**made, "amount": 99_000})
     read(session, gateway)
+    standin.store.save(made)
     odd = session.scalars(sa.select(BalanceMovement).where(BalanceMovement.exception != "")).one()
     assert (odd.exception, odd.payment_id, odd.gross) == (Oddity.REFUND_UNKNOWN, payment.id, Money(-1000))
+    session.rollback()
+    return odd.public_id, made
+
+
+def given_back(session: Session) -> list[int]:
+    """Cents of each refund that was booked, and entered in the mirror, and posted: the three are the same."""
+    session.rollback()
+    booked = session.scalars(sa.select(Booking.amount).where(Booking.kind == "refund")).all()
+    entered = session.scalars(sa.select(Entry.patient).where(Entry.kind == EntryKind.PATIENT_REFUND)).all()
+    posted = session.scalars(sa.select(Posting.amount).where(Posting.kind == "patient_refund")).all()
+    assert -sum(one.cents for one in booked) == sum(one.cents for one in entered)
+    assert sorted(abs(one.cents) for one in posted) == sorted(abs(one.cents) for one in booked)
+    return [-one.cents for one in booked]
+
+
+def sweep(session: Session, gateway: StripeGateway, standin: StandIn, made: dict[str, Any]) -> None:
+    """Everything else that brings a refund in: its event, the list, the movement."""
+    with writing():
+        sweep_refunds(session, gateway)
+        refresh_refund(session, gateway, KeptEvent("evt_1", "refund.created", made["id"], "", clock.now()))
+        pull(session, gateway)
+    session.rollback()
+
+
+@pytest.mark.parametrize("first", ["desk", "sweep"])
+def test_what_the_desk_has_booked_and_the_sweep_finds_is_in_the_books_once(
+    desk: JudgingClient,
+    session: Session,
+    gateway: StripeGateway,
+    standin: StandIn,
+    pay: Pay,
+    days: Callable[[float], None],
+    first: str,
+) -> None:
+    payment = pay("60")
+    odd, made = cannot_be_booked(session, gateway, standin, payment)
+    page = desk.page(f"/desk/payouts/exceptions/{odd}")
+    assert "by hand" not in page.text("main")
+    days(0.1)
+    if first == "sweep":
+        sweep(session, gateway, standin, made)
+    for _ in range(2):
+        assert desk.submit(page, action="/look-up").location == "/desk/payouts/exceptions"
+    assert given_back(session) == [1000]
+    days(1)
+    sweep(session, gateway, standin, made)
+    assert given_back(session) == [1000]
+    assert exceptions_open(session) == 0
+    agrees(session, gateway)
+    told = session.scalars(sa.select(AuditEvent.facts).where(AuditEvent.tag == Tag.PAYOUT_EXCEPTION_HANDLED)).all()
+    assert [facts["found"] for facts in told] == ["refund"] * (first == "desk")
+
+
+def test_what_somebody_entered_by_hand_is_not_entered_again_when_it_is_found(
+    desk: JudgingClient,
+    session: Session,
+    gateway: StripeGateway,
+    standin: StandIn,
+    pay: Pay,
+    days: Callable[[float], None],
+) -> None:
+    """They did what the desk had told them before: their word that it is dealt with stands, whatever finds it later."""
+    odd, made = cannot_be_booked(session, gateway, standin, pay("60"))
+    desk.submit(desk.page(f"/desk/payouts/exceptions/{odd}"), {"note": "Entered by hand"}, field="note")
+    days(1)
+    sweep(session, gateway, standin, made)
+    days(0.1)
+    sweep(session, gateway, standin, made)
+    assert given_back(session) == []
+    assert exceptions_open(session) == 0
+
+
+def test_what_still_does_not_fit_and_a_stripe_that_is_away_are_told(
+    desk: JudgingClient, session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay
+) -> None:
+    odd, made = cannot_be_booked(session, gateway, standin, pay("60"))
+    page = desk.page(f"/desk/payouts/exceptions/{odd}")
+    standin.store.save({**made, "amount": 99_000})
+    answer = desk.submit(page, action="/look-up", follow_redirects=True)
+    assert "it still does not fit" in as_page(answer).text("div", class_="notices")
+    standin.faults.add("drop_before", times=9, method="GET", path="/v1/refunds")
+    answer = desk.submit(page, action="/look-up", follow_redirects=True)
+    assert "Stripe does not answer just now" in as_page(answer).text("div", class_="notices")
+    assert given_back(session) == []
+    assert exceptions_open(session) == 1
+    token = page.all("input", name="csrf_token")[0].get("value")
+    unknown = f"/desk/payouts/exceptions/{'0' * 32}/look-up"
+    assert desk.post(unknown, data={"csrf_token": token}).status_code == 404
+
+
+@pytest.mark.parametrize("oddity", list(Oddity))
+def test_no_advice_of_the_desk_is_to_enter_money_by_hand(oddity: Oddity) -> None:
+    """What is found later would be in the back office twice."""
+    words = str(ODDITIES[oddity].suggestion)
+    assert "post it" not in words.lower()
+    assert ("Look it up now" in words) is (oddity in LOOKED_UP)
+    assert not any("by hand" in one and "post" in one for one in SUGGESTIONS.values())
 
 
 def test_what_stripe_moves_of_its_own_accord_is_an_exception(
@@ -370,11 +489,10 @@ def test_staff_see_payouts_and_deal_with_what_does_not_fit(
 ) -> None:
     assert "No payouts yet" in desk.page("/desk/payouts").text("main")
     payment = pay("60")
-    client_of(standin).v1.refunds.create({"charge": payment.stripe_charge_id or "", "amount": 1000})
-    read(session, gateway)
+    odd, _made = cannot_be_booked(session, gateway, standin, payment)
     assert "$60.00" in desk.page("/desk/payouts/not-paid-out").text("main")
     days(1)
-    # The refund goes out with the payment's money.
+    # The refund goes out with the payment's money; it is a day old, so that nobody asks Stripe about it again.
     standin.advance(2 * DAY)
     days(0.1)
     read(session, gateway)
@@ -384,12 +502,10 @@ def test_staff_see_payouts_and_deal_with_what_does_not_fit(
     payout = session.scalars(sa.select(Payout.public_id)).one()
     session.commit()
     text = desk.page(f"/desk/payouts/{payout}").text("main")
-    for words in ("$50.00", "−$10.00", "A refund that was not made here", "Post it in the back office"):
+    for words in ("$50.00", "−$10.00", "A refund that was not made here", "Choose Look it up now"):
         assert words in text
     assert "Exceptions in payouts: 1" in desk.page("/desk/").text("main")
     assert "1 to look at" in desk.page("/desk/payouts/exceptions").text("main")
-    odd = session.scalars(sa.select(BalanceMovement.public_id).where(BalanceMovement.exception != "")).one()
-    session.commit()
     page = desk.page(f"/desk/payouts/exceptions/{odd}")
     answer = desk.submit(page, {"note": "   "}, field="note")
     assert answer.status_code == 200

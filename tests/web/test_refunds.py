@@ -324,6 +324,89 @@ def test_a_credit_is_promised_to_the_patient_by_a_day(
     assert "We sent $12.00 back" in patient.page("/").text("main")
 
 
+def test_no_day_is_promised_before_a_supervisor_has_approved_a_credit(
+    desk: JudgingClient,
+    patient: JudgingClient,
+    browse: Callable[[str], JudgingClient],
+    clinic: Clinic,
+    session: Session,
+    standin: StandIn,
+    app: Flask,
+    payment: Payment,
+    send: Callable[[], int],
+) -> None:
+    charge_id = session.scalars(sa.select(Allocation.charge_id).where(Allocation.payment_id == payment.id)).all()[0]
+    visit_id = session.execute(
+        sa.text("SELECT v.public_id FROM visit v JOIN charge c ON c.visit_id = v.id WHERE c.id = :id"),
+        {"id": charge_id},
+    ).scalar_one()
+    session.rollback()
+    with writing():
+        Desk(session, app.extensions["plainbill_gateway"], standin, clinic).insurer_takes_over(charge_id, Money(1200))
+    with app.app_context(), writing():
+        find_credits(db.session, timezone="America/Chicago", limit=Money(1000), days=7)
+    refund = only(session)
+    assert refund.state is RefundState.PROPOSED
+    day = f"{refund.send_on:%b} {refund.send_on.day}"
+    session.rollback()
+    pages = ["/", f"/visits/{visit_id}", f"/payments/{payment.public_id}/refunds"]
+    for address in pages:
+        text = patient.page(address).text("main")
+        assert "We owe you $12.00. We are checking it, and will send it back to" in text, address
+        assert day not in text, address
+    for address in ("/desk/refunds", f"/desk/refunds/{refund.public_id}"):
+        assert day not in desk.page(address).text("main"), address
+    assert "After a supervisor has approved it" in desk.page(f"/desk/refunds/{refund.public_id}").text("main")
+    assert send() == 0
+    supervisor = browse(SUPERVISOR)
+    supervisor.submit(supervisor.page(f"/desk/refunds/{refund.public_id}"), action="/approve")
+    for address in pages:
+        assert f"We will send it back to Visa ending 4242 by {day}" in patient.page(address).text("main"), address
+    assert day in desk.page(f"/desk/refunds/{refund.public_id}").text("main")
+
+
+def test_a_refund_that_waits_for_its_bank_payment_says_so_at_the_desk(
+    desk: JudgingClient, session: Session, payment: Payment
+) -> None:
+    made = Refund(
+        payment_id=payment.id,
+        amount=Money(500),
+        reason=RefundReason.REQUESTED,
+        note="Made at Stripe",
+        state=RefundState.WAITING,
+        send_on=payment.created_at.date(),
+        created_at=payment.created_at,
+        requested_at=payment.created_at,
+        checked_at=payment.created_at,
+        stripe_refund_id="pyr_1",
+    )
+    with writing():
+        session.add(made)
+        session.commit()
+    address = f"/desk/refunds/{made.public_id}"
+    session.rollback()
+    assert "Goes out when the bank payment has arrived, asked by: made at Stripe" in desk.page(
+        "/desk/refunds?list=scheduled"
+    ).text("main")
+    text = desk.page(address).text("main")
+    for words in ("Waits for its payment", "When the bank payment has arrived", "cancels it and nothing is booked"):
+        assert words in text
+    assert "Withdraw" not in text
+    with writing():
+        session.execute(
+            sa.update(Refund).values(
+                state=RefundState.CANCELED, handled_at=payment.created_at, ended_at=payment.created_at,
+                handled_note="Its payment did not arrive, so nothing went back", failure_code="canceled",
+            )
+        )  # fmt: skip
+        session.commit()
+    text = desk.page(address).text("main")
+    assert "Canceled at Stripe" in text
+    assert "Its payment did not arrive" in text
+    assert "The money did not reach the patient" not in text
+    assert "Nothing to do" in desk.page("/desk/refunds").text("main")
+
+
 def test_a_credit_that_no_payment_can_take_back_is_the_desks(
     desk: JudgingClient, clinic: Clinic, session: Session, standin: StandIn, app: Flask, payment: Payment
 ) -> None:

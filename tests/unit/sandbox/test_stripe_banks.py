@@ -332,3 +332,62 @@ def test_a_debit_that_the_bank_never_takes_up_can_be_canceled(standin: StandIn, 
         client.v1.payment_intents.cancel(other.id)
     assert caught.value.code == "payment_intent_unexpected_state"
     assert standin.violations == []
+
+
+# Refunds of debits under way
+
+
+def refunded(client: stripe.StripeClient, method: str, *amounts: int) -> tuple[Any, list[Any]]:
+    """A debit under way, and refunds of it."""
+    going = confirm(client, create(client, allowed_payment_method_types=[BANK]).id, method, mandate_data=ACCEPTED)
+    assert going.status == "processing"
+    return going, [client.v1.refunds.create({"payment_intent": going.id, "amount": cents}) for cents in amounts]
+
+
+def updates(standin: StandIn) -> list[dict[str, Any]]:
+    """What changed of refunds, oldest first."""
+    found = [one for one in standin.every("event") if one["type"] == "refund.updated"]
+    return [one["data"]["previous_attributes"] for one in reversed(found)]
+
+
+def test_a_refund_waits_for_its_debit_and_goes_out_with_its_success(
+    standin: StandIn, client: stripe.StripeClient
+) -> None:
+    going, (made,) = refunded(client, "pm_usBankAccount_success", 1000)
+    assert (made.status, made.pending_reason, made.balance_transaction) == ("pending", "charge_pending", None)
+    with pytest.raises(ValueError, match="before it went out"):
+        standin.fail_refund(made.id)
+    with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded"):
+        client.v1.refunds.create({"payment_intent": going.id, "amount": 235})
+    assert client.v1.balance_transactions.list({"source": made.id}).data == []
+    standin.advance(4 * DAY)
+    out = client.v1.refunds.retrieve(made.id, {"expand": ["balance_transaction"]})
+    moved: Any = out.balance_transaction
+    assert (out.status, out.pending_reason, moved.type, moved.net) == ("pending", "processing", "payment_refund", -1000)
+    assert client.v1.charges.retrieve(going.latest_charge).amount_refunded == 1000
+    standin.advance(2 * DAY)
+    assert client.v1.refunds.retrieve(made.id).status == "succeeded"
+    assert updates(standin) == [
+        {"balance_transaction": None, "pending_reason": "charge_pending"}, {"status": "pending"},
+    ]  # fmt: skip
+    assert standin.fail_refund(made.id)["status"] == "failed"
+    assert standin.violations == []
+
+
+@pytest.mark.parametrize("method", ["pm_usBankAccount_insufficientFunds", "pm_usBankAccount_processing"])
+def test_a_refund_is_canceled_with_its_debit(standin: StandIn, client: stripe.StripeClient, method: str) -> None:
+    going, made = refunded(client, method, 1000, 234)
+    assert client.v1.charges.retrieve(going.latest_charge).refunded
+    if method.endswith("processing"):
+        client.v1.payment_intents.cancel(going.id)
+    standin.advance(4 * DAY)
+    assert [client.v1.refunds.retrieve(one.id).status for one in made] == ["canceled"] * 2
+    assert client.v1.balance_transactions.list().data == []
+    charge = client.v1.charges.retrieve(going.latest_charge)
+    assert (charge.status, charge.amount_refunded, charge.refunded) == ("failed", 0, False)
+    assert updates(standin) == [{"pending_reason": "charge_pending", "status": "pending"}] * 2
+    with pytest.raises(ValueError, match="it cannot fail"):
+        standin.fail_refund(made[0].id)
+    with pytest.raises(stripe.InvalidRequestError, match="its status is failed"):
+        client.v1.refunds.create({"payment_intent": going.id})
+    assert standin.violations == []

@@ -293,6 +293,24 @@ def test_a_refund_of_the_dashboards_bears_no_marks_of_ours(
     assert web.post("/_standin/refunds", json={"charge": "ch_unknown"}).status_code == 400
 
 
+def test_a_debit_under_way_is_refunded_in_the_dashboard(
+    web: FlaskClient, client: stripe.StripeClient, standin: StandIn
+) -> None:
+    made = create(client, allowed_payment_method_types=["us_bank_account"])
+    agreed = {"customer_acceptance": {"type": "offline"}}
+    going = confirm(client, made.id, "pm_usBankAccount_success", mandate_data=agreed)
+    answer = web.post("/_standin/refunds", json={"charge": going.latest_charge, "amount": 234})
+    assert (answer.json["amount"], answer.json["pending_reason"]) == (234, "charge_pending")  # type: ignore[index]
+    assert web.post("/_standin/refunds", json={"charge": going.latest_charge, "amount": "x"}).status_code == 400
+    assert press(web, "Refund it in the dashboard before it arrives") == 200
+    assert [one["amount"] for one in standin.every("refund")] == [1000, 234]
+    page = web.get("/").text
+    assert "Refund it in the dashboard" not in page  # nothing is left
+    assert ("waits for its payment" in page, "Fail this refund" in page) == (True, False)
+    standin.advance(5 * 86_400)
+    assert "Fail this refund" in web.get("/").text
+
+
 def test_an_intent_is_forgotten_unless_it_holds_money(
     web: FlaskClient, client: stripe.StripeClient, standin: StandIn
 ) -> None:
