@@ -268,7 +268,7 @@ def test_refunds_that_staff_entered_by_hand_are_not_looked_for(
 
     def write(connection: sa.Connection) -> None:
         old = sa.MetaData()
-        old.reflect(connection, only=["balance_movement"])
+        old.reflect(connection, only=["balance_movement"], resolve_fks=False)
         now = clock.now()
         for number, (handled, gross) in enumerate([(now, -700), (now, 700), (None, -300)], start=1):
             connection.execute(
