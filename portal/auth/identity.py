@@ -7,12 +7,12 @@ from flask_security.core import Security
 from flask_security.datastore import FSQLALiteUserDatastore
 from flask_security.forms import LoginForm
 from flask_security.mail_util import MailUtil
-from flask_security.signals import password_changed, password_reset
+from flask_security.signals import password_changed, password_reset, user_authenticated
 
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.auth import sessions, tries
+from portal.auth import devices, sessions, tries
 from portal.auth.forgetting import ForgottenPasswordForm
 from portal.auth.models import Role, User
 from portal.config import Settings
@@ -47,10 +47,20 @@ class OutboxMail(MailUtil):
 
 
 def _password_was_changed(_app: Flask, user: User, **_facts: Any) -> None:
-    """A new password ends every sign-in made with the old one, but the one that changed it."""
-    record(db.session, Tag.PASSWORD_CHANGED, actor_user_id=user.id)
-    sessions.end_all(user.id, but=session.get(sessions.TOKEN))
+    """A new password ends every sign-in made with the old one, but the one that changed it; and it ends a lock.
+
+    The browser is one of theirs from now on; with the old password's, the marks of all others are worth nothing.
+    """
+    user_id = user.id
+    record(db.session, Tag.PASSWORD_CHANGED, actor_user_id=user_id)
+    sessions.end_all(user_id, but=session.get(sessions.TOKEN))
     db.session.commit()
+    tries.begin_anew(user_id)
+    devices.remember(user)
+
+
+def _signed_in(_app: Flask, user: User, **_facts: Any) -> None:
+    devices.remember(user)
 
 
 class SignInForm(LoginForm):
@@ -120,4 +130,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["plainbill_security"].principal.identity_loaders.clear()
     password_changed.connect(_password_was_changed, app)
     password_reset.connect(_password_was_changed, app)
+    user_authenticated.connect(_signed_in, app)
     tries.init_app(app)

@@ -7,6 +7,7 @@ one mailbox, and sign-in finds one user by all of them.
 import hashlib
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Any
 
 import idna
@@ -18,6 +19,8 @@ from portal.web.limits import network
 
 #: RFC 5321 section 4.5.3.1: 64 octets, an @ and 255 octets. What is longer names no mailbox and is not worth reading.
 LONGEST = 320
+#: Where a request keeps whom it names: as long as itself, which ``g`` may outlive.
+_KEPT = "plainbill.mailbox"
 
 
 def canonical(address: object) -> str | None:
@@ -62,26 +65,47 @@ def key_of_user(user_id: int) -> str:
     return hashlib.sha256(f"user {user_id}".encode()).hexdigest()
 
 
-def key_of(address: object) -> str:
-    """The hashed key of the mailbox that ``address`` (as it was typed) names; needs a request.
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox that somebody named, and the ``fs_uniquifier`` of the user whose it is ("" for nobody's)."""
 
-    The id of the user it finds, by the same look-up as sign-in; else of the user its canonical spelling finds, so that
-    spellings share a counter whether or not there is a user; else the canonical spelling. Whatever is not an address
-    shares the counter of the network it came from, and never one that all such requests share.
+    key: str
+    uniquifier: str = ""
+
+
+def mailbox_of(address: object) -> Mailbox:
+    """The mailbox that ``address`` (as it was typed) names, with its hashed key; needs a request.
+
+    The key is the id of the user it finds, by the same look-up as sign-in; else of the user its canonical spelling
+    finds, so that spellings share a counter whether or not there is a user; else the canonical spelling. Whatever is
+    not an address shares the counter of the network it came from, and never one that all such requests share.
     """
     spelled = canonical(address)
     if spelled is None:
-        return hashlib.sha256(f"nobody at {network()}".encode()).hexdigest()
+        return Mailbox(hashlib.sha256(f"nobody at {network()}".encode()).hexdigest())
     # Both are always looked up, so that a known address takes no less time than an unknown one.
     for user in [lookup_identity(spelling) for spelling in dict.fromkeys((str(address), spelled))]:
         if user is not None:
-            return key_of_user(user.id)
-    return hashlib.sha256(f"mailbox {spelled}".encode()).hexdigest()
+            return Mailbox(key_of_user(user.id), user.fs_uniquifier)
+    return Mailbox(hashlib.sha256(f"mailbox {spelled}".encode()).hexdigest())
+
+
+def key_of(address: object) -> str:
+    """The key of the mailbox that ``address`` (as it was typed) names; needs a request."""
+    return mailbox_of(address).key
+
+
+def named_mailbox() -> Mailbox:
+    """The mailbox that this request names in its field ``email``, sent as a form or as JSON; looked up once."""
+    kept: Mailbox | None = request.environ.get(_KEPT)
+    if kept is None:
+        kept = request.environ[_KEPT] = mailbox_of(_sent("email"))
+    return kept
 
 
 def mailbox_key() -> str:
-    """The key of the mailbox that this request names in its field ``email``, sent as a form or as JSON."""
-    return key_of(_sent("email"))
+    """The key of the mailbox that this request names."""
+    return named_mailbox().key
 
 
 def _sent(field: str) -> Any:

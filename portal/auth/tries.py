@@ -8,13 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, g
+from flask import Flask, Response, current_app, g
+from flask_babel import gettext as _
+from flask_limiter import RequestLimit
 from flask_login import current_user
 from flask_security.forms import ChangePasswordForm
 from flask_security.utils import get_message
 
-from portal.auth.mailbox import mailbox_key
-from portal.web.limits import limiter, network, refusals_only
+from portal.auth import devices
+from portal.auth.mailbox import key_of_user, mailbox_key, named_mailbox
+from portal.config import Settings
+from portal.web.errors import error_page
+from portal.web.limits import forget, limiter, network, refusals_only
 
 
 def was_refused(response: Response) -> bool:
@@ -29,6 +34,47 @@ def _current_password_was_wrong(_response: Response) -> bool:
 def per_user() -> str:
     """The key of limits that count by who is signed in."""
     return f"user {current_user.get_id()}"
+
+
+def per_device() -> str:
+    """The key of limits that count by a browser that the one who is named signed in with; "nobody's" in any other."""
+    return f"device {devices.device_of(named_mailbox().uniquifier) or 'of nobody'}"
+
+
+def _is_their_device() -> bool:
+    return bool(devices.device_of(named_mailbox().uniquifier))
+
+
+def _is_a_strangers_device() -> bool:
+    return not _is_their_device()
+
+
+def _choose_a_new_password(_limit: RequestLimit) -> Response:
+    """The words of a lock on signing in. It may be a stranger's doing, so they tell the owner the way back."""
+    return error_page(
+        429,
+        _("Too many tries"),
+        _(
+            "For your safety we have paused this sign-in for up to an hour. You don’t have to wait: choose a new "
+            "password with a link that we email you, and you can sign in right away."
+        ),
+        act=("security.forgot_password", _("Reset your password")),
+    )
+
+
+def _look_for_our_mail(_limit: RequestLimit) -> Response:
+    """The words of a lock on asking for links: the ones that were sent still open the way."""
+    settings: Settings = current_app.extensions["plainbill_settings"]
+    return error_page(
+        429,
+        _("Too many tries"),
+        _(
+            "We have paused sending links for up to an hour. Did you ask for one before? Look for our email in your "
+            "mailbox and in its spam folder: the link in it still works. Or call us at %(phone)s.",
+            phone=settings.clinic_phone,
+        ),
+        act=("security.login", _("Sign in")),
+    )
 
 
 class ChangeForm(ChangePasswordForm):
@@ -48,16 +94,25 @@ class Tries:
 
     limits: tuple[tuple[str, Callable[[], str]], ...]
     refused: Callable[[Response], bool] | None = None
+    #: Instead of all of ``limits``, in a browser that the one who is named signed in with before (``devices``).
+    per_device: str = ""
+    #: What is told instead of the usual words, where there is a way on.
+    told: Callable[[RequestLimit], Response] | None = None
 
 
 #: The mailbox's limits of signing in; whoever finishes a reset begins anew.
 SIGN_IN_PER_MAILBOX = "20 per hour"
 
-_BY_MAIL = Tries((("5 per minute; 20 per hour", network), ("5 per hour", mailbox_key)))
+_BY_MAIL = Tries((("5 per minute; 20 per hour", network), ("5 per hour", mailbox_key)), told=_look_for_our_mail)
 _BY_PASSWORD = (("10 per minute; 60 per hour", network), ("10 per minute; 20 per hour", per_user))
 
 TRIES: dict[str, Tries] = {
-    "security.login": Tries((("10 per minute; 60 per hour", network), (SIGN_IN_PER_MAILBOX, mailbox_key)), was_refused),
+    "security.login": Tries(
+        (("10 per minute; 60 per hour", network), (SIGN_IN_PER_MAILBOX, mailbox_key)),
+        was_refused,
+        per_device="20 per hour",
+        told=_choose_a_new_password,
+    ),
     "security.forgot_password": _BY_MAIL,
     "security.reset_password": Tries((("20 per minute; 60 per hour", network),)),
     "security.change_password": Tries(_BY_PASSWORD, _current_password_was_wrong),
@@ -67,8 +122,19 @@ TRIES: dict[str, Tries] = {
 }
 
 
+def begin_anew(user_id: int) -> None:
+    """Forget what strangers' refusals counted on a user's mailbox: whoever has a new password is its owner.
+
+    The caller has no transaction open; on SQLite it would wait for itself.
+    """
+    forget(SIGN_IN_PER_MAILBOX, key_of_user(user_id), "security.login")
+
+
 def init_app(app: Flask) -> None:
-    """Put the limits on the library's views."""
+    """Put the limits on the library's views.
+
+    Their functions are this module's: the limiter knows by them that a second portal in this process has the same.
+    """
     for endpoint, tries in TRIES.items():
         view: Any = app.view_functions.get(endpoint)
         if view is None:
@@ -76,5 +142,16 @@ def init_app(app: Flask) -> None:
         if tries.refused is not None:
             view = refusals_only(tries.refused)(view)
         for limit, key in tries.limits:
-            view = limiter.limit(limit, methods=["POST"], key_func=key)(view)
+            strangers = _is_their_device if tries.per_device else None
+            view = limiter.limit(
+                limit, methods=["POST"], key_func=key, exempt_when=strangers, on_breach=tries.told
+            )(view)
+        if tries.per_device:
+            view = limiter.limit(
+                tries.per_device,
+                methods=["POST"],
+                key_func=per_device,
+                exempt_when=_is_a_strangers_device,
+                on_breach=tries.told,
+            )(view)
         app.view_functions[endpoint] = view

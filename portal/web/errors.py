@@ -25,8 +25,11 @@ __all__ = ["Away", "error_page", "init_app", "unavailable"]
 log = structlog.get_logger(__name__)
 
 
-def error_page(status: int, title: str, what_to_do: str) -> Response:
-    """The error page, without the context processors of pages (they load the one who is signed in)."""
+def error_page(status: int, title: str, what_to_do: str, *, act: tuple[str, str] | None = None) -> Response:
+    """The error page, without the context processors of pages (they load the one who is signed in).
+
+    ``act`` is an endpoint and the words of the button that leads there, where it is not the start.
+    """
     settings: Settings = current_app.extensions["plainbill_settings"]
     # The request's own adapter is missing where its host was refused.
     addresses = current_app.url_map.bind("localhost", script_name=request.script_root or "/")
@@ -37,6 +40,7 @@ def error_page(status: int, title: str, what_to_do: str) -> Response:
     html = current_app.jinja_env.get_template("errors/page.html").render(
         title=title,
         what_to_do=what_to_do,
+        act=act or ("home.start", _("Go to your bills")),
         clinic_name=settings.clinic_name,
         clinic_phone=settings.clinic_phone,
         sandbox=settings.sandbox,
@@ -87,7 +91,9 @@ def init_app(app: Flask) -> None:
         return error_page(413, _("That file is too large"), _("Nothing was stored. Choose a file of up to 20 MB."))
 
     @app.errorhandler(429)
-    def too_many(_error: HTTPException) -> Response:
+    def too_many(error: HTTPException) -> Response:
+        if isinstance(error.response, Response):  # the limit has words of its own
+            return error.response
         return error_page(
             429,
             _("Too many tries"),
