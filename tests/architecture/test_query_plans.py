@@ -50,6 +50,7 @@ __all__ = ["gateway", "pay"]
 STAYS_SMALL = {
     "role": "the portal's two roles",
     "schema_compatibility": "one row",
+    "limit_counter": "what is counted in some minutes: a job clears all that has expired",
     "stripe_cursor": "one row for each list at Stripe that is read on from where it was left",
     "card_testing_alarm": "one row for each attack",
     "ledger_service_item": "the embedded ledger's price list",
