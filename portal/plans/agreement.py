@@ -134,7 +134,7 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
 
 def _when(terms: Terms) -> str:
     rhythm = rhythm_words(terms.rhythm)
-    if terms.down_payment is None:
+    if not terms.pays_down_today:
         return rhythm
     return _("the down payment today and the others %(rhythm)s", rhythm=rhythm)
 

@@ -74,7 +74,8 @@ class Wish:
     """What somebody wants changed. Each kind reads its own fields.
 
     ``charges`` are the lines to add, with what each asks for, or to take out. ``exceed`` is the staff's: the policy's
-    limits are not asked, but the law's cap is.
+    limits are not asked, but the law's cap is. ``not_sooner`` is theirs, too: a moved day begins no sooner than the
+    payment that is next now, so that it asks for nothing that the patient has to agree to.
     """
 
     kind: ChangeKind
@@ -83,6 +84,7 @@ class Wish:
     rhythm: Rhythm | None = None
     until: date | None = None
     exceed: bool = False
+    not_sooner: bool = False
 
 
 def carry_out(standing: Standing, wish: Wish, *, policy: Policy, today: date) -> Standing:
@@ -129,6 +131,8 @@ def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> St
     if rhythm is None or not (wish.exceed or offers(policy, rhythm)):
         raise DayNotOffered
     earliest = earliest_next(standing.last_due_on, rhythm.frequency, standing.month_cap, today)
+    if wish.not_sooner and standing.unpaid:
+        earliest = max(earliest, standing.unpaid[0].on)
     dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
     after = replace(standing, rhythm=rhythm, unpaid=tuple(dues))
     if after.most is not None and any(due.amount > after.most for due in dues):

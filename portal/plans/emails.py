@@ -69,7 +69,7 @@ def _what_you_pay(terms: Terms) -> str:
         else _("You pay %(total)s in %(count)s payments, %(rhythm)s, by %(method)s.",
                rhythm=rhythm_words(terms.rhythm), **many)
     )  # fmt: skip
-    today = _("You pay %(amount)s today.", amount=str(down.amount)) if down is not None else ""
+    today = _("You pay %(amount)s today.", amount=str(down.amount)) if down and terms.pays_down_today else ""
     return f"{today} {sentence} {_('It costs you nothing: no interest, no fee.')}".strip()
 
 

@@ -311,6 +311,7 @@ def terms_of(
         skips_a_year=policy.skips_a_year,
         month_cap=standing.month_cap,
         replaces=replaces,
+        begun_on=None if plan.started_at is None else conditions.day_of(plan.started_at),
     )
 
 

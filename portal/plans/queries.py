@@ -148,6 +148,10 @@ def plan_row(row: Any) -> PlanRow:
     return PlanRow(*[*row[:9], Rhythm(row[9], row[10]), *row[11:]])
 
 
+#: Paid, or in the hands of a bank, whose answer may take days.
+_TAKEN = (InstalmentState.PAID, InstalmentState.CHARGING)
+
+
 def last_paid_on(session: Session, account_id: int) -> date | None:
     """The day of the latest instalment of an account that was paid by any of its plans, or is being paid."""
     return session.scalar(
@@ -155,17 +159,20 @@ def last_paid_on(session: Session, account_id: int) -> date | None:
         .join(Plan, Plan.id == Instalment.plan_id)
         .where(
             Plan.account_id == account_id,
-            Instalment.state.in_([InstalmentState.PAID, InstalmentState.CHARGING]),
+            Instalment.state.in_(_TAKEN),
         )
     )
 
 
 def months_paid(session: Session, charge_ids: Iterable[int]) -> int:
-    """In how many months of the calendar instalments were paid by any plan that any of these charges was on."""
+    """In how many months of the calendar instalments were paid, or are being paid, by any plan of these charges.
+
+    Each counts in the month that it was for, also where it was put off and charged in the next one.
+    """
     days = session.scalars(
         sa.select(Instalment.due_on)
         .join(PlanLine, PlanLine.plan_id == Instalment.plan_id)
-        .where(PlanLine.charge_id.in_(list(charge_ids)), Instalment.state == InstalmentState.PAID)
+        .where(PlanLine.charge_id.in_(list(charge_ids)), Instalment.state.in_(_TAKEN))
         .distinct()
     )
     return len({(day.year, day.month) for day in days})

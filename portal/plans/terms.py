@@ -46,12 +46,22 @@ class Terms:
     month_cap: Money | None = None
     #: Whether a plan that runs ends by it.
     replaces: bool = False
+    #: The day on which the plan was agreed to first; None where it begins by this.
+    begun_on: date | None = None
 
     @property
     def down_payment(self) -> Due | None:
-        """What is paid on the day of the agreement itself; every other instalment is due later."""
-        begins = self.change is ChangeKind.ENROLLED and len(self.dues) > 1
-        return self.dues[0] if begins and self.dues[0].on == self.agreed_on else None
+        """What is paid on the day of the first agreement itself; every other instalment is due later.
+
+        One that was declined is still one when another method is chosen for it: it does not become credit by that.
+        """
+        on = self.agreed_on if self.change is ChangeKind.ENROLLED else self.begun_on
+        return self.dues[0] if len(self.dues) > 1 and self.dues[0].on == on else None
+
+    @property
+    def pays_down_today(self) -> bool:
+        """Whether the down payment is made on the day of this agreement: at first, and at once with another method."""
+        return self.down_payment is not None and self.change in (ChangeKind.ENROLLED, ChangeKind.METHOD_CHANGED)
 
     @property
     def financed(self) -> tuple[Due, ...]:

@@ -1,6 +1,7 @@
 """What the desk's lists and pages of plans show. Columns, not entities; a fixed number of queries."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -121,9 +122,11 @@ class PlanAtRisk:
     late: int
     left: Money
     shut_out: bool
+    #: How many payments the law still lets be asked, where more are to come (``beyond.py``); None: no fewer.
+    law_lets: int | None = None
 
 
-def _at_risk(today: date, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
+def _at_risk(today: date, beyond: Collection[int], *columns: Any) -> sa.Select[*tuple[Any, ...]]:
     paid = aliased(Instalment)
     last_paid = (
         sa.select(paid.plan_id, sa.func.max(paid.due_on).label("due_on"))
@@ -160,21 +163,26 @@ def _at_risk(today: date, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
                 facts.c.failing > 0,
                 sa.and_(facts.c.late > 0, Plan.state == PlanState.ACTIVE),
                 shut_out,
+                Plan.id.in_(beyond),
             ),
         )
         .order_by(facts.c.missed.desc(), facts.c.late.desc(), Plan.id)
     )
 
 
-def plans_at_risk(session: Session, *, today: date) -> list[PlanAtRisk]:
-    """Running plans that wait for the patient, have missed instalments, whose charge was turned down or is late."""
-    rows: Any = session.execute(_at_risk(today, *PLAN_COLUMNS))
-    return [PlanAtRisk(plan_row(row[:_COLUMNS]), *row[_COLUMNS:]) for row in rows]
+def plans_at_risk(session: Session, *, today: date, beyond: Mapping[int, int]) -> list[PlanAtRisk]:
+    """Running plans that wait for the patient, have missed instalments, whose charge was turned down or is late.
+
+    And those in ``beyond``, which the law does not let be paid to their end (:func:`.beyond.beyond_the_law`).
+    """
+    rows: Any = session.execute(_at_risk(today, beyond, *PLAN_COLUMNS))
+    plans = [(plan_row(row[:_COLUMNS]), row[_COLUMNS:]) for row in rows]
+    return [replace(PlanAtRisk(plan, *facts), law_lets=beyond.get(plan.id)) for plan, facts in plans]
 
 
-def at_risk_count(session: Session, *, today: date) -> int:
+def at_risk_count(session: Session, *, today: date, beyond: Collection[int]) -> int:
     """How many plans are at risk."""
-    return session.scalar(sa.select(sa.func.count()).select_from(_at_risk(today, Plan.id).subquery())) or 0
+    return session.scalar(sa.select(sa.func.count()).select_from(_at_risk(today, beyond, Plan.id).subquery())) or 0
 
 
 def open_request_count(session: Session) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -12,6 +11,8 @@ from portal.codes.queries import unknown_open
 from portal.disputes.queries import to_answer
 from portal.payments.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
+from portal.plans.beyond import beyond_the_law
+from portal.plans.conditions import Conditions
 from portal.plans.worklists import at_risk_count, open_request_count
 from portal.refunds.queries import failed_count
 
@@ -38,8 +39,10 @@ _COUNTED: tuple[tuple[Callable[[Session], int], Any, str], ...] = (
 )
 
 
-def waiting(session: Session, *, today: date) -> list[Waiting]:
+def waiting(session: Session, *, conditions: Conditions) -> list[Waiting]:
     """What waits on the clinic's day, without what does not."""
     found = [Waiting(count(session), name, endpoint) for count, name, endpoint in _COUNTED]
-    found.append(Waiting(at_risk_count(session, today=today), _l("Payment plans at risk"), "staff.plans"))
+    beyond = beyond_the_law(session, conditions=conditions)
+    at_risk = at_risk_count(session, today=conditions.today, beyond=beyond)
+    found.append(Waiting(at_risk, _l("Payment plans at risk"), "staff.plans"))
     return [one for one in found if one.count]

@@ -52,7 +52,7 @@ def inbox() -> Any:
         counts={name: sum(counts[state] for state in states) for name, states in FILTERS.items()},
         page=Page(number, total),
         age=age,
-        attention=waiting(db.session, today=todays().today),
+        attention=waiting(db.session, conditions=todays()),
     )
 
 

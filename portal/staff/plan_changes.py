@@ -111,7 +111,7 @@ def _wish(form: AmendForm, lines: Sequence[LineOnPlan]) -> Wish:
     if kind is ChangeKind.AMOUNT_CHANGED:
         return Wish(kind, each=form.each.amount)
     if kind is ChangeKind.DAY_MOVED:
-        return Wish(kind, rhythm=rhythm_of(form.rhythm.data))
+        return Wish(kind, rhythm=rhythm_of(form.rhythm.data), not_sooner=True)
     if kind is ChangeKind.PAUSED:
         return Wish(kind, until=form.until.data)
     if kind is ChangeKind.LINES_REMOVED:

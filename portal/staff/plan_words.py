@@ -62,6 +62,16 @@ def why_at_risk(one: PlanAtRisk) -> list[Any]:
         found.append(_l("It waits for another card or bank account. Nothing is charged until then."))
     elif one.plan.need is Need.CONFIRMATION:
         found.append(_l("The bank wants the patient to confirm the payment. Nothing is charged until then."))
+    if one.law_lets is not None:
+        found.append(
+            ngettext(
+                "By law only %(num)s more payment can be asked for, and what insurance left to pay takes more. Take a "
+                "bill out of the plan, or set the balance right in the back office.",
+                "By law only %(num)s more payments can be asked for, and what insurance left to pay takes more. Take a "
+                "bill out of the plan, or set the balance right in the back office.",
+                one.law_lets,
+            )
+        )
     if one.missed:
         found.append(
             ngettext("%(num)s payment was missed.", "%(num)s payments in a row were missed.", one.missed)

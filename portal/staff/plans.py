@@ -11,6 +11,7 @@ from portal.documents.store import content_of
 from portal.money import Money
 from portal.payments.method_queries import method_by_id
 from portal.plans import queries, worklists
+from portal.plans.beyond import beyond_the_law
 from portal.plans.kinds import InstalmentState, PlanState
 from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
 from portal.staff.blueprint import bp
@@ -50,7 +51,7 @@ def plans() -> str:
         db.session, limit=PER_PAGE if chosen == "running" else 0, offset=offset(number) if chosen == "running" else 0
     )
     requests = queries.open_requests(db.session)
-    at_risk = worklists.plans_at_risk(db.session, today=today)
+    at_risk = _at_risk()
     offered = worklists.offered_plans(db.session)
     days = worklists.charge_days(db.session, first=today, last=last)
     by_day = {one.on: one for one in days}
@@ -88,13 +89,19 @@ def plans() -> str:
     )
 
 
+def _at_risk() -> list[worklists.PlanAtRisk]:
+    now = todays()
+    beyond = beyond_the_law(db.session, conditions=now)
+    return worklists.plans_at_risk(db.session, today=now.today, beyond=beyond)
+
+
 @bp.get("/plans/<pid:plan_id>")
 @guards.staff
 def plan(plan_id: str) -> str:
     """One plan: what is on it, what is to come, what was paid and tried, what happened and why."""
     found = queries.plan_for(db.session, plan_id, user_id=None)
     changes = queries.changes_of(db.session, found.id)
-    at_risk = [one for one in worklists.plans_at_risk(db.session, today=todays().today) if one.plan.id == found.id]
+    at_risk = [one for one in _at_risk() if one.plan.id == found.id]
     instalments = queries.instalments_of(db.session, found.id)
     lines = worklists.lines_of_plan(db.session, found)
     page = {

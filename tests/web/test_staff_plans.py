@@ -547,6 +547,37 @@ def test_what_is_charged_tomorrow_is_seen_with_its_total(desk: JudgingClient, se
     assert "Nothing is charged" in desk.page("/desk/plans?list=charges").text("main")
 
 
+def test_a_plan_that_the_law_does_not_let_be_paid_to_its_end_is_at_risk(
+    app: Flask, desk: JudgingClient, session: Session, world: InWeb
+) -> None:
+    world.enrol()
+    assert len(world.coming()) == 5
+    session.execute(sa.update(Plan).values(month_cap=Money(5_000)))
+    session.commit()
+    colorado = replace(states()["CO"], most_payments=5)
+    app.extensions["plainbill_policy"] = replace(world.policy, rule=colorado)
+    assert "At risk" not in desk.page("/desk/plans").text("main")
+    app.extensions["plainbill_policy"] = replace(world.policy, rule=replace(colorado, most_payments=3))
+    said = "By law only 3 more payments can be asked for, and what insurance left to pay takes more."
+    for address in ("/desk/plans", f"/desk/plans/{world.plan().public_id}"):
+        assert said in desk.page(address).text("main")
+    assert "Payment plans at risk: 1" in desk.page("/desk/").text("main")
+
+
+def test_the_day_is_moved_later_and_earlier_in_the_month_and_the_page_says_how(
+    desk: JudgingClient, world: InWeb
+) -> None:
+    world.enrol()
+    page = desk.page(f"/desk/plans/{world.plan().public_id}/amend")
+    assert "no sooner than it is due now" in page.text("main")
+    assert "14 days by the month. A skipped payment counts as the last one." in page.text("main")
+    for day in (20, 5):
+        shown = amended(desk, world, act="day", rhythm=f"monthly-{day}")
+        assert "the patient has to agree to it" not in shown.text("main")
+        assert as_page(desk.submit(shown, {"confirmed": "1"}, field="seen", follow_redirects=True)).url
+        assert world.plan().day == day
+
+
 def test_plans_at_risk_say_why(desk: JudgingClient, session: Session, world: InWeb) -> None:
     world.enrol()
     assert "At risk" not in desk.page("/desk/plans").text("main")

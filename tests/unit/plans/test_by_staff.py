@@ -280,3 +280,24 @@ def test_a_yes_to_what_has_moved_leaves_the_plan_that_runs(world: PlanWorld) -> 
     assert world.session.get_one(Plan, old).state is PlanState.ACTIVE
     assert plan_charges(world.session, old)
     world.session.rollback()
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "before", "after"),
+    [
+        (1, 20, ["2030-01-01", "2030-02-01"], ["2030-01-20", "2030-02-20"]),
+        (20, 1, ["2029-12-20", "2030-01-20"], ["2030-01-01", "2030-02-01"]),
+    ],
+    ids=["later in the month", "earlier in the month"],
+)
+def test_after_a_skip_the_desk_can_move_the_day_either_way(
+    world: PlanWorld, now: int, wanted: int, before: list[str], after: list[str]
+) -> None:
+    """The first such day that is no sooner than the next payment is now: nothing that the patient has to agree to."""
+    world.enrol(rhythm=Rhythm(Frequency.MONTHLY, now))
+    by_staff(world, Wish(ChangeKind.SKIPPED))
+    assert [day for day, _cents in world.coming()][:2] == before
+    total = sum(cents for _day, cents in world.coming())
+    by_staff(world, Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, wanted), not_sooner=True))
+    assert [day for day, _cents in world.coming()][:2] == after
+    assert sum(cents for _day, cents in world.coming()) == total

@@ -12,6 +12,7 @@ from portal.plans.enrolment import Draft, draft, enrol
 from portal.plans.errors import PlanTooLong, ScheduleMoved
 from portal.plans.policy import states
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
+from tests.unit.plans.test_another_method import choose_another, last_agreed, last_copy
 
 TODAY = date(2029, 11, 2)
 
@@ -106,3 +107,34 @@ def test_what_is_declined_is_tried_again_and_nothing_else_is_due_sooner(world: P
     assert (first.tries, first.due_on, first.charge_on) == (1, TODAY, date(2029, 11, 5))
     assert world.coming()[1:] == [("2029-11-15", 10_000), ("2029-12-15", 9_865)]
     assert world.plan_mails()[-1] == "A payment of your plan did not go through"
+
+
+def test_one_that_was_declined_is_not_financed_by_choosing_another_method(world: PlanWorld) -> None:
+    """What is agreed to anew names it as before, and the disclosure counts the others only."""
+    world.enrol(each=4_000, method="pm_card_chargeCustomerFail")
+    world.work()
+    assert (world.instalments()[0].tries, len(world.coming())) == (1, 6)
+    first = last_agreed(world)
+    world.later(days=1)
+    choose_another(world)
+    for text in (first, last_agreed(world)):
+        assert "Nov 2, 2029: $49.67 (down payment)" in text
+        assert "the down payment today and the others every month" in text
+        assert "Amount financed (the amount of credit provided to you): $198.65" in text
+        assert "with your down payment of $49.67): $248.32" in text
+        assert "Number of payments: 5" in text
+        assert "Amount of payments: 4 of $40.00, then 1 of $38.65" in text
+    assert "This changes my payment plan." in last_agreed(world)
+    assert "$49.67" in last_copy(world)
+    world.work()
+    assert [one.amount for one in world.payments_of_plan() if one.state == "succeeded"] == [Money(4_967)]
+
+
+def test_an_instalment_of_the_day_of_a_change_is_no_down_payment(world: PlanWorld) -> None:
+    world.with_policy(down_payment_percent=0)
+    world.enrol(each=5_000)
+    world.later(days=13)
+    assert world.coming()[0] == (world.today.isoformat(), 5_000)
+    choose_another(world)
+    assert "down payment)" not in last_agreed(world)
+    assert "Number of payments: 5" in last_agreed(world)
