@@ -45,8 +45,7 @@ class User(Base, UserMixin):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     #: How sign-in looks for an address.
     __table_args__ = (sa.Index("ix_user_email_lower", sa.func.lower(email)),)
-    #: Read when asked for: looking up the address that a stranger typed is the same one query, found or not.
-    roles: Mapped[list[Role]] = relationship(Role, secondary=user_role)
+    roles: Mapped[list[Role]] = relationship(Role, secondary=user_role, lazy="selectin")
 
 
 class SignInSession(Base):
