@@ -12,6 +12,7 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay import emails
 from portal.autopay.calendar import charge_day, was_in_time
+from portal.autopay.debts import collectable, tell_of_left_out
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.service import StopUrl, end
@@ -42,9 +43,15 @@ def announce(session: Session, *, autopay_id: int, today: date, stop_url: StopUr
         .order_by(AutopayCharge.id.desc())
         .limit(1)
     )
-    amount = Money.total(
-        line.amount for line in payable_lines(session, account_id, user_id=autopay.user_id)
-    )
+    lines = payable_lines(session, account_id, user_id=autopay.user_id)
+    amount = Money.total(line.amount for line in collectable(session, autopay, lines))
+    if autopay.state is AutopayState.ACTIVE:
+        own = session.scalars(
+            sa.select(AutopayCharge.payment_id).where(
+                AutopayCharge.autopay_id == autopay_id, AutopayCharge.state == ChargeState.FAILED
+            )
+        )
+        tell_of_left_out(session, autopay, lines, told={one for one in own if one is not None})
     if (
         autopay.state is not AutopayState.ACTIVE
         or amount < MINIMUM

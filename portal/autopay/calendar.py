@@ -4,13 +4,11 @@ from datetime import date, timedelta
 
 from portal.banking_days import banking_day_from
 
-#: A charge whose amount varies is announced at least ten days ahead: Regulation E, 12 CFR 1005.10(d)(2). The rule is
+#: A charge whose amount varies is announced at least ten days ahead: Regulation E, 12 CFR 1005.10(d)(1). The rule is
 #: made for bank debits; we keep it for cards, too.
 NOTICE_DAYS = 10
-#: Nacha allows a debit that bounced for lack of funds to be presented twice more; this long is left in between.
+#: So long after a debit bounced for lack of funds it is presented again (how often: payments/presenting.py).
 RETRY_DAYS = 5
-#: How often such a debit is tried again.
-RETRIES = 2
 
 
 def charge_day(noticed_on: date) -> date:

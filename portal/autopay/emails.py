@@ -95,13 +95,46 @@ def queue_above_cap(session: Session, *, user_id: int, charge: str, amount: Mone
     )
 
 
-def queue_failed(session: Session, *, user_id: int, charge: str, amount: Money, ended: bool) -> None:
-    """A charge did not go through: what to do now."""
-    body = _(
-        "We could not charge %(amount)s to your saved payment method. You have not been charged.\n\n"
-        "Sign in to pay with another card or bank account.",
-        amount=str(amount),
+def queue_left_out(session: Session, *, user_id: int, autopay: str, payment: str, amount: Money) -> bool:
+    """A bank sent a payment back for good: autopay leaves it out, and what to do. False when that was said before."""
+    return queue_email(
+        session,
+        key=f"autopay/{autopay}/left-out/{payment}",
+        to=email_of(session, user_id),
+        subject=_("Autopay leaves out %(amount)s", amount=str(amount)),
+        body=_(
+            "Your bank sent a payment back, so %(amount)s is still to be paid. You have not been charged.",
+            amount=str(amount),
+        )
+        + "\n\n"
+        + _left_out(),
     )
+
+
+def _left_out() -> str:
+    return _(
+        "We will not charge it again by ourselves. New bills are charged as before.\n\n"
+        "Please sign in and pay it when you like, with any card or bank account. Or turn autopay off and on again with "
+        "another card or bank account: then it is charged to that one. If you can’t pay it now, call us."
+    )
+
+
+def queue_failed(
+    session: Session, *, user_id: int, charge: str, amount: Money, ended: bool, left_out: bool = False
+) -> None:
+    """A charge did not go through: what to do now. ``left_out``: a bank sent it back for good."""
+    if left_out:
+        body = (
+            _("Your bank sent back a payment of %(amount)s. You have not been charged.", amount=str(amount))
+            + "\n\n"
+            + _left_out()
+        )
+    else:
+        body = _(
+            "We could not charge %(amount)s to your saved payment method. You have not been charged.\n\n"
+            "Sign in to pay with another card or bank account.",
+            amount=str(amount),
+        )
     if ended:
         body += "\n\n" + _("Because this was the second time in a row, autopay is now off. You can turn it on again.")
     queue_email(

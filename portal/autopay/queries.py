@@ -1,5 +1,6 @@
 """Reading autopay."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -81,6 +82,16 @@ def active_of_account(session: Session, account_id: int) -> AutopayRow | None:
         sa.select(*_AUTOPAY).where(Autopay.account_id == account_id, Autopay.state == AutopayState.ACTIVE)
     ).first()
     return None if row is None else AutopayRow(*row)
+
+
+def active_of_accounts(session: Session, account_ids: Iterable[int]) -> dict[int, AutopayRow]:
+    """The autopays that run on these accounts, by account."""
+    rows = session.execute(
+        sa.select(*_AUTOPAY).where(
+            Autopay.account_id.in_(list(account_ids)), Autopay.state == AutopayState.ACTIVE
+        )
+    )
+    return {one.account_id: one for one in (AutopayRow(*row) for row in rows)}
 
 
 def charges_of_account(session: Session, account_id: int, *, user_id: int) -> list[ChargeRow]:

@@ -21,12 +21,21 @@ from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay import emails
-from portal.autopay.calendar import RETRIES, retry_day
+from portal.autopay.calendar import retry_day
+from portal.autopay.debts import (
+    audit_left_out,
+    collectable,
+    left_out,
+    note_left_out,
+    parts_to_present_again,
+    payable_by,
+)
 from portal.autopay.errors import AutopayRuns, CapTooLow, MethodExpired
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.words import VERSION
 from portal.money import Money
+from portal.payments.allocate import Payable
 from portal.payments.closing import close
 from portal.payments.consents import keep_consent
 from portal.payments.errors import (
@@ -43,9 +52,11 @@ from portal.payments.errors import (
 from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
 from portal.payments.method_queries import MethodRow, method_by_id, method_for
+from portal.payments.presenting import BANK, is_for_lack_of_funds
 from portal.payments.progress import waits_on
 from portal.payments.queries import PaymentRow, payment_by_id
-from portal.payments.service import Payer, is_still_owed, payable_lines, prepare, start_payment
+from portal.payments.service import Payer, is_still_owed, prepare, start_payment
+from portal.payments.settle import parts_of
 from portal.payments.state import OPEN, PaymentState
 
 log = structlog.get_logger(__name__)
@@ -170,6 +181,7 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
     ).one()
     method = method_by_id(session, autopay.method_id)
     account_id, user_id, autopay_id, noticed = autopay.account_id, autopay.user_id, autopay.id, row.amount
+    bounced = row.tries > 0
     if method.removed_at is not None:
         stop(session, autopay_id=autopay_id, actor_user_id=None, reason="method_removed")
         return
@@ -190,7 +202,10 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
             .values(state=ChargeState.CHARGING, payment_id=payment_id)
         )
 
-    owed = Money.total(line.amount for line in payable_lines(session, account_id, user_id=user_id))
+    def narrow(lines: list[Payable]) -> list[Payable]:
+        return collectable(session, session.get_one(Autopay, autopay_id), lines, bounced=bounced)
+
+    owed = Money.total(line.amount for line in payable_by(session, autopay, bounced=bounced))
     session.commit()
     try:
         payment = start_payment(
@@ -199,6 +214,7 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
             account_ids=[account_id],
             payer=Payer(user_id, PaymentSource.AUTOPAY, method.stripe_method_id),
             amount=min(noticed, owed),
+            narrow=narrow,
             unless=gone,
             along=link,
         )
@@ -250,11 +266,12 @@ def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: d
     """Note what became of a charge's payment; commits.
 
     A decline ends the attempt, since nobody is there to enter another card; a bank debit that bounced for lack of
-    funds is announced again, at most twice. Two failed charges in a row end the autopay. A request whose answer was
-    lost is made good here, since no browser comes back to ask. Raises :class:`StripeAway`.
+    funds is announced again, as often as its debts may be presented (``debts.py``). Two failed charges in a row end
+    the autopay. A request whose answer was lost is made good here, since no browser comes back to ask. Raises
+    :class:`StripeAway`.
     """
-    payment_id, running = session.execute(
-        sa.select(AutopayCharge.payment_id, Autopay.state)
+    payment_id, autopay = session.execute(
+        sa.select(AutopayCharge.payment_id, Autopay)
         .join(Autopay, Autopay.id == AutopayCharge.autopay_id)
         .where(AutopayCharge.id == charge_id)
     ).one()
@@ -267,7 +284,12 @@ def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: d
         return
     if payment.state in OPEN:
         try:
-            go_on = running is AutopayState.ACTIVE and is_still_owed(session, payment_id=payment.id)
+            out = left_out(session, autopay)
+            go_on = (
+                autopay.state is AutopayState.ACTIVE
+                and is_still_owed(session, payment_id=payment.id)
+                and not any(part.charge_id in out for part in parts_of(session, payment.id))
+            )
             session.commit()
             if payment.state is PaymentState.CREATED and go_on:
                 prepare(session, gateway, payment_id=payment.id)
@@ -308,15 +330,17 @@ def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date,
         session.commit()
         return
     row.failure_code = payment.failure_code
+    is_debit = payment.method_kind == BANK
+    left, stopped = parts_to_present_again(session, autopay, payment)
     again = (
-        payment.method_kind == "us_bank_account"
-        and payment.failure_code == "insufficient_funds"
-        and row.tries < RETRIES
+        is_debit
+        and is_for_lack_of_funds(payment.failure_code)
+        and left >= MINIMUM
         and autopay.state is AutopayState.ACTIVE
     )
     if again:
         row.state, row.payment_id, row.tries = ChargeState.NOTICED, None, row.tries + 1
-        row.charge_on = retry_day(today)
+        row.charge_on, row.amount = retry_day(today), min(row.amount, left)
         emails.queue_notice(
             session,
             user_id=autopay.user_id,
@@ -326,6 +350,13 @@ def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date,
             stop_url=stop_url(row.public_id),
             retry=True,
         )
+        if stopped:
+            note_left_out(
+                session,
+                autopay,
+                reference_id=payment.public_id,
+                amount=Money.total(part.amount for part in stopped),
+            )
     else:
         before = session.scalar(
             sa.select(AutopayCharge.state)
@@ -341,8 +372,15 @@ def _fail(session: Session, charge_id: int, payment: PaymentRow, *, today: date,
         session.flush()
         ended = before is ChargeState.FAILED and autopay.state is AutopayState.ACTIVE
         emails.queue_failed(
-            session, user_id=autopay.user_id, charge=row.public_id, amount=payment.amount, ended=ended
+            session,
+            user_id=autopay.user_id,
+            charge=row.public_id,
+            amount=payment.amount,
+            ended=ended,
+            left_out=is_debit and bool(stopped),
         )
+        if stopped:
+            audit_left_out(session, autopay, Money.total(part.amount for part in stopped))
         if ended:
             end(session, autopay.id, actor_user_id=None, reason="failed_twice")
     record(

@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from portal import clock
 from portal.accounts.access import VisibleAccount, account_for
+from portal.autopay.debts import waiting_for_the_patient
 from portal.autopay.errors import AgreementChanged, AutopayRuns, MethodExpired
 from portal.autopay.forms import AgreementForm, AutopayForm, StopForm
 from portal.autopay.kinds import AutopayState, ChargeState
@@ -20,9 +21,11 @@ from portal.autopay.words import agreement, fingerprint
 from portal.config import Settings
 from portal.db import RecordNotFound
 from portal.money import Money
-from portal.payments.decline import what_happened
+from portal.payments.decline import BANK, what_happened
 from portal.payments.gateway import MINIMUM
 from portal.payments.method_queries import MethodRow, method_by_id, method_for, methods_of
+from portal.payments.presenting import Stop
+from portal.payments.returns import StoppedDebt
 from portal.queue import wake
 from portal.web import guards
 from portal.web.database import db
@@ -53,6 +56,9 @@ def _page(account: VisibleAccount, form: AutopayForm) -> str:
     if not form.method.data and usable:
         form.method.data = usable[0].public_id
     charges = charges_of_account(db.session, account.id, user_id=current_user.id)
+    returned = (
+        waiting_for_the_patient(db.session, autopay, user_id=current_user.id) if autopay is not None and mine else []
+    )
     return render_template(
         "autopay/show.html",
         account=account,
@@ -64,12 +70,20 @@ def _page(account: VisibleAccount, form: AutopayForm) -> str:
             for one in charges
             if one.state is ChargeState.FAILED
         },
+        returned=[(line, _why_left_out(stop)) for line, stop in returned],
         form=form,
         stop_form=StopForm(formdata=None),
         methods=usable,
         coming=next((one for one in charges if one.state in (ChargeState.NOTICED, ChargeState.CHARGING)), None),
         charges=[one for one in charges if one.state not in (ChargeState.NOTICED, ChargeState.CHARGING)],
     )
+
+
+def _why_left_out(stop: StoppedDebt) -> str:
+    """Why a line is left out, in words for its payer."""
+    if stop.why is Stop.THRICE:
+        return _("Your bank sent it back three times.")
+    return what_happened(stop.last.code, BANK)
 
 
 def _text(method: MethodRow, cap: Money) -> str:

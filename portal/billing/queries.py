@@ -202,6 +202,11 @@ def lines_of_visit(session: Session, visit_id: int) -> list[Line]:
     return [_line(row) for row in session.execute(_lines(Visit.id == visit_id))]
 
 
+def lines_of_charges(session: Session, charge_ids: Iterable[int]) -> list[Line]:
+    """These lines, whosever they are, oldest first; for jobs and staff."""
+    return [_line(row) for row in session.execute(_lines(Charge.id.in_(list(charge_ids))))]
+
+
 _VISIT = (
     Visit.id,
     Visit.public_id,

@@ -31,6 +31,8 @@ from portal.payments.gateway import StripeDispute, StripeGateway
 from portal.payments.kinds import BookingKind
 from portal.payments.models import Payment
 from portal.payments.origin import origin_of
+from portal.payments.presenting import BANK
+from portal.payments.returns import note_return
 from portal.payments.settle import account_locked_payment
 from portal.payments.state import PaymentState
 
@@ -175,6 +177,8 @@ def _move_money(session: Session, payment: Payment, dispute: Dispute, found: Str
                 DisputePart(dispute_id=dispute.id, charge_id=part.charge_id, amount=taken[part.charge_id])
             )
         dispute.withdrawn_at, dispute.returned_at = clock.now(), None
+        if payment.method_kind == BANK:  # a return that came after the money had
+            note_return(session, payment, code=found.reason)
     if more_given > Money.zero():
         still = {charge: amount - given.get(charge, Money.zero()) for charge, amount in taken.items()}
         parts = returned_parts(more_given, still)

@@ -134,6 +134,25 @@ class Allocation(Base):
     amount: Mapped[Money] = mapped_column("amount_cents", MoneyType)
 
 
+class DebitReturn(Base):
+    """A bank debit that came back, noted when it was heard of. Never changed.
+
+    What it was for are the payment's allocations; ``payments/returns.py`` says what follows for these lines.
+    """
+
+    __tablename__ = "debit_return"
+
+    payment_id: Mapped[int] = mapped_column(sa.ForeignKey("payment.id"), primary_key=True, autoincrement=False)
+    #: Stripe's code of the failure, or its reason where the bank took back what had arrived; ``unknown`` without one.
+    code: Mapped[str] = mapped_column(sa.String(60))
+    #: Which account it was: Stripe's fingerprint where the method was a saved one, and the last digits.
+    fingerprint: Mapped[str] = mapped_column(sa.String(64), default="")
+    last4: Mapped[str] = mapped_column(sa.String(4), default="")
+    #: When it went to the bank, and when we heard that it came back.
+    presented_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    returned_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
 class Booking(Base):
     """Money of a payment that moved, one row an account: taken, given back, withdrawn by a bank. Never changed.
 

@@ -114,13 +114,15 @@ def start_payment(
     amount: Money | None = None,
     charge_ids: Collection[int] | None = None,
     only: Mapping[int, Money] | None = None,
+    narrow: Callable[[list[Payable]], list[Payable]] = lambda lines: lines,
     unless: Callable[[], bool] = lambda: False,
     along: Callable[[int], None] = lambda _payment_id: None,
 ) -> Payment:
     """Write down an attempt to pay ``amount``, or the lines ``charge_ids``, or (both None) all that is payable.
 
     ``only`` holds it to some lines, and to the most that is paid of each; lines on a payment plan are paid when they
-    are named by it or by ``charge_ids``.
+    are named by it or by ``charge_ids``. ``narrow`` is given what may be paid, under the accounts' locks, and leaves
+    lines out.
 
     Commits. ``unless`` is asked under the accounts' locks, and :class:`PaymentIsOver` is raised when it says so;
     ``along`` is given the attempt's id and writes more in the same transaction. An open attempt of the same payer for
@@ -142,7 +144,7 @@ def start_payment(
         if only is not None:
             named = [one for one in lines if one.charge_id in only]
             lines = [Payable(one.charge_id, min(one.amount, only[one.charge_id])) for one in named]
-        parts = _choose(lines, amount, charge_ids)
+        parts = _choose(narrow(lines), amount, charge_ids)
         total = Money.total(part.amount for part in parts)
         if total < MINIMUM:
             raise AmountBelowMinimum(MINIMUM)

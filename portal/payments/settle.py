@@ -19,6 +19,8 @@ from portal.payments.errors import IntentMismatch
 from portal.payments.gateway import Intent
 from portal.payments.kinds import UNATTENDED, BookingKind
 from portal.payments.models import Allocation, Payment, PaymentShare
+from portal.payments.presenting import BANK
+from portal.payments.returns import note_return
 from portal.payments.state import DEPOSITS, DEPOSITS_FAILED, FINAL, OPEN, PaymentState, may_move, of_stripe
 from portal.queue import wake
 
@@ -96,6 +98,17 @@ def _contradicts(payment: Payment, new: PaymentState) -> bool:
     )
 
 
+def _came_back(payment: Payment, intent: Intent, new: PaymentState) -> bool:
+    """Whether the intent says that a bank debit went to the bank and came back.
+
+    Deposits that did not confirm an account are none. What had been on its way and ended without a word is one, of
+    which nobody knows why.
+    """
+    if payment.method_kind != BANK or new in _CONFIRMED or intent.failure_code in DEPOSITS_FAILED:
+        return False
+    return bool(intent.failure_code) or (new is PaymentState.CANCELED and payment.confirmed_at is not None)
+
+
 def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState:
     """Project Stripe's intent onto the payment, under the account's lock; commits.
 
@@ -143,6 +156,8 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
             subject=payment.public_id,
             code=payment.failure_code,
         )
+    if _came_back(payment, intent, new):
+        note_return(session, payment, code=intent.failure_code)
     if new is not payment.state:
         move(session, payment, new)
         if new in _CONFIRMED and payment.confirmed_at is None:

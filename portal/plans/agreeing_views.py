@@ -26,6 +26,7 @@ from portal.plans.enrolment import candidates, draft, enrol, still_offered
 from portal.plans.errors import (
     ChargeUnderWay,
     DayNotOffered,
+    DebtReturned,
     InstalmentTooLarge,
     InstalmentTooSmall,
     LineCannotJoin,
@@ -265,7 +266,7 @@ def _start(wanted: Wanted) -> Any:
     except PlanIsOver:
         assert wanted.offer is not None  # nothing else can be over by now
         return _not_open(wanted.offer.public_id)
-    except ChargeUnderWay as error:  # of the plan in whose place it stands
+    except (ChargeUnderWay, DebtReturned) as error:  # the former of the plan in whose place it stands
         form.form_errors.append(explain(error))
     except (ScheduleMoved, *_GONE):
         form.form_errors.append(

@@ -27,6 +27,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Need, PlanState
 from portal.plans.models import Plan
+from portal.plans.returned import check_method
 from portal.plans.schedule import Due
 from portal.plans.standing import PlanNow, end, fingerprint, join, leave, read, running, write
 
@@ -111,6 +112,8 @@ def change(
     carry(session, now, found, wish, conditions)
     if plan.method_id is None:
         raise MethodNotUsable
+    if wish.kind is ChangeKind.LINES_ADDED:
+        check_method(session, plan.account_id, wish.charges, method_id=plan.method_id)
     lines = _lines_after(session, now, found.after, conditions)
     terms = terms_of(
         session,
@@ -253,8 +256,8 @@ def change_method(
 
     What a bank account has to be told of earlier than a card is put off until it was.
 
-    Raises :class:`PlanIsOver`, :class:`RecordNotFound` (no such method of this person), :class:`MethodNotUsable` and
-    :class:`NothingToChange`.
+    Raises :class:`PlanIsOver`, :class:`RecordNotFound` (no such method of this person), :class:`MethodNotUsable`,
+    :class:`DebtReturned` (the same bank account again) and :class:`NothingToChange`.
     """
     plan = running(session, plan_id)
     method = method_for(session, user_id, method_public_id)
@@ -263,6 +266,7 @@ def change_method(
     if plan.method_id == method.id and plan.need is Need.NOTHING:
         raise NothingToChange
     now = read(session, plan, today=conditions.today)
+    check_method(session, plan.account_id, now.standing.left, method_id=method.id)
     plan.method_id, plan.need = method.id, Need.NOTHING
     for row in now.rows:
         if row.tries:

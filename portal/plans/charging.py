@@ -32,22 +32,25 @@ from portal.payments.errors import (
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import PaymentSource
 from portal.payments.method_queries import method_by_id
+from portal.payments.presenting import BANK
 from portal.payments.progress import waits_on
 from portal.payments.queries import PaymentRow, payment_by_id
+from portal.payments.returns import awaited_debts
 from portal.payments.service import Payer, is_still_owed, prepare, start_payment
 from portal.payments.state import OPEN, PaymentState
 from portal.plans import emails
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage, left_by_charge
-from portal.plans.declines import BANK, Decision, decide, last_day, retry_day
+from portal.plans.declines import Decision, decide, last_day, retry_day
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
 from portal.plans.queries import turned_down_at
+from portal.plans.returned import is_stopped, stopped_on
 from portal.plans.standing import end, locked, read, take_back, write
 
 log = structlog.get_logger(__name__)
 
-#: A bank debit of another amount than the regular one is announced so long before: 12 CFR 1005.10(d)(2).
+#: A bank debit of another amount than the regular one is announced so long before: 12 CFR 1005.10(d)(1).
 VARYING_NOTICE_DAYS = 10
 #: A patient's own open payment of an instalment is left alone for so long once the instalment is due.
 _THEIR_TURN = timedelta(hours=1)
@@ -149,6 +152,10 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
         return
     account_id, user_id = plan.account_id, plan.user_id
     left = left_by_charge(coverage(session, plan.id, account_id))
+    if returned := next((stop for one, stop in stopped_on(session, plan).items() if one in left), None):
+        _wait_for_patient(session, plan, row, Need.METHOD, returned.last.code, conditions, returned=True)
+        session.commit()
+        return
     amount = min(row.amount, Money.total(left.values()))
     session.commit()
     if waits_on(session, user_id, [account_id]):
@@ -157,7 +164,11 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
 
     def gone() -> bool:
         the_plan, the_row = instalment_with_plan(session, instalment_id)
-        return _is_not_due(the_plan, the_row, conditions) or the_plan.method_id != method.id
+        return (
+            _is_not_due(the_plan, the_row, conditions)
+            or the_plan.method_id != method.id
+            or bool((stopped_on(session, the_plan).keys() | awaited_debts(session, account_id)) & left.keys())
+        )
 
     try:
         payment = start_payment(
@@ -240,7 +251,12 @@ def follow(session: Session, gateway: StripeGateway, *, attempt_id: int, conditi
         if theirs and not (is_due and abs(clock.now() - made_at) > _THEIR_TURN):
             return
         try:
-            go_on = not theirs and runs and is_still_owed(session, payment_id=payment_id)
+            go_on = (
+                not theirs
+                and runs
+                and is_still_owed(session, payment_id=payment_id)
+                and not is_stopped(session, plan, payment_id)
+            )
             session.commit()
             if payment.state is PaymentState.CREATED and go_on:
                 prepare(session, gateway, payment_id=payment_id)
@@ -311,7 +327,8 @@ def _note_failed(session: Session, attempt_id: int, payment: PaymentRow, conditi
         BANK if plan.method_id is not None and method_by_id(session, plan.method_id).is_bank else "card"
     )
     days = conditions.policy.retry_days
-    decision = decide(payment.failure_code, kind, tries=row.tries, retry_days=days)
+    stopped = is_stopped(session, plan, payment.id)
+    decision = decide(payment.failure_code, kind, tries=row.tries, retry_days=days, stopped=stopped)
     if decision is Decision.RETRY:
         row.charge_on = retry_day(conditions.today, tries=row.tries, retry_days=days)
     else:
@@ -339,7 +356,14 @@ def _note_failed(session: Session, attempt_id: int, payment: PaymentRow, conditi
 
 
 def _wait_for_patient(
-    session: Session, plan: Plan, row: Instalment, need: Need, code: str, conditions: Conditions
+    session: Session,
+    plan: Plan,
+    row: Instalment,
+    need: Need,
+    code: str,
+    conditions: Conditions,
+    *,
+    returned: bool = False,
 ) -> None:
     plan.need, row.failure_code = need, code
     emails.queue_method_needed(
@@ -347,8 +371,9 @@ def _wait_for_patient(
         user_id=plan.user_id,
         instalment=row.public_id,
         amount=row.amount,
-        missed_on=last_day(row.due_on, None, grace_days=conditions.policy.grace_days),
+        missed_on=last_day(row.due_on, conditions.today if returned else None, grace_days=conditions.policy.grace_days),
         plan_url=conditions.plan_url(plan.public_id),
+        returned=returned,
     )
     record(
         session, Tag.INSTALMENT_FAILED, account_id=plan.account_id, subject=row.public_id, code=code, decision="wait"

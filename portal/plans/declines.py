@@ -2,8 +2,8 @@
 
 Codes: https://docs.stripe.com/declines/codes and, for bank debits,
 https://docs.stripe.com/payments/ach-direct-debit (failures). Card networks forbid trying again after the codes of
-:data:`FINAL_FOR_CARDS`: the card will not work, whenever it is asked. Nacha lets a debit that bounced for lack of
-funds be presented twice more (Operating Rules, Reinitiation of Entries), and no other one.
+:data:`FINAL_FOR_CARDS`: the card will not work, whenever it is asked. How often a bank debit may be presented is
+counted by debt (payments/presenting.py).
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from portal.banking_days import banking_day_from
+from portal.payments.presenting import AGAIN, BANK, is_for_lack_of_funds
 
-BANK = "us_bank_account"
-#: How often a bank debit may be presented again.
-BANK_RETRIES = 2
 #: Whoever is asked for something after a decline has at least so many days for it, whatever is left of the grace.
 ANSWER_DAYS = 5
 
@@ -60,16 +58,17 @@ FINAL_FOR_CARDS = frozenset(
 )
 
 
-def decide(code: str, kind: str, *, tries: int, retry_days: Sequence[int]) -> Decision:
+def decide(code: str, kind: str, *, tries: int, retry_days: Sequence[int], stopped: bool = False) -> Decision:
     """What to do after the ``tries``-th decline (1 is the first) with Stripe's ``code`` on a method of ``kind``.
 
-    ``retry_days`` is the policy's timetable: how many days after each decline it is tried again.
+    ``retry_days`` is the policy's timetable: how many days after each decline it is tried again. ``stopped``: a debt
+    that it was for may not be presented to this bank account any more.
     """
     if code in NEEDS_THE_PATIENT:
         return Decision.CONFIRM
     if tries > len(retry_days):
         return Decision.OTHER_METHOD
-    may_pass = code == "insufficient_funds" and tries <= BANK_RETRIES
+    may_pass = is_for_lack_of_funds(code) and tries <= AGAIN and not stopped
     again = may_pass if kind == BANK else code not in FINAL_FOR_CARDS
     return Decision.RETRY if again else Decision.OTHER_METHOD
 

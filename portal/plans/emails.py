@@ -197,23 +197,37 @@ def queue_failed(
 
 
 def queue_method_needed(
-    session: Session, *, user_id: int, instalment: str, amount: Money, missed_on: date, plan_url: str
+    session: Session,
+    *,
+    user_id: int,
+    instalment: str,
+    amount: Money,
+    missed_on: date,
+    plan_url: str,
+    returned: bool = False,
 ) -> None:
-    """The saved method is gone: another one is needed."""
+    """The saved method is gone, or sent a debt back for good (``returned``): another one is needed."""
+    if returned:
+        what = _(
+            "A payment of %(amount)s is due, and the bank account of your plan sent an earlier payment back. Nothing "
+            "was charged, and we will not charge it to that account again by ourselves. Please sign in and choose "
+            "another card or bank account by %(day)s, or pay it yourself.",
+            amount=str(amount),
+            day=_day(missed_on),
+        )
+    else:
+        what = _(
+            "A payment of %(amount)s is due, and the card or bank account of your plan was removed. Nothing was "
+            "charged. Please sign in and choose another one by %(day)s.",
+            amount=str(amount),
+            day=_day(missed_on),
+        )
     _send(
         session,
         user_id=user_id,
         key=f"{instalment}/method-needed",
         subject=_("Your payment plan needs another way to pay"),
-        paragraphs=[
-            _(
-                "A payment of %(amount)s is due, and the card or bank account of your plan was removed. Nothing was "
-                "charged. Please sign in and choose another one by %(day)s.",
-                amount=str(amount),
-                day=_day(missed_on),
-            ),
-            _look(plan_url),
-        ],
+        paragraphs=[what, _look(plan_url)],
     )
 
 

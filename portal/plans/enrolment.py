@@ -43,6 +43,7 @@ from portal.plans.models import Plan, PlanLine
 from portal.plans.offers import is_as_offered, make_way, open_offers, running_plan, to_be_replaced, turn_down
 from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits, most_payments, stricter
 from portal.plans.queries import last_paid_on, months_paid, plan_charges
+from portal.plans.returned import check_method
 from portal.plans.schedule import SMALLEST, Rhythm, each_for_count, lay_out, most_each
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
@@ -204,7 +205,8 @@ def enrol(
     ``proposal_id`` is a proposal of the staff that this accepts: as it was offered it may exceed the policy, otherwise
     it is held to it. ``month_cap`` is the law's, as for :func:`draft`; the stricter of it and the proposal's holds.
     Raises what :func:`draft` raises, :class:`PlanRuns`, :class:`RecordNotFound` (no such method),
-    :class:`MethodNotUsable`, :class:`PlanIsOver` (the proposal was withdrawn) and :class:`ScheduleMoved`.
+    :class:`MethodNotUsable` (with :class:`DebtReturned`), :class:`PlanIsOver` (the proposal was withdrawn) and
+    :class:`ScheduleMoved`.
     """
     method = method_for(session, user_id, method_public_id)
     if method.has_expired(conditions.today):
@@ -230,6 +232,7 @@ def enrol(
     )
     if wanted.seen != seen:
         raise ScheduleMoved
+    check_method(session, account_id, wanted.standing.left, method_id=method.id)
     for other in open_offers(session, account_id):
         if other.id != proposal_id:
             turn_down(session, other, actor_user_id=user_id, reason="overtaken")

@@ -71,6 +71,10 @@ class MethodNotUsable(Exception):
     """The saved method has expired or was removed."""
 
 
+class DebtReturned(MethodNotUsable):
+    """The bank sent a debt back for good from this very account: the plan needs another card or bank account for it."""
+
+
 class ScheduleMoved(Exception):
     """The plan changed after the page was shown: it has to be looked at again."""
 

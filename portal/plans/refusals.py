@@ -18,6 +18,7 @@ from portal.payments.errors import (
 from portal.plans.errors import (
     ChargeUnderWay,
     DayNotOffered,
+    DebtReturned,
     InstalmentTooLarge,
     InstalmentTooSmall,
     LineCannotJoin,
@@ -81,6 +82,10 @@ def explain(error: Exception) -> str:
     words = {
         ChargeUnderWay: _("A payment of this plan is being made right now. Please try again when it is done."),
         DayNotOffered: _("Choose one of the days."),
+        DebtReturned: _(
+            "This bank account sent back a payment of these bills, so they can’t be charged to it by themselves any "
+            "more. Choose another card or bank account, or pay them yourself."
+        ),
         LineCannotJoin: _("Choose a charge that is ready to pay."),
         LineNotOnPlan: _("At least one charge has to stay. To take out everything, end the plan."),
         MethodNotUsable: _("This card or bank account can’t be used any more. Choose another one."),

@@ -13,6 +13,7 @@ from portal.payments.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
 from portal.plans.beyond import beyond_the_law
 from portal.plans.conditions import Conditions
+from portal.plans.uncollected import uncollected_count
 from portal.plans.worklists import at_risk_count, open_request_count
 from portal.refunds.queries import failed_count
 
@@ -32,6 +33,7 @@ _COUNTED: tuple[tuple[Callable[[Session], int], Any, str], ...] = (
     (contradicted, _l("Payments that contradict our books"), "staff.webhooks"),
     (to_answer, _l("Disputes to answer"), "staff.disputes"),
     (failed_count, _l("Refunds that failed"), "staff.refunds"),
+    (uncollected_count, _l("Debits that banks sent back for good"), "staff.returned_debits"),
     (open_request_count, _l("Patients who ask for a pause of their plan"), "staff.plans"),
     (unknown_open, _l("Codes of insurers that we have no words for"), "staff.unknown_codes"),
     (exceptions_open, _l("Exceptions in payouts"), "staff.exceptions"),

@@ -16,6 +16,7 @@ from portal.staff import (
     statements,
     sync,
     texts,
+    uncollected,
     webhooks,
 )
 from portal.staff.blueprint import bp
@@ -37,5 +38,6 @@ __all__ = [
     "statements",
     "sync",
     "texts",
+    "uncollected",
     "webhooks",
 ]

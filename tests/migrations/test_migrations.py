@@ -33,7 +33,7 @@ from portal.money import Money
 from portal.payments.allocate import Part
 from portal.payments.booking import book
 from portal.payments.kinds import BookingKind, ConsentKind
-from portal.payments.models import Booking, BookingPart, Consent, Payment, PaymentShare, StripeCustomer
+from portal.payments.models import Booking, BookingPart, Consent, DebitReturn, Payment, PaymentShare, StripeCustomer
 from portal.payments.state import PaymentState
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan, PlanChange
@@ -49,7 +49,18 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index"),
 ]
 
-APPEND_ONLY = (Entry, AuditEvent, LedgerTransaction, LedgerLine, Booking, BookingPart, Consent, PlanChange, Document)
+APPEND_ONLY = (
+    Entry,
+    AuditEvent,
+    LedgerTransaction,
+    LedgerLine,
+    Booking,
+    BookingPart,
+    Consent,
+    DebitReturn,
+    PlanChange,
+    Document,
+)
 
 
 @pytest.fixture
@@ -240,6 +251,81 @@ def test_payments_of_the_first_schema_keep_their_money(clinic: Clinic, session: 
     assert differences(database.url) == []
 
 
+def test_debits_that_came_back_before_they_were_kept_are_kept(
+    clinic: Clinic, session: Session, database: Database
+) -> None:
+    """What failed and what was taken back of bank debits, and nothing else; they count from then on."""
+    account_id = session.scalars(sa.select(Entry.account_id).limit(1)).one()
+    user_id, now = session.scalars(sa.select(User.id).order_by(User.id).limit(1)).one(), clock.now()
+    session.close()
+    downgrade(database.url, "0014")
+
+    def write(connection: sa.Connection) -> None:
+        old = sa.MetaData()
+        old.reflect(connection, only=["payment", "dispute"])
+        for number, (state, kind, confirmed, code) in enumerate(
+            [
+                ("canceled", "us_bank_account", now, "insufficient_funds"),
+                ("canceled", "us_bank_account", now, ""),  # on its way, and ended without a word
+                ("canceled", "us_bank_account", None, ""),  # given up before it went anywhere
+                ("canceled", "us_bank_account", None, "payment_method_microdeposit_failed"),
+                ("canceled", "card", None, "insufficient_funds"),
+                ("succeeded", "us_bank_account", now, ""),  # taken back later
+                ("succeeded", "card", now, ""),
+            ],
+            start=1,
+        ):
+            row = {
+                "id": 100 + number,
+                "public_id": f"{number:032}",
+                "account_id": account_id,
+                "user_id": user_id,
+                "source": "autopay",
+                "amount_cents": 100,
+                "currency": "USD",
+                "state": state,
+                "method": "",
+                "method_kind": kind,
+                "failure_code": code,
+                "created_at": now,
+                "checked_at": now,
+                "confirmed_at": confirmed,
+                "keep_method": False,
+                "action": "",
+                "receipt_email": "",
+            }
+            connection.execute(sa.insert(old.tables["payment"]).values(**row))
+        for number in (106, 107):
+            dispute = {
+                "public_id": f"{number:032}",
+                "stripe_dispute_id": f"dp_{number}",
+                "payment_id": number,
+                "stripe_charge_id": "",
+                "amount_cents": 100,
+                "reason": "debit_not_authorized",
+                "state": "lost",
+                "opened_at": now,
+                "withdrawn_at": now,
+                "checked_at": now,
+            }
+            connection.execute(sa.insert(old.tables["dispute"]).values(**dispute))
+        connection.commit()
+
+    looked_at(database.url, write)
+    upgrade(database.url)
+    found = looked_at(
+        database.url,
+        lambda connection: connection.execute(
+            sa.select(DebitReturn.payment_id, DebitReturn.code).order_by(DebitReturn.payment_id)
+        ).all(),
+    )
+    assert [tuple(row) for row in found] == [
+        (101, "insufficient_funds"),
+        (102, "unknown"),
+        (106, "debit_not_authorized"),
+    ]
+
+
 def test_the_last_step_down_and_up_with_data(clinic: Clinic, database: Database) -> None:
     """What the older tables hold survives; with one revision only, all of it goes and comes back empty."""
     before = counts(database.url)
@@ -345,6 +431,7 @@ def paid(clinic: Clinic, session: Session) -> None:
             plan_id=plan.id, version=1, kind=ChangeKind.CANCELED, left=Money(0), schedule=[], changed_at=now
         )
     )
+    session.add(DebitReturn(payment_id=row.id, code="no_account", presented_at=now, returned_at=now))
     store(session, kind=DocumentKind.STATEMENT, content=b"%PDF", account_id=payment.account_id)
     book(
         session,

@@ -1,0 +1,73 @@
+"""Bank debits that came back are kept, so that a debt is not presented more often than Nacha allows
+
+Revision: 0013
+Follows: 0014
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+# Not so for the code before: it would let debits come back without a trace.
+previous_code_still_works = False
+
+_TRIGGERS = (("append_only", "UPDATE OR DELETE", "ROW"), ("no_truncate", "TRUNCATE", "STATEMENT"))
+_ACTS = ("UPDATE", "DELETE")
+
+#: What came back so far: a debit that failed was never booked; the money of a dispute had been.
+_SAVED = "(SELECT m.{0} FROM saved_method m WHERE m.stripe_method_id = p.method_id)"
+_FAILED = f"""
+INSERT INTO debit_return (payment_id, code, fingerprint, last4, presented_at, returned_at)
+SELECT p.id, CASE WHEN p.failure_code = '' THEN 'unknown' ELSE p.failure_code END,
+       COALESCE({_SAVED.format("fingerprint")}, ''), COALESCE({_SAVED.format("last4")}, ''),
+       COALESCE(p.confirmed_at, p.created_at), p.checked_at
+FROM payment p
+WHERE p.state = 'canceled' AND p.method_kind = 'us_bank_account'
+  AND (p.confirmed_at IS NOT NULL OR p.failure_code <> '')
+  AND p.failure_code NOT LIKE 'payment_method_microdeposit%'
+"""
+_DISPUTED = f"""
+INSERT INTO debit_return (payment_id, code, fingerprint, last4, presented_at, returned_at)
+SELECT p.id, MIN(d.reason), COALESCE({_SAVED.format("fingerprint")}, ''), COALESCE({_SAVED.format("last4")}, ''),
+       COALESCE(p.confirmed_at, p.created_at), MIN(d.withdrawn_at)
+FROM payment p JOIN dispute d ON d.payment_id = p.id
+WHERE p.method_kind = 'us_bank_account' AND d.withdrawn_at IS NOT NULL AND p.state = 'succeeded'
+GROUP BY p.id, p.method_id, p.confirmed_at, p.created_at
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "debit_return",
+        sa.Column("payment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("code", sa.String(60), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
+        sa.Column("last4", sa.String(4), nullable=False),
+        sa.Column("presented_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("returned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("fk_debit_return_payment_id_payment")),
+        sa.PrimaryKeyConstraint("payment_id", name=op.f("pk_debit_return")),
+    )
+    op.create_index(op.f("ix_debit_return_returned_at"), "debit_return", ["returned_at"])
+    op.execute(_FAILED)
+    op.execute(_DISPUTED)
+    if op.get_bind().dialect.name == "postgresql":
+        for suffix, event, each in _TRIGGERS:
+            op.execute(
+                f"CREATE TRIGGER debit_return_{suffix} BEFORE {event} ON debit_return "
+                f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
+            )
+        return
+    for act in _ACTS:
+        op.execute(
+            f"CREATE TRIGGER debit_return_no_{act.lower()} BEFORE {act} ON debit_return "
+            "BEGIN SELECT RAISE(ABORT, 'debit_return is append-only'); END"
+        )
+
+
+def downgrade() -> None:
+    op.drop_table("debit_return")
