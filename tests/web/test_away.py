@@ -38,7 +38,9 @@ def is_styled_503(response: TestResponse) -> None:
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "60"
     has_headers(response)
-    assert as_page(response).text("h1") == "We’re having trouble"
+    page = as_page(response)
+    assert page.text("h1") == "We’re having trouble"
+    assert [link for link in page.all("link", rel="stylesheet") if "plainbill" in link.get("href", "")]
     assert response.headers["Cache-Control"] == "no-store"
 
 
