@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.accounts.kinds import Relationship
+from portal.accounts.states import CHECK
 from portal.db import Base, Id, UTCDateTime, closed_list, new_public_id
 
 
@@ -14,6 +15,13 @@ class Account(Base):
 
     __tablename__ = "account"
     __table_args__ = (
+        sa.CheckConstraint(CHECK.format(column="home_state"), name="home_state_is_known"),
+        sa.Index(
+            "ix_account_home_state",
+            "home_state",
+            sqlite_where=sa.text("home_state IS NOT NULL"),
+            postgresql_where=sa.text("home_state IS NOT NULL"),
+        ),
         # The worker asks each minute which few of all the accounts have changed.
         sa.Index(
             "ix_account_check_due",
@@ -33,6 +41,8 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     #: Something changed since its bills were last checked.
     check_due: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    #: The state (see states.py) of the mailing address of whoever pays; None while nobody said.
+    home_state: Mapped[str | None] = mapped_column(sa.String(2))
 
 
 class Patient(Base):

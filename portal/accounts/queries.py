@@ -20,9 +20,17 @@ class AccountRow:
     ref: str
     guarantor_name: str
     mirrored_at: datetime
+    home_state: str | None
 
 
-_COLUMNS = (Account.id, Account.public_id, Account.ref, Account.guarantor_name, Account.mirrored_at)
+_COLUMNS = (
+    Account.id,
+    Account.public_id,
+    Account.ref,
+    Account.guarantor_name,
+    Account.mirrored_at,
+    Account.home_state,
+)
 
 
 def account_by_public_id(session: Session, public_id: str) -> AccountRow:
@@ -47,6 +55,16 @@ def account_named(session: Session, name: str) -> AccountRow:
     if row is None:
         raise RecordNotFound("account")
     return AccountRow(*row)
+
+
+def home_state(session: Session, account_id: int) -> str | None:
+    """The state in which whoever pays an account lives, as it is written now; None while nobody said."""
+    return session.scalar(sa.select(Account.home_state).where(Account.id == account_id))
+
+
+def accounts_living_in(session: Session, state: str) -> int:
+    """How many accounts are known to be of somebody in a state."""
+    return session.scalar(sa.select(sa.func.count(Account.id)).where(Account.home_state == state)) or 0
 
 
 def born_count(session: Session, account_id: int, day: date) -> int:

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.models import Account, Patient
+from portal.accounts.states import STATES
+from portal.audit.service import record
+from portal.audit.tags import Tag
 
 
 def open_account(session: Session, *, ref: str, guarantor_name: str) -> Account:
@@ -78,3 +81,27 @@ def mark_check_due(session: Session, account_ids: Iterable[int], *, due: bool = 
         session.execute(
             sa.update(Account).where(Account.id.in_(ids), Account.check_due != due).values(check_due=due)
         )
+
+
+def set_home_state(session: Session, account_id: int, state: str | None, *, actor_user_id: int | None = None) -> bool:
+    """Write down in which state whoever pays an account lives (None: nobody knows); whether it is another one.
+
+    In the caller's transaction, with the account's lock. ``state`` is one of :data:`STATES`; ``ValueError`` otherwise.
+    """
+    if state is not None and state not in STATES:
+        raise ValueError(f"not a state: {state!r}")
+    account = account_row(session, account_id, lock=True)
+    if account.home_state == state:
+        return False
+    record(
+        session,
+        Tag.ACCOUNT_STATE_CHANGED,
+        actor_user_id=actor_user_id,
+        account_id=account_id,
+        subject=account.public_id,
+        before=account.home_state or "",
+        after=state or "",
+    )
+    account.home_state = state
+    session.flush()
+    return True

@@ -45,6 +45,7 @@ from portal.plans.refusals import explain
 from portal.plans.schedule import Rhythm
 from portal.plans.setup_forms import AgreeForm
 from portal.plans.showing import terms_of_draft
+from portal.plans.terms import Paragraph
 from portal.plans.words import rhythm_words
 from portal.queue import wake
 from portal.web import guards
@@ -197,7 +198,7 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         return redirect(url_for("plans.setup", account_id=account.public_id))
     usable = usable_methods(conditions.today)
     method = chosen_method(usable)
-    words: list[str] = []
+    words: list[Paragraph] = []
     if method is not None:
         terms = terms_of_draft(
             db.session,

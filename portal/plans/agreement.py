@@ -6,17 +6,20 @@ of closed-end credit of more than four instalments, Regulation Z, 12 CFR 1026.2(
 ``tests/unit/plans/test_agreement.py`` ties the version to the words.
 """
 
+from collections.abc import Iterator
+
 from flask_babel import gettext as _
 
 from portal.documents.sheet import sheet
 from portal.money import Money
+from portal.plans.clauses import Clause, Place
 from portal.plans.kinds import ChangeKind
 from portal.plans.schedule import Due
-from portal.plans.terms import Agreement, Terms, TermsLine
-from portal.plans.words import CHANGE, rhythm_words
+from portal.plans.terms import Agreement, Paragraph, ParagraphKind, Terms, TermsLine
+from portal.plans.words import CHANGE, clause_title, language_now, rhythm_words
 from portal.web.templating import day
 
-VERSION = "2026-11.2"
+VERSION = "2026-12.1"
 
 
 def agreement(terms: Terms, *, clinic: str, phone: str) -> Agreement:
@@ -29,15 +32,30 @@ def agreement(terms: Terms, *, clinic: str, phone: str) -> Agreement:
 
 
 def agreement_text(terms: Terms, *, clinic: str, phone: str) -> str:
-    """What is shown before the tick and kept as the consent: paragraphs with an empty line between."""
-    return "\n\n".join(
-        [
-            *_beginning(terms),
-            *_what_is_paid(terms),
-            *_promises(terms, clinic=clinic, phone=phone),
-            *(_disclosure_text(terms, clinic=clinic) if terms.needs_disclosure else []),
-        ]
-    )
+    """What is kept as the consent: the paragraphs with an empty line between."""
+    return "\n\n".join(one.text for one in paragraphs(terms, clinic=clinic, phone=phone))
+
+
+def paragraphs(terms: Terms, *, clinic: str, phone: str) -> list[Paragraph]:
+    """What is shown before the tick."""
+    plain = [*_beginning(terms), *_what_is_paid(terms), *_promises(terms, clinic=clinic, phone=phone)]
+    return [
+        *(Paragraph(text) for text in plain),
+        *_clause_paragraphs(terms),
+        *(_disclosure_paragraphs(terms, clinic=clinic) if terms.needs_disclosure else []),
+    ]
+
+
+def _clause_paragraphs(terms: Terms) -> Iterator[Paragraph]:
+    for clause in _standing_in(terms, Place.AGREEMENT):
+        yield Paragraph(clause_title(clause), ParagraphKind.TITLE)
+        for part in clause.parts(language_now()):
+            foreign = part.language if part.language != language_now() else ""
+            yield Paragraph(part.text, ParagraphKind.LAW, foreign)
+
+
+def _standing_in(terms: Terms, place: Place) -> list[Clause]:
+    return [one for one in terms.clauses if place in one.places]
 
 
 def _beginning(terms: Terms) -> list[str]:
@@ -204,9 +222,12 @@ def _amounts(terms: Terms) -> str:
     return _(", then ").join(_("%(count)s of %(amount)s", count=count, amount=amount) for count, amount in groups)
 
 
-def _disclosure_text(terms: Terms, *, clinic: str) -> list[str]:
+def _disclosure_paragraphs(terms: Terms, *, clinic: str) -> list[Paragraph]:
     rows = [f"{label}: {value}" for label, value in _disclosure(terms, clinic=clinic)]
-    return [_("Truth in Lending disclosure"), "\n".join(rows)]
+    return [
+        Paragraph(_("Truth in Lending disclosure"), ParagraphKind.TITLE),
+        Paragraph("\n".join(rows), ParagraphKind.ROWS),
+    ]
 
 
 def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
@@ -237,6 +258,13 @@ def _document(terms: Terms, *, clinic: str, phone: str) -> bytes:
         lines=[["", [_row(line) for line in terms.lines]]],
         promises_title=_("What you agreed to"),
         promises=_promises(terms, clinic=clinic, phone=phone),
+        clauses=[
+            {
+                "title": clause_title(clause),
+                "parts": [{"language": one.language, "text": one.text} for one in clause.parts(language_now())],
+            }
+            for clause in _standing_in(terms, Place.DOCUMENT)
+        ],
     )
 
 

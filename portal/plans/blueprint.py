@@ -15,12 +15,12 @@ from portal.money import Money
 from portal.payments.blueprint import METHOD_USES
 from portal.payments.gateway import StripeGateway
 from portal.payments.method_queries import MethodRow, methods_of
-from portal.plans.agreement import agreement, agreement_text
+from portal.plans.agreement import agreement, agreement_text, paragraphs
 from portal.plans.conditions import Conditions, conditions_at
 from portal.plans.errors import ScheduleMoved
 from portal.plans.policy import Policy, month_cap
 from portal.plans.queries import latest_month_cap, uses_method
-from portal.plans.terms import Agreement, Terms
+from portal.plans.terms import Agreement, Paragraph, Terms
 from portal.web.database import db
 from portal.web.limits import limiter
 
@@ -71,11 +71,11 @@ def the_conditions() -> Conditions:
     return conditions_at(policy, settings.base_url, today=clock.today(timezone), timezone=timezone)
 
 
-def the_words(terms: Terms) -> tuple[list[str], str]:
+def the_words(terms: Terms) -> tuple[list[Paragraph], str]:
     """The paragraphs of what is agreed to, as they are shown and kept, and their fingerprint."""
     settings = the_settings()
     text = agreement_text(terms, clinic=settings.clinic_name, phone=settings.clinic_phone)
-    return text.split("\n\n"), _print(text)
+    return paragraphs(terms, clinic=settings.clinic_name, phone=settings.clinic_phone), _print(text)
 
 
 def _print(text: str) -> str:

@@ -27,6 +27,7 @@ from portal.plans.queries import PlanRow, plan_for
 from portal.plans.refusals import CANNOT_CHANGE, explain
 from portal.plans.showing import terms_after
 from portal.plans.standing import look
+from portal.plans.terms import Paragraph
 from portal.plans.wishing import Asked, ask
 from portal.plans.words import rhythm_words
 from portal.queue import wake
@@ -122,7 +123,7 @@ def _change(plan_id: str, act: str) -> Any:
 
 def _page(plan: PlanRow, act: str, asked: Asked, form: ConsentForm) -> str:
     conditions = the_conditions()
-    found, words, problem = None, list[str](), ""
+    found, words, problem = None, list[Paragraph](), ""
     if asked.wish is not None:
         try:
             found = preview(db.session, plan_id=plan.id, wish=asked.wish, conditions=conditions)
@@ -193,7 +194,7 @@ def method(plan_id: str) -> Any:
 def _method_page(plan: PlanRow, form: ConsentForm, usable: Any, chosen: Any) -> str:
     conditions = the_conditions()
     now = look(db.session, plan.id, today=conditions.today)
-    words: list[str] = []
+    words: list[Paragraph] = []
     if chosen is not None:
         terms = terms_after(
             db.session,

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from portal.auth.queries import email_of
 from portal.money import Money
 from portal.notifications.service import moments_of, put_off_emails, queue_email, withdraw_emails
+from portal.plans.clauses import Place
 from portal.plans.kinds import ChangeKind, Need
 from portal.plans.schedule import Due
 from portal.plans.terms import Terms
-from portal.plans.words import CHANGE, rhythm_words
+from portal.plans.words import CHANGE, clause_title, language_now, rhythm_words
 
 
 def _day(day: date) -> str:
@@ -54,8 +55,19 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
                 "at least 3 business days before. The full agreement is on the plan’s page.",
                 days=terms.notice_days,
             ),
+            *_clauses(terms),
         ],
     )
+
+
+def _clauses(terms: Terms) -> list[str]:
+    """The law's own words that stand in the agreement's copy, too; they say nothing about anybody."""
+    return [
+        text
+        for clause in terms.clauses
+        if Place.MAIL in clause.places
+        for text in (clause_title(clause), *(part.text for part in clause.parts(language_now())))
+    ]
 
 
 def _what_you_pay(terms: Terms) -> str:

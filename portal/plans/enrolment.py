@@ -23,6 +23,7 @@ from portal.payments.queries import reserved
 from portal.payments.settle import lock_accounts
 from portal.plans import emails
 from portal.plans.changes import Standing, earliest_next, offers
+from portal.plans.clause_states import clauses_for, keep_clauses
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import joinable
 from portal.plans.errors import (
@@ -47,6 +48,7 @@ from portal.plans.returned import check_method
 from portal.plans.schedule import SMALLEST, Rhythm, each_for_count, lay_out, most_each
 from portal.plans.standing import fingerprint, join, lay_down, note_change
 from portal.plans.terms import Agreement, Terms, TermsLine
+from portal.plans.words import language_now
 
 #: Makes the words and the document of what is agreed to.
 Agree = Callable[[Terms], Agreement]
@@ -312,6 +314,7 @@ def terms_of(
         notice_days=policy.notice_days,
         missed_ends_after=policy.missed_ends_after,
         skips_a_year=policy.skips_a_year,
+        clauses=clauses_for(session, plan.account_id, conditions=conditions),
         month_cap=standing.month_cap,
         replaces=replaces,
         begun_on=None if plan.started_at is None else conditions.day_of(plan.started_at),
@@ -321,7 +324,7 @@ def terms_of(
 def keep_agreement(
     session: Session, plan: Plan, agreement: Agreement, *, terms: Terms, user_id: int, language: str, address: str
 ) -> tuple[int, int]:
-    """Keep the consent and the document, and queue the copy; the ids of both."""
+    """Keep the consent, the law's clauses in it and the document, and queue the copy; the ids of the first and last."""
     consent_id = keep_consent(
         session,
         user_id=user_id,
@@ -332,6 +335,7 @@ def keep_agreement(
         address=address,
         subject=plan.public_id,
     )
+    keep_clauses(session, consent_id, terms.clauses, language=language_now())
     document_id = store(
         session, kind=DocumentKind.PLAN_AGREEMENT, content=agreement.document, account_id=plan.account_id
     )

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.accounts.states import CHECK
 from portal.db import Base, Id, MoneyType, UTCDateTime, closed_list, new_public_id
 from portal.money import Money
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState, RequestKind
@@ -143,6 +144,47 @@ class PlanChange(Base):
     left: Mapped[Money] = mapped_column("left_cents", MoneyType)
     schedule: Mapped[list[list[Any]]] = mapped_column(sa.JSON)
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class PlanClause(Base):
+    """A clause of a state's law that stood in an agreement, with the words as they stood. Never changed."""
+
+    __tablename__ = "plan_clause"
+    __table_args__ = (
+        sa.UniqueConstraint("consent_id", "clause"),
+        sa.CheckConstraint("length(digest) = 64", name="digest_is_hex"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    #: The consent that the agreement is kept as.
+    consent_id: Mapped[int] = mapped_column(sa.ForeignKey("consent.id"))
+    #: The clause's id in the policy, and the digest of the law's words of it.
+    clause: Mapped[str] = mapped_column(sa.String(60))
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    #: ``agreement document mail``
+    places: Mapped[str] = mapped_column(sa.String(40))
+    #: Each language's words on a line of their own, as they stood.
+    words: Mapped[str] = mapped_column(sa.Text)
+
+
+class ClauseState(Base):
+    """A state that was taken away: its clauses stay out of agreements with people of whom no state is known."""
+
+    __tablename__ = "plan_clause_state"
+    __table_args__ = (
+        sa.CheckConstraint(CHECK.format(column="state"), name="state_is_known"),
+        sa.CheckConstraint("reason <> ''", name="reason_is_given"),
+        _only("uq_plan_clause_state_out", "state", where="put_back_at IS NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    public_id: Mapped[str] = mapped_column(sa.String(32), unique=True, default=new_public_id)
+    state: Mapped[str] = mapped_column(sa.String(2))
+    reason: Mapped[str] = mapped_column(sa.String(300))
+    left_out_by: Mapped[int] = mapped_column(sa.ForeignKey("user.id"))
+    left_out_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    put_back_by: Mapped[int | None] = mapped_column(sa.ForeignKey("user.id"))
+    put_back_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class PlanRequest(Base):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from portal.money import Money
+from portal.plans.clauses import Clause, read_clauses, with_shipped
 from portal.plans.kinds import Frequency
 from portal.plans.schedule import SMALLEST, Due, Rhythm, each_for_count, most_each
 
@@ -86,6 +87,8 @@ class Policy:
     assistance_url: str
     discounts: tuple[Discount, ...]
     rule: StateRule | None
+    #: Words of the law that agreements have to have: the shipped ones, and those that the operator's file adds.
+    clauses: tuple[Clause, ...]
 
     def may_join(self, service_on: date | None, *, today: date) -> bool:
         """Whether a line of that day of service may be on a plan."""
@@ -172,7 +175,7 @@ class _Reader:
                 self.problems += [
                     f"[{table}] {name} is not known" for name in values if (table, name) not in self.read
                 ]
-            elif table not in ("longest", "discount"):
+            elif table not in ("longest", "discount", "clause"):
                 self.problems.append(f"{table} is not known")
 
 
@@ -222,6 +225,7 @@ def parse(found: Mapping[str, Any]) -> Policy:
         assistance_url=_url(reader),
         discounts=_discounts(reader, found.get("discount", [])),
         rule=_rule(reader),
+        clauses=_clauses(reader, found.get("clause", [])),
     )
     reader.unknown()
     if reader.problems:
@@ -251,6 +255,23 @@ def _discounts(reader: _Reader, rows: Any) -> tuple[Discount, ...]:
             reader.problems.append("[[discount]] words is missing")
             continue
         found.append(Discount(reader.amount("[[discount]] from_balance", row.get("from_balance")), row["words"]))
+    return tuple(found)
+
+
+def _clauses(reader: _Reader, rows: Any) -> tuple[Clause, ...]:
+    own, wrong = read_clauses(rows)
+    found, reworded = with_shipped(own, shipped_clauses())
+    reader.problems += wrong + reworded
+    return tuple(found)
+
+
+@cache
+def shipped_clauses() -> tuple[Clause, ...]:
+    """The clauses that every policy has."""
+    with SHIPPED.open("rb") as file:
+        found, problems = read_clauses(tomllib.load(file).get("clause"))
+    if problems or not found:
+        raise PolicyIsWrong(problems or ["[[clause]] is missing"])
     return tuple(found)
 
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from portal.money import Money
+from portal.plans.clauses import Clause
 from portal.plans.kinds import ChangeKind
 from portal.plans.schedule import Due, Rhythm
 
@@ -42,6 +44,8 @@ class Terms:
     notice_days: int
     missed_ends_after: int
     skips_a_year: int
+    #: The law's own words that have to stand in it, by where who agrees lives.
+    clauses: tuple[Clause, ...]
     #: The most that may be asked in a month, where the law caps it for this household.
     month_cap: Money | None = None
     #: Whether a plan that runs ends by it.
@@ -75,6 +79,24 @@ class Terms:
         That is credit payable in more than four instalments, a down payment not counted: 12 CFR 1026.2(a)(17)(i).
         """
         return len(self.financed) > 4
+
+
+class ParagraphKind(StrEnum):
+    """How a paragraph of an agreement is shown."""
+
+    WORDS = "words"
+    LAW = "law"  # the law's own words, or our translation of them: nothing is marked in them
+    TITLE = "title"
+    ROWS = "rows"  # lines that belong together: a label and its value each
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph of what is agreed to; ``language`` where it is not that of the page."""
+
+    text: str
+    kind: ParagraphKind = ParagraphKind.WORDS
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

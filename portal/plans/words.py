@@ -1,8 +1,10 @@
 """What the closed lists of plans are called for patients."""
 
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from portal.plans.clauses import Clause
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, PlanState
 from portal.plans.schedule import Rhythm
 
@@ -76,3 +78,14 @@ def rhythm_words(rhythm: Rhythm) -> str:
     if rhythm.frequency is Frequency.WEEKLY:
         return _("every week on %(weekday)s", weekday=str(WEEKDAY[rhythm.day]))
     return _("every two weeks on %(weekday)s", weekday=str(WEEKDAY[rhythm.day]))
+
+
+def clause_title(clause: Clause) -> str:
+    """What stands above the law's own words, wherever they stand."""
+    return _("Notice that the law of %(state)s requires", state=clause.states_named)
+
+
+def language_now() -> str:
+    """The language that is written in (``es``)."""
+    locale = get_locale()
+    return str(locale.language) if locale is not None else "en"

@@ -22,7 +22,7 @@ from portal import clock
 from portal.accounts.access import grant
 from portal.accounts.kinds import Relationship
 from portal.accounts.models import Account
-from portal.accounts.service import add_patient, find_patient, open_account
+from portal.accounts.service import add_patient, find_patient, open_account, set_home_state
 from portal.audit.models import AuditEvent
 from portal.audit.service import record
 from portal.audit.tags import Tag
@@ -89,6 +89,7 @@ class DemoAccount:
     ref: str
     guarantor_name: str
     patients: tuple[DemoPatient, ...]
+    home_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ ACCOUNTS = (
     DemoAccount(
         "JDC-1001", "Testa Demopatient", (DemoPatient("Testa", "Demopatient", date(1984, 3, 14), "EHP100001"),)
     ),
-    DemoAccount("JDC-1002", "Sam Sampleman", (DemoPatient("Sam", "Sampleman", date(1951, 11, 2), "SSP200002"),)),
+    DemoAccount("JDC-1002", "Sam Sampleman", (DemoPatient("Sam", "Sampleman", date(1951, 11, 2), "SSP200002"),), "IL"),
     DemoAccount(
         "JDC-1003",
         "Paula Pretendparent",
@@ -116,6 +117,7 @@ ACCOUNTS = (
             DemoPatient("Paula", "Pretendparent", date(1990, 7, 21), "EHP100003"),
             DemoPatient("Kit", "Pretendparent", date(2024, 5, 9), "EHP100003"),
         ),
+        "CA",
     ),
     DemoAccount(
         "JDC-1004", "Carla Checkexample", (DemoPatient("Carla", "Checkexample", date(1979, 2, 3), "EHP100004"),)
@@ -195,6 +197,8 @@ def load_clinic(session: Session, *, told: Callable[[str], None] = lambda _what:
 
 def _register(session: Session, account: DemoAccount) -> None:
     row = open_account(session, ref=account.ref, guarantor_name=account.guarantor_name)
+    if row.home_state is None and account.home_state is not None:
+        set_home_state(session, row.id, account.home_state)
     for patient in account.patients:
         known = find_patient(
             session,

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.models import Account
+from portal.accounts.states import STATES
 from portal.audit.models import AuditEvent
 from portal.auth.models import User
 from portal.billing.kinds import EntryKind, HoldReason
@@ -36,7 +37,7 @@ from portal.payments.kinds import BookingKind, ConsentKind
 from portal.payments.models import Booking, BookingPart, Consent, DebitReturn, Payment, PaymentShare, StripeCustomer
 from portal.payments.state import PaymentState
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
-from portal.plans.models import Plan, PlanChange
+from portal.plans.models import ClauseState, Plan, PlanChange, PlanClause
 from portal.refunds.models import Refund
 from portal.refunds.state import RefundReason, RefundState
 from portal.tables import metadata
@@ -59,6 +60,7 @@ APPEND_ONLY = (
     Consent,
     DebitReturn,
     PlanChange,
+    PlanClause,
     Document,
 )
 
@@ -432,6 +434,9 @@ def paid(clinic: Clinic, session: Session) -> None:
         )
     )
     session.add(DebitReturn(payment_id=row.id, code="no_account", presented_at=now, returned_at=now))
+    session.add(
+        PlanClause(consent_id=agreed.id, clause="one", digest="0" * 64, places="agreement", words="Exactly this.")
+    )
     store(session, kind=DocumentKind.STATEMENT, content=b"%PDF", account_id=payment.account_id)
     book(
         session,
@@ -625,3 +630,27 @@ def test_a_charge_is_held_for_a_reason_once_at_a_time(clinic: Clinic, session: S
     session.add_all([hold(released_at=now), hold(released_at=now), hold()])
     session.flush()
     assert "charge_id" in refused(session, hold()).replace("uq_hold_open", "charge_id")
+
+
+def test_where_somebody_lives_is_a_state_or_unknown(clinic: Clinic, session: Session) -> None:
+    assert session.scalar(sa.select(sa.func.count(Account.id)).where(Account.home_state.is_(None)))
+    for code in (*STATES, None):
+        session.execute(sa.update(Account).values(home_state=code))
+    session.rollback()
+    for wrong in ("XX", "", "ca", "AE"):
+        with pytest.raises(IntegrityError, match="home_state_is_known"):
+            session.execute(sa.update(Account).values(home_state=wrong))
+        session.rollback()
+
+
+def test_a_state_is_taken_away_once_at_a_time_and_with_a_reason(clinic: Clinic, session: Session) -> None:
+    user_id, now = session.scalars(sa.select(User.id).limit(1)).one(), clock.now()
+
+    def away(state: str = "CA", reason: str = "Nobody.", **changed: Any) -> ClauseState:
+        return ClauseState(state=state, reason=reason, left_out_by=user_id, left_out_at=now, **changed)
+
+    session.add_all([away(put_back_at=now), away(put_back_at=now), away(), away("OR")])
+    session.commit()
+    assert "state" in refused(session, away())
+    assert "reason_is_given" in refused(session, away("WA", ""))
+    assert "state_is_known" in refused(session, away("XX"))

@@ -16,11 +16,12 @@ from portal.money import Money
 from portal.plans import agreement as words
 from portal.plans.agreement import VERSION, agreement, agreement_text
 from portal.plans.kinds import ChangeKind, Frequency
+from portal.plans.policy import shipped_clauses
 from portal.plans.schedule import Due, Rhythm
 from portal.plans.terms import Terms, TermsLine
 
 #: The version and what the words of it come to. Whoever changes a word gives both anew: a consent names its version.
-KNOWN = ("2026-11.2", "e74b3671bcb8148c")
+KNOWN = ("2026-12.1", "e919b17f95fea08e")
 TODAY = date(2026, 11, 28)
 
 
@@ -49,6 +50,7 @@ def terms(*cents: int, down: int = 0, **facts: Any) -> Terms:
             notice_days=3,
             missed_ends_after=2,
             skips_a_year=1,
+            clauses=(),
         ),
         **facts,
     )
@@ -67,6 +69,7 @@ def _every_wording() -> list[Terms]:
         )
     ]
     found += [terms(*(5_000,) * 5, change=change) for change in ChangeKind]
+    found += [terms(5_000, clauses=shipped_clauses())]
     found += [
         terms(*(5_000,) * 5, rhythm=Rhythm(frequency, day))
         for frequency, day in ((Frequency.MONTHLY, 31), (Frequency.WEEKLY, 0), (Frequency.TWO_WEEKLY, 4))
