@@ -6,6 +6,7 @@ from flask import redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 
 from portal.accounts.queries import account_by_public_id, search_accounts
+from portal.accounts.states import STATES
 from portal.audit.tags import Tag
 from portal.billing.check_words import staff_finding
 from portal.billing.checking import open_findings
@@ -56,6 +57,7 @@ def account(account_id: str) -> Any:
     visits = visits_of_account(db.session, account.id)
     page = {
         "account": account,
+        "home_state": STATES.get(account.home_state or "", ""),
         "visits": visits,
         "statements": statements_of_account(db.session, account.id),
         "payments": payments_of_account(db.session, account.id),

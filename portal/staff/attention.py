@@ -12,6 +12,7 @@ from portal.disputes.queries import to_answer
 from portal.payments.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
 from portal.plans.beyond import beyond_the_law
+from portal.plans.clause_worklist import agreements_without_count
 from portal.plans.conditions import Conditions
 from portal.plans.uncollected import uncollected_count
 from portal.plans.worklists import at_risk_count, open_request_count
@@ -47,4 +48,6 @@ def waiting(session: Session, *, conditions: Conditions) -> list[Waiting]:
     beyond = beyond_the_law(session, conditions=conditions)
     at_risk = at_risk_count(session, today=conditions.today, beyond=beyond)
     found.append(Waiting(at_risk, _l("Payment plans at risk"), "staff.plans"))
+    without = agreements_without_count(session, conditions=conditions)
+    found.append(Waiting(without, _l("Plan agreements without a clause of a state’s law"), "staff.plan_clauses"))
     return [one for one in found if one.count]

@@ -23,6 +23,7 @@ from portal.money import Money
 from portal.plans.changes import offers
 from portal.plans.kinds import ChangeKind, Frequency
 from portal.plans.policy import Policy
+from portal.plans.queries import PlanRow
 from portal.plans.schedule import Rhythm
 from portal.plans.words import FREQUENCY, rhythm_words
 from portal.web.forms import Form, MoneyField
@@ -131,6 +132,13 @@ class OfferForm(Form):
         """Fill in what can be chosen."""
         self.payer.choices = list(payers)
         self.rhythm.choices = rhythms
+
+    def show(self, running: PlanRow) -> None:
+        """Fill in what a plan that runs asks for, so that it can be offered anew as it is."""
+        cents, code = running.each.cents, _code(running.rhythm)
+        self.each.data = f"{cents // 100}.{cents % 100:02d}"
+        if any(code == known for group in self.rhythm.choices.values() for known, _words in group):
+            self.rhythm.data = code
 
     @property
     def plan_id(self) -> str:

@@ -165,7 +165,7 @@ def propose_plan(account_id: str) -> Any:
         conditions=todays(),
         replaces=None if running is None else running.id,
     )
-    form = _form(people, offered)
+    form = _form(people, offered, running)
     if people and offered and form.validate_on_submit() and "change" not in request.form:
         try:
             answer = _go_on(form, account, people, offered, running)
@@ -198,8 +198,10 @@ def propose_plan(account_id: str) -> Any:
     )
 
 
-def _form(people: Sequence[Person], offered: Sequence[tuple[Line, Money]]) -> OfferForm:
-    """The form as it is shown first: everything that may be on a plan, in the policy's own rhythm."""
+def _form(
+    people: Sequence[Person], offered: Sequence[tuple[Line, Money]], running: PlanRow | None
+) -> OfferForm:
+    """The form as it is shown first: everything that may be on a plan, paid as in the plan that runs, if one does."""
     policy, form = the_policy(), OfferForm()
     form.token.data = form.plan_id
     form.offer(
@@ -210,6 +212,8 @@ def _form(people: Sequence[Person], offered: Sequence[tuple[Line, Money]]) -> Of
         form.lines.data = [line.public_id for line, _amount in offered]
         if len(people) == 1:
             form.payer.data = str(people[0].user_id)
+        if running is not None:
+            form.show(running)
     return form
 
 

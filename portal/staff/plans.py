@@ -6,12 +6,14 @@ from typing import Any
 from flask import Response, render_template, request
 
 from portal.accounts.queries import account_by_public_id
+from portal.accounts.states import STATES
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.money import Money
 from portal.payments.method_queries import method_by_id
 from portal.plans import queries, worklists
 from portal.plans.beyond import beyond_the_law
+from portal.plans.clause_worklist import agreements_without, agreements_without_count
 from portal.plans.kinds import InstalmentState, PlanState
 from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
 from portal.staff.blueprint import bp
@@ -26,7 +28,7 @@ from portal.web.pdf import pdf_answer
 
 #: How many days ahead the list of charges looks.
 AHEAD = 14
-LISTS = ("todo", "charges", "offered", "running")
+LISTS = ("todo", "charges", "offered", "running", "clauses")
 
 
 def _asked_day(first: date, last: date, *, otherwise: date) -> date:
@@ -60,7 +62,13 @@ def plans() -> str:
     charges = (
         worklists.charges_on(db.session, day, limit=PER_PAGE, offset=offset(number)) if chosen == "charges" else []
     )
-    in_all = {"charges": on_day.count, "running": running_total}.get(chosen, 0)
+    without_total = agreements_without_count(db.session, conditions=todays())
+    without = (
+        agreements_without(db.session, conditions=todays(), limit=PER_PAGE, offset=offset(number))
+        if chosen == "clauses"
+        else []
+    )
+    in_all = {"charges": on_day.count, "running": running_total, "clauses": without_total}.get(chosen, 0)
     return render_template(
         "staff/plans.html",
         chosen=chosen,
@@ -69,7 +77,10 @@ def plans() -> str:
             "charges": by_day[tomorrow].count if tomorrow in by_day else 0,
             "offered": len(offered),
             "running": running_total,
+            "clauses": without_total,
         },
+        without=without,
+        states=STATES,
         requests=requests,
         at_risk=at_risk,
         why_at_risk=why_at_risk,

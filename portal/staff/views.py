@@ -1,6 +1,7 @@
 """The desk, page by page, in the order of its navigation."""
 
 from portal.staff import (
+    account_state,
     accounts,
     checks,
     disputes,
@@ -9,6 +10,7 @@ from portal.staff import (
     inbox,
     payouts,
     plan_changes,
+    plan_clauses,
     plan_offers,
     plans,
     refunds,
@@ -22,6 +24,7 @@ from portal.staff import (
 from portal.staff.blueprint import bp
 
 __all__ = [
+    "account_state",
     "accounts",
     "bp",
     "checks",
@@ -31,6 +34,7 @@ __all__ = [
     "inbox",
     "payouts",
     "plan_changes",
+    "plan_clauses",
     "plan_offers",
     "plans",
     "refunds",

@@ -54,6 +54,7 @@ STAYS_SMALL = {
     "stripe_cursor": "one row for each list at Stripe that is read on from where it was left",
     "card_testing_alarm": "one row for each attack",
     "ledger_service_item": "the embedded ledger's price list",
+    "plan_clause_state": "one row each time a supervisor takes a state away",
     "text_review": "one row for each of the portal's own translations",
 }
 

@@ -45,7 +45,7 @@ from portal.payments.state import PaymentState
 from portal.payouts.kinds import Match, Oddity
 from portal.payouts.models import BalanceMovement, Payout
 from portal.plans.kinds import ChangeKind, Frequency, PlanState, RequestKind
-from portal.plans.models import Instalment, Plan, PlanChange, PlanLine, PlanRequest
+from portal.plans.models import ClauseState, Instalment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.refunds.models import Refund
 from portal.refunds.state import RefundReason, RefundState
 from portal.statements.models import Statement
@@ -304,6 +304,10 @@ SAMPLES: dict[str, Callable[[Clinic], Any]] = {
     "plan_id": lambda clinic: _plan_row(clinic).public_id,
     "change_id": lambda clinic: _of_plan(clinic, PlanChange),
     "request_id": lambda clinic: _of_plan(clinic, PlanRequest),
+    "left_out_id": lambda clinic: _put(
+        clinic,
+        ClauseState(state="CA", reason="Nobody.", left_out_by=clinic.user_id(SUPERVISOR), left_out_at=clock.now()),
+    ),
     "payment_id": _payment,
     "key": _posting,
     "refund_id": _refund,
