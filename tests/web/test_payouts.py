@@ -17,6 +17,7 @@ from portal.audit.tags import Tag
 from portal.billing.kinds import EntryKind
 from portal.billing.models import Entry, Posting
 from portal.db import writing
+from portal.disputes.jobs import dispute_changed
 from portal.disputes.models import Dispute
 from portal.ledger.reconcile import SUGGESTIONS
 from portal.money import Money
@@ -168,7 +169,10 @@ def test_what_the_account_is_used_for_besides_is_none_of_ours(
     pay("60")
     other = charge_of_others(standin)
     client_of(standin).v1.refunds.create({"charge": other, "amount": 100})
-    standin.open_dispute(other, amount=200)
+    dispute = standin.open_dispute(other, amount=200)
+    event = KeptEvent("evt_1", "charge.dispute.created", dispute["id"], "", clock.now())
+    with writing():
+        assert dispute_changed(session, gateway, event) is False  # not ours, or not yet: it has its time
     read(session, gateway)
     assert [one[0] for one in movements(session)].count("foreign") == 3
     assert exceptions_open(session) == 0
