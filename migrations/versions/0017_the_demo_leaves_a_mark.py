@@ -14,9 +14,6 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-# One more word in a closed list.
-previous_code_still_works = True
-
 TAG = "sandbox.demo.loaded"
 
 
