@@ -11,10 +11,10 @@ from rich.console import Console
 
 from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
-from tests.faults import crowd, dashboard, kill, machine, outage, twins, webhooks
+from tests.faults import crowd, dashboard, debts, kill, machine, outage, twins, webhooks
 from tests.faults.places import databases, read_spec_once
 
-RUNS = ("kill", "webhooks", "crowd", "outage", "dashboard", "stories", "twins")
+RUNS = ("kill", "webhooks", "crowd", "outage", "dashboard", "debts", "stories", "twins")
 
 #: The database, the run, and what it came to.
 Row = tuple[str, str, Figures]
@@ -57,6 +57,8 @@ def _run(name: str, backend: Backend, directory: Path, *, seed: int, kills: int)
         return figures
     if name == "dashboard":
         return dashboard.run(backend, directory, seed=seed, told=told)
+    if name == "debts":
+        return debts.run(backend, directory, seed=seed, told=told)
     runs: dict[str, Callable[..., Figures]] = {
         "webhooks": webhooks.run,
         "crowd": crowd.run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from portal.payments.models import Payment
 from portal.payments.service import held_on
 from portal.sandbox.simulation.verdict import Figures, judge
 from tests.databases import Backend
-from tests.faults import acts, crowd, dashboard, kill, machine, outage, twins, webhooks
+from tests.faults import acts, crowd, dashboard, debts, kill, machine, outage, twins, webhooks
 from tests.faults.places import a_world
 from tests.faults.world import patients
 
@@ -57,8 +58,22 @@ def test_any_story(backend: Backend) -> None:
     assert_not_a_cent(machine.run(backend, seed=SEED, examples=4, steps=15))
 
 
+def test_debts_that_bounce_while_the_worker_dies(backend: Backend, tmp_path: Path) -> None:
+    """The rest of the lives run in ``make faults``."""
+    figures = debts.deaths(backend, tmp_path, random.Random(SEED), kills=8)
+    assert figures.kills
+    assert_not_a_cent(figures)
+
+
 @pytest.mark.parametrize(
-    "name", ["neither lock nor index", "booked twice", "a refund's key is random", "refunds are not listed"]
+    "name",
+    [
+        "neither lock nor index",
+        "booked twice",
+        "a refund's key is random",
+        "refunds are not listed",
+        "a debt of each row",
+    ],
 )
 def test_a_guard_that_is_missing_is_noticed(backend: Backend, tmp_path: Path, name: str) -> None:
     """The rest of the twins run in ``make faults``."""

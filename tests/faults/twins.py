@@ -23,9 +23,12 @@ import sqlalchemy as sa
 import stripe
 from sqlalchemy.orm import Session
 
+import portal.autopay.debts
 import portal.disputes.service
+import portal.payments.presenting
 import portal.payments.service
 import portal.payments.settle
+import portal.plans.returned
 import portal.refunds.learning
 import portal.refunds.sending
 import portal.refunds.service
@@ -42,7 +45,7 @@ from portal.payments.origin import Origin
 from portal.payments.state import PaymentState
 from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
-from tests.faults import crowd, dashboard, kill, machine, outage, webhooks
+from tests.faults import crowd, dashboard, debts, kill, machine, outage, webhooks
 from tests.faults.acts import BANK, CARD, PAYING, REFUNDING, come_back, confirm, start
 from tests.faults.world import Patient, World
 
@@ -242,6 +245,27 @@ def _refund_before_its_payment() -> contextlib.AbstractContextManager[None]:
     return replaced(portal.refunds.learning, "origin_of", lambda *_args, **_named: Origin(None, ours=True))
 
 
+@contextlib.contextmanager
+def _a_debt_of_each_row() -> Iterator[None]:
+    """What came back before is nobody's business: each charge and each instalment counts for itself."""
+    with (
+        replaced(portal.autopay.debts, "stopped_debts", lambda *_args, **_named: {}),
+        replaced(portal.plans.returned, "stop_of", lambda *_args, **_named: None),
+        replaced(portal.plans.returned, "stopped_debts", lambda *_args, **_named: {}),
+    ):
+        yield
+
+
+def _a_return_is_not_kept() -> contextlib.AbstractContextManager[None]:
+    """A debit that comes back ends its payment and leaves no trace."""
+    return replaced(portal.payments.settle, "note_return", lambda *_args, **_named: None)
+
+
+def _any_return_is_presented_again() -> contextlib.AbstractContextManager[None]:
+    """A closed account is asked again like an empty one."""
+    return replaced(portal.payments.presenting, "is_for_lack_of_funds", lambda _code: True)
+
+
 Run = Callable[[Backend, Path, int, Sabotage], Figures]
 
 
@@ -292,6 +316,10 @@ def _telling(*story: Callable[[machine.Clinic], object]) -> Run:
         return machine.tell(backend, story, sabotage=sabotage)
 
     return run
+
+
+def _bouncing(backend: Backend, _directory: Path, _seed: int, sabotage: Sabotage) -> Figures:
+    return debts.tell(backend, sabotage=sabotage, steps=debts.STORY[: debts.FIRST_PART])
 
 
 def _only(*names: str) -> dict[str, kill.Act]:
@@ -355,6 +383,9 @@ TWINS: dict[str, Twin] = {
     ),
     "refunds are not listed": Twin(_refunds_not_listed, _refunding_past_us("the list alone"), "dashboard"),
     "a refund before its payment": Twin(_refund_before_its_payment, _refunding_past_us("events first"), "dashboard"),
+    "a debt of each row": Twin(_a_debt_of_each_row, _bouncing, "debts"),
+    "a return is not kept": Twin(_a_return_is_not_kept, _bouncing, "debts"),
+    "any return is presented again": Twin(_any_return_is_presented_again, _bouncing, "debts"),
     "what is on its way is asked for": Twin(
         _families_hold_forgotten, _nobody_dies({"from a bank account, twice": _bank_twice}), "kill"
     ),
