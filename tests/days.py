@@ -23,6 +23,7 @@ _SITE = str(Path(__file__).parent / "as_of")
 #: test's database was made with must not be later.
 NASTY = (
     "2031-01-01T00:10",  # the first day of a month and a year
+    "2031-01-13T12:00",  # within the notice of a day that the policy offers
     "2031-01-15T12:00",  # an ordinary one
     "2031-01-28T12:00",  # the last day that every month has
     "2031-01-29T12:00",

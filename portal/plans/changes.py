@@ -131,7 +131,8 @@ def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> St
     if rhythm is None or not (wish.exceed or offers(policy, rhythm)):
         raise DayNotOffered
     earliest = earliest_next(standing.last_due_on, rhythm.frequency, standing.month_cap, today)
-    if wish.not_sooner and standing.unpaid:
+    if standing.unpaid and (wish.not_sooner or rhythm == standing.rhythm):
+        # Also not for the day that it has: a plan made within its notice of that day begins on the one after.
         earliest = max(earliest, standing.unpaid[0].on)
     dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
     after = replace(standing, rhythm=rhythm, unpaid=tuple(dues))

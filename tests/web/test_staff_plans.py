@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -617,7 +617,8 @@ def test_a_plans_page_shows_its_agreement_and_its_tries(
     desk: JudgingClient, clinic: Clinic, session: Session, world: InWeb
 ) -> None:
     world.enrol(method="pm_card_chargeCustomerFail")
-    for _day in range(36):
+    longest = date.fromisoformat(world.coming()[0][0]) + timedelta(days=world.policy.grace_days + 10)
+    while "missed" not in world.states() and world.today < longest:
         world.later(days=1)
         world.work()
     page = plan_page(desk_again(desk, clinic), world)

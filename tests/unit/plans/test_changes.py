@@ -350,3 +350,15 @@ def test_a_rest_that_no_card_can_pay_raises_nothing_above_the_cap() -> None:
         capped, Money(6_020), Money(2_000), Rhythm(Frequency.MONTHLY, 1), earliest=TODAY, most=Money(2_000)
     )
     assert [due.amount.cents for due in shorter] == [2_000, 2_000, 1_970, 50]
+
+
+@pytest.mark.parametrize("today", [date(2027, 3, day) for day in range(12, 16)])
+def test_the_day_that_a_plan_has_brings_nothing_forward(today: date) -> None:
+    """A plan made on the 12th to 14th begins on the next month's 15th, since it has to be told some days before."""
+    dues = lay_out(Money(30_000), Money(10_000), Rhythm(Frequency.MONTHLY, 15), date(2027, 4, 1))
+    standing = Standing(
+        each=Money(10_000), rhythm=Rhythm(Frequency.MONTHLY, 15), unpaid=tuple(dues), left={1: Money(30_000)}
+    )
+    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15))
+    with pytest.raises(NothingToChange):
+        carry_out(standing, wish, policy=load(), today=today)
