@@ -181,6 +181,8 @@ def _load(sent: Sent, session: Session) -> None:
         deliver_due(session, EmbeddedLedger(session))
 
 
+# Half a minute where nothing else runs; beside other tests that keep the machine busy, some.
+@pytest.mark.timeout(600)
 def test_no_statement_reads_the_whole_of_a_table_that_grows(
     sent: Sent,
     app: Flask,
