@@ -193,20 +193,21 @@ def awaited_debts(session: Session, account_id: int) -> set[int]:
 
 
 def stopped_everywhere(session: Session, *, limit: int) -> dict[int, tuple[list[ReturnedDebit], StoppedDebt]]:
-    """The debts that a bank sent back for good on the accounts with the latest returns, by charge.
+    """The debts that a bank sent back for good on the accounts of the latest ``limit`` returns, by charge.
 
     As of the account they were last charged to, whatever was agreed since; with the returns, so that the caller can
     look at that, and at what is still owed.
     """
+    latest = session.scalars(
+        sa.select(DebitReturn.payment_id).order_by(DebitReturn.returned_at.desc()).limit(limit)
+    ).all()
+    if not latest:
+        return {}
     accounts = session.scalars(
-        sa.select(PaymentShare.account_id)
-        .join(DebitReturn, DebitReturn.payment_id == PaymentShare.payment_id)
-        .group_by(PaymentShare.account_id)
-        .order_by(sa.func.max(DebitReturn.returned_at).desc())
-        .limit(limit)
+        sa.select(PaymentShare.account_id).where(PaymentShare.payment_id.in_(latest)).distinct()
     ).all()
     found: dict[int, tuple[list[ReturnedDebit], StoppedDebt]] = {}
-    for charge_id, returns in (standing_returns(session, accounts) if accounts else {}).items():
+    for charge_id, returns in standing_returns(session, accounts).items():
         last = max(returns, key=_by_time)
         stop = stop_of(returns, SavedAccount(BANK, last.fingerprint, last.last4), agreed_at=clock.now())
         if stop is not None:

@@ -33,10 +33,9 @@ class AgreedFor:
 def agreed_for(session: Session, charge_ids: Iterable[int]) -> dict[int, AgreedFor]:
     """What lines are charged to by the plans that run, by charge; lines on none are left out."""
     chosen = (
-        sa.select(PlanChange.plan_id, sa.func.max(PlanChange.changed_at).label("at"))
-        .where(PlanChange.kind == ChangeKind.METHOD_CHANGED)
-        .group_by(PlanChange.plan_id)
-        .subquery()
+        sa.select(sa.func.max(PlanChange.changed_at))
+        .where(PlanChange.plan_id == Plan.id, PlanChange.kind == ChangeKind.METHOD_CHANGED)
+        .scalar_subquery()
     )
     rows: Any = session.execute(
         sa.select(
@@ -44,10 +43,9 @@ def agreed_for(session: Session, charge_ids: Iterable[int]) -> dict[int, AgreedF
             Plan.public_id,
             Plan.method_id,
             PlanLine.joined_at,
-            sa.type_coerce(chosen.c.at, UTCDateTime),
+            sa.type_coerce(chosen, UTCDateTime),
         )
         .join(Plan, Plan.id == PlanLine.plan_id)
-        .join(chosen, chosen.c.plan_id == Plan.id, isouter=True)
         .where(
             PlanLine.charge_id.in_(list(charge_ids)),
             PlanLine.left_at.is_(None),

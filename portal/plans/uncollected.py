@@ -19,8 +19,8 @@ from portal.payments.presenting import Stop
 from portal.payments.returns import saved_accounts, stop_of, stopped_everywhere
 from portal.plans.returned import agreed_for
 
-#: How many accounts are looked at: those with the latest returns.
-_ACCOUNTS = 500
+#: How many of the latest returns are looked at.
+_RETURNS = 2_000
 
 
 class LeftBy(StrEnum):
@@ -45,7 +45,7 @@ class Uncollected:
 
 def uncollected(session: Session) -> list[Uncollected]:
     """The debts by account, the latest first."""
-    stopped = stopped_everywhere(session, limit=_ACCOUNTS)
+    stopped = stopped_everywhere(session, limit=_RETURNS)
     if not stopped:
         return []
     lines = {line.charge_id: line for line in lines_of_charges(session, stopped) if line.collectable > Money.zero()}
