@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 import portal.app
 from portal.config import Settings
 from portal.migrate import downgrade, upgrade
-from portal.payments.gateway import StripeGateway
 from portal.schema import compatibility, history
 from portal.web import guards
 from portal.web.database import db
@@ -198,7 +197,7 @@ def test_what_needs_no_database_asks_it_nothing(
 
 def make_app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Flask:
     monkeypatch.setattr(portal.app, "open_queue", lambda **_where: None)
-    app = portal.app.create_app(settings, gateway=StripeGateway("sk_test_x", "whsec_x"))
+    app = portal.app.create_app(settings)
     app.test_client_class = JudgingClient
     return app
 

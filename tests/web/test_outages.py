@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 
 import portal.app
 from portal.config import Settings
-from portal.payments.gateway import StripeGateway
 from portal.schema import WrongSchema
 from portal.web import guards
 from portal.web.database import db
@@ -71,7 +70,7 @@ def test_without_redis_a_sign_in_is_a_503_and_pages_are_read(
 ) -> None:
     monkeypatch.setattr(portal.app, "open_queue", lambda **_where: None)
     away = replace(settings, redis_url=f"redis://127.0.0.1:{free_port()}")
-    app = portal.app.create_app(away, gateway=StripeGateway("sk_test_x", "whsec_x"))
+    app = portal.app.create_app(away)
     app.test_client_class = JudgingClient
     client = app.test_client()
     assert isinstance(client, JudgingClient)

