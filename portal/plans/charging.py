@@ -38,7 +38,7 @@ from portal.payments.queries import PaymentRow, payment_by_id
 from portal.payments.returns import awaited_debts
 from portal.payments.service import Payer, is_still_owed, prepare, start_payment
 from portal.payments.state import OPEN, PaymentState
-from portal.plans import emails
+from portal.plans import emails, unsent
 from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage, left_by_charge
 from portal.plans.declines import Decision, decide, last_day, retry_day
@@ -133,7 +133,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
         return
     method = method_by_id(session, plan.method_id)
     _varies, days = _ahead(session, plan, row, conditions)
-    if emails.notice_is_late(
+    if unsent.notice_is_late(
         session,
         instalment=row.public_id,
         on=row.charge_on,
@@ -142,7 +142,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
         day_of=conditions.day_of,
     ):
         # A notice that no mail server took in time is none: told anew, for a later day.
-        emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount)
+        unsent.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount)
         row.noticed_at = None
         session.commit()
         return
@@ -221,10 +221,10 @@ def link(session: Session, instalment_id: int, payment_id: int) -> None:
     """
     row = session.get_one(Instalment, instalment_id)
     earlier = _payments_for(session, instalment_id)
-    emails.put_off(session, instalment=row.public_id, attempts=earlier, until=clock.now() + _UNTIL_IT_ENDS)
+    unsent.put_off(session, instalment=row.public_id, attempts=earlier, until=clock.now() + _UNTIL_IT_ENDS)
     session.add(Attempt(instalment_id=instalment_id, payment_id=payment_id, made_at=clock.now()))
     row.state = InstalmentState.CHARGING
-    if emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount):
+    if unsent.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount):
         row.noticed_at = None
     session.flush()
 
@@ -298,7 +298,7 @@ def _note_paid(session: Session, attempt_id: int) -> None:
         # Not one that waits for another method: the patient has paid this once, and the plan's own is as bad as before.
         plan.need = Need.NOTHING
     tries = _payments_for(session, row.id)
-    emails.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount, attempts=tries)
+    unsent.withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount, attempts=tries)
     row.amount = payment_by_id(session, attempt.payment_id).amount  # less, where less was due by then
     record(session, Tag.INSTALMENT_CHARGED, account_id=plan.account_id, subject=row.public_id)
     session.commit()
@@ -312,16 +312,16 @@ def _note_failed(session: Session, attempt_id: int, payment: PaymentRow, conditi
     now, tries = clock.now(), _payments_for(session, row.id)
     if plan.state not in RUNNING:
         row.state, row.ended_at = InstalmentState.DROPPED, now
-        emails.withdraw_failed(session, instalment=row.public_id, attempts=tries)
+        unsent.withdraw_failed(session, instalment=row.public_id, attempts=tries)
         session.commit()
         return
     row.state = InstalmentState.PLANNED
     if payment.source is PaymentSource.PATIENT or not payment.failure_code:
         # The patient gave it up, or it never reached a bank: its day has not moved.
-        emails.put_off(session, instalment=row.public_id, attempts=tries, until=now)
+        unsent.put_off(session, instalment=row.public_id, attempts=tries, until=now)
         session.commit()
         return
-    emails.withdraw_failed(session, instalment=row.public_id, attempts=tries)
+    unsent.withdraw_failed(session, instalment=row.public_id, attempts=tries)
     row.tries, row.failure_code = row.tries + 1, payment.failure_code
     kind = payment.method_kind or (
         BANK if plan.method_id is not None and method_by_id(session, plan.method_id).is_bank else "card"

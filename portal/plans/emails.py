@@ -1,7 +1,7 @@
 """What plans write to people: amounts, days, and what to do. Nothing else."""
 
-from collections.abc import Callable, Collection, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import date
 
 from flask_babel import format_date
 from flask_babel import gettext as _
@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.money import Money
-from portal.notifications.service import moments_of, put_off_emails, queue_email, withdraw_emails
+from portal.notifications.service import moments_of, queue_email
 from portal.plans.clauses import Place
 from portal.plans.kinds import ChangeKind, Need
 from portal.plans.schedule import Due
 from portal.plans.terms import Terms
+from portal.plans.unsent import notice_keys
 from portal.plans.words import CHANGE, clause_title, language_now, rhythm_words
 
 
@@ -85,53 +86,6 @@ def _what_you_pay(terms: Terms) -> str:
     return f"{today} {sentence} {_('It costs you nothing: no interest, no fee.')}".strip()
 
 
-def _notices(instalment: str, on: date, amount: Money) -> list[str]:
-    """The keys of the notice of a charge on that day, and of one more where the amount was raised after it."""
-    key = f"{instalment}/notice/{on.isoformat()}"
-    return [key, f"{key}/{amount.cents}"]
-
-
-def notice_is_late(
-    session: Session, *, instalment: str, on: date, amount: Money, days: int, day_of: Callable[[datetime], date]
-) -> bool:
-    """Whether a notice of a charge on that day has not gone out yet, or went out fewer than ``days`` before it.
-
-    False for what an agreement told of: that has no notice. ``day_of`` is the clinic's day of a moment.
-    """
-    return any(
-        sent_at is None
-        or (day_of(sent_at) > day_of(written_at) and day_of(sent_at) + timedelta(days=days) > on)
-        for written_at, sent_at in moments_of(
-            session, keys=[f"plan/{key}" for key in _notices(instalment, on, amount)]
-        )
-    )
-
-
-def withdraw(
-    session: Session, *, instalment: str, on: date, amount: Money, attempts: Collection[int] = ()
-) -> bool:
-    """Take back what was written about an instalment and not sent: it is no longer so. True when a notice was.
-
-    ``attempts`` are the ids of payments that were declined, where that was told of.
-    """
-    notices = {f"plan/{key}" for key in _notices(instalment, on, amount)}
-    return bool(withdraw_emails(session, keys=notices | _troubles(instalment, attempts)) & notices)
-
-
-def _troubles(instalment: str, attempts: Collection[int]) -> set[str]:
-    return {f"plan/{instalment}/failed/{one}" for one in attempts} | {f"plan/{instalment}/method-needed"}
-
-
-def put_off(session: Session, *, instalment: str, attempts: Collection[int], until: datetime) -> None:
-    """Let what was written of an instalment's declined payments, and not sent, wait until a moment (UTC)."""
-    put_off_emails(session, keys=_troubles(instalment, attempts), until=until)
-
-
-def withdraw_failed(session: Session, *, instalment: str, attempts: Collection[int]) -> None:
-    """Take back what was written of declined payments and not sent: newer words take its place."""
-    withdraw_emails(session, keys=_troubles(instalment, attempts))
-
-
 def queue_notice(
     session: Session,
     *,
@@ -144,7 +98,7 @@ def queue_notice(
     varies: bool,
 ) -> None:
     """An instalment is coming: how much, when, and how to stop it."""
-    first, again = _notices(instalment, on, amount)
+    first, again = notice_keys(instalment, on, amount)
     known = moments_of(session, keys=[f"plan/{first}"])
     _send(
         session,

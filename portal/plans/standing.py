@@ -22,13 +22,13 @@ from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
 from portal.plans.changes import Standing, earliest_next
 from portal.plans.coverage import Covered, coverage, left_by_charge
-from portal.plans.emails import withdraw
 from portal.plans.errors import PlanIsOver
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine
 from portal.plans.queries import months_paid, skips_used
 from portal.plans.schedule import Due, Rhythm, most_each, reshape
 from portal.plans.telling import tell_back_office
+from portal.plans.unsent import withdraw
 
 #: With a charge's payment in one of these, what is left already counts it; otherwise it may turn out so or so.
 _COUNTED = (PaymentState.PROCESSING, PaymentState.SUCCEEDED)

@@ -178,6 +178,7 @@ def test_a_change_is_shown_again_when_the_bill_moved(patient: Patient) -> None:
     take_out = patient.client.page(f"{patient.plan_url}/take-out")
     charge_id, account = patient.charge(take_out)
     page = patient.client.page(f"{patient.plan_url}/amount?amount=62.08")
+    patient.session.rollback()
     place_hold(patient.session, charge_id=charge_id, account_id=account, reason=HoldReason.STAFF)
     patient.session.commit()
     answer = patient.client.submit(page, {"agree": "y"}, field="agree")
@@ -249,9 +250,11 @@ def test_another_method(patient: Patient, session: Session, clinic: Clinic) -> N
     assert "Visa ending 1881" in terms_on(page)
     waits = "waits until you have known of it for 10 days"
     assert waits not in page.text()
+    session.rollback()  # what was read is from before the page was counted
     other.kind = "us_bank_account"
     session.commit()
     assert waits in patient.client.page(f"{patient.plan_url}/method").text()  # its last payment is a smaller one
+    session.rollback()
     other.kind = "card"
     session.commit()
     assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
@@ -262,6 +265,7 @@ def test_another_method(patient: Patient, session: Session, clinic: Clinic) -> N
 def test_a_method_that_was_renamed_is_agreed_to_anew(patient: Patient, session: Session, clinic: Clinic) -> None:
     other = save_method(session, clinic.user_id(TESTA), "pm_two", last4="1881")
     page = patient.client.page(f"{patient.plan_url}/method")
+    session.rollback()
     other.label = "Joint card"
     session.commit()
     answer = patient.client.submit(page, {"agree": "y"}, field="agree")
