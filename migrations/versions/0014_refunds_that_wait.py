@@ -1,7 +1,7 @@
 """A refund may wait for its payment, and an event's patience counts from its first try
 
 Revision: 0014
-Follows: 0016
+Follows: 0013
 """
 
 import re
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0016"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

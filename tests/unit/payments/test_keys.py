@@ -14,7 +14,9 @@ from portal.config import BadSettings, Settings
 from portal.money import Money
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
+from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn, StandInHTTPClient
+from tests.conftest import _leaks
 
 OTHER = "pk_test_of_another_account"
 
@@ -30,19 +32,21 @@ def elsewhere(read_spec_once: None) -> Iterator[StandIn]:
 class _Both(StandInHTTPClient):
     """Stripe with two accounts: a request is answered by the one whose key it bears."""
 
-    def __init__(self, ours: StandIn, theirs: StandIn) -> None:
-        super().__init__(ours)
-        self._theirs = StandInHTTPClient(theirs)
+    def __init__(self, ours: stripe.HTTPClient, theirs: StandIn) -> None:
+        super().__init__(theirs)
+        self._ours = ours
 
     def request(self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None) -> Any:
         if OTHER in str((headers or {}).get("Authorization", "")):
-            return self._theirs.request(method, url, headers, post_data)
-        return super().request(method, url, headers, post_data)
+            return super().request(method, url, headers, post_data)
+        return self._ours.request(method, url, headers, post_data)
 
 
 @pytest.fixture
 def gateway(standin: StandIn, elsewhere: StandIn) -> StripeGateway:
-    return StripeGateway(standin.secret_key, "whsec_x", http_client=_Both(standin, elsewhere))
+    return StripeGateway(
+        standin.secret_key, "whsec_x", http_client=_Both(JudgedHTTPClient(standin, _leaks), elsewhere)
+    )
 
 
 def _one_payment(gateway: StripeGateway) -> None:

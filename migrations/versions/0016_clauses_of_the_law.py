@@ -1,7 +1,7 @@
 """Where somebody lives, which clauses of a state's law stood in an agreement, and which states were taken away
 
-Revision: 0015
-Follows: 0013
+Revision: 0016
+Follows: 0015
 """
 
 import re
@@ -9,8 +9,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0015"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """Alarms that lock nobody out: networks of guests' payments, and codes that are guessed
 
-Revision: 0011
+Revision: 0010
 Follows: 0009
 """
 
@@ -9,7 +9,7 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
+revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None

@@ -1,14 +1,14 @@
 """Nothing that runs often reads the whole of a table that grows
 
-Revision: 0016
-Follows: 0010
+Revision: 0013
+Follows: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0010"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

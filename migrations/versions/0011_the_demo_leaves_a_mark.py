@@ -1,7 +1,7 @@
 """A database into which the demo was loaded says so for ever
 
-Revision: 0017
-Follows: 0011
+Revision: 0011
+Follows: 0010
 """
 
 import re
@@ -9,8 +9,8 @@ import re
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0011"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

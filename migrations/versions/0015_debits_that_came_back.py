@@ -1,13 +1,13 @@
 """Bank debits that came back are kept, so that a debt is not presented more often than Nacha allows
 
-Revision: 0013
+Revision: 0015
 Follows: 0014
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
+revision = "0015"
 down_revision = "0014"
 branch_labels = None
 depends_on = None

@@ -1,14 +1,14 @@
 """Rate limits count where all processes see it
 
-Revision: 0010
-Follows: 0017
+Revision: 0012
+Follows: 0011
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0017"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
