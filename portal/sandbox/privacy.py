@@ -46,6 +46,7 @@ _ALLOWED: dict[str, str] = {
     "metadata.setup_id": _OURS,
     "limit": "[0-9]{1,3}",
     "created.gte": _SECONDS,
+    "client_secret": r"(pi|seti)_\w+_secret_\w+",  # Stripe's own, where the worker looks as a browser would
     "delivery_success": "false",
 }
 #: What a browser sends with the publishable key. What somebody types into Stripe's own form is between them and Stripe;
