@@ -45,7 +45,7 @@ from portal.plans.declines import Decision, decide, last_day, retry_day
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
 from portal.plans.queries import turned_down_at
-from portal.plans.returned import is_stopped, stopped_on
+from portal.plans.returned import is_stopped, stopped_on, waits_for_another_try
 from portal.plans.standing import end, locked, read, take_back, write
 
 log = structlog.get_logger(__name__)
@@ -168,6 +168,7 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
             _is_not_due(the_plan, the_row, conditions)
             or the_plan.method_id != method.id
             or bool((stopped_on(session, the_plan).keys() | awaited_debts(session, account_id)) & left.keys())
+            or (not the_row.tries and waits_for_another_try(session, the_plan, instalment_id, left))
         )
 
     try:

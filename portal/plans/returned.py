@@ -17,8 +17,8 @@ from portal.db import UTCDateTime
 from portal.payments.returns import StoppedDebt, saved_accounts, standing_returns, stop_of, stopped_debts
 from portal.payments.settle import parts_of
 from portal.plans.errors import DebtReturned
-from portal.plans.kinds import RUNNING, ChangeKind
-from portal.plans.models import Plan, PlanChange, PlanLine
+from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState
+from portal.plans.models import Instalment, Plan, PlanChange, PlanLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,22 @@ def is_stopped(session: Session, plan: Plan, payment_id: int) -> bool:
     """Whether a line that a payment is for may not be charged to the plan's method any more."""
     stopped = stopped_on(session, plan)
     return bool(stopped) and any(part.charge_id in stopped for part in parts_of(session, payment_id))
+
+
+def waits_for_another_try(session: Session, plan: Plan, instalment_id: int, charge_ids: Collection[int]) -> bool:
+    """Whether these lines have bounced and the patient was told of another instalment's next try.
+
+    That try comes first: it is promised, and each one counts against the same debts.
+    """
+    promised = sa.select(sa.func.count()).where(
+        Instalment.plan_id == plan.id,
+        Instalment.id != instalment_id,
+        Instalment.state == InstalmentState.PLANNED,
+        Instalment.tries > 0,
+    )
+    return bool(session.scalar(promised)) and not standing_returns(session, [plan.account_id]).keys().isdisjoint(
+        charge_ids
+    )
 
 
 def check_method(session: Session, account_id: int, charge_ids: Collection[int], *, method_id: int) -> None:
