@@ -42,13 +42,15 @@ def read_stripe(
     since: datetime | None,
     customers: set[str],
     charges_here: set[str],
+    intents_here: set[str],
     progress: Callable[[int, int], None],
 ) -> AtStripe:
     """What Stripe holds of ours: taken, less refunds, less what banks called back.
 
     With ``since``: the charges made since then, and every older one of which anything moved since then, at Stripe (its
-    balance says so) or here (``charges_here``). ``customers`` are ours; a clinic may use its Stripe account for other
-    things, too. May raise :class:`StripeUnreachable`.
+    balance says so) or here (``charges_here``), or may have moved before (``intents_here``, which are not settled).
+    ``customers`` are ours; a clinic may use its Stripe account for other things, too. May raise
+    :class:`StripeUnreachable`.
     """
     found, seen = AtStripe(since), set()
     for done, charge in enumerate(gateway.captured(since=since), start=1):
@@ -61,7 +63,8 @@ def read_stripe(
         if name in found.held:
             found.held[name] -= (dispute.withdrawn - dispute.returned).cents
     if since is not None:
-        older = (set(gateway.payouts.charges_moved(since=since)) | charges_here) - seen
+        begun = {gateway.retrieve_intent(one).charge_id for one in sorted(intents_here) if one}
+        older = (set(gateway.payouts.charges_moved(since=since)) | charges_here | begun) - seen - {""}
         for charge_id in sorted(older):
             charge = gateway.charge(charge_id)
             if _is_ours(charge, customers) or charge_id in charges_here:

@@ -268,9 +268,14 @@ def moved(session: Session) -> list[Moved]:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A payment that may still become one, or end; ``checked_at`` is when Stripe was last asked about it."""
+    """A payment that may still become one, or end; ``checked_at`` is when Stripe was last asked about it.
+
+    ``intent_id`` is empty until Stripe has answered.
+    """
 
     account_id: int
+    intent_id: str
+    created_at: datetime
     state: PaymentState
     checked_at: datetime
 
@@ -279,14 +284,19 @@ def unsettled(session: Session) -> dict[str, Unsettled]:
     """Payments that are not over, by the intent's id and by their public id: Stripe's answer may have been lost."""
     rows = session.execute(
         sa.select(
-            Payment.public_id, Payment.stripe_intent_id, Payment.account_id, Payment.state, Payment.checked_at
+            Payment.public_id,
+            Payment.account_id,
+            sa.func.coalesce(Payment.stripe_intent_id, ""),
+            Payment.created_at,
+            Payment.state,
+            Payment.checked_at,
         ).where(Payment.state.not_in(sorted(FINAL)))
     )
     found: dict[str, Unsettled] = {}
-    for public_id, intent_id, account_id, state, checked_at in rows:
-        found[public_id] = Unsettled(account_id, state, checked_at)
-        if intent_id:
-            found[intent_id] = found[public_id]
+    for public_id, account_id, intent_id, created_at, state, checked_at in rows:
+        payment = found[public_id] = Unsettled(account_id, intent_id, created_at, state, checked_at)
+        if payment.intent_id:
+            found[payment.intent_id] = payment
     return found
 
 

@@ -102,9 +102,13 @@ const NOT_CONFIRMED = ["payment_intent_authentication_failure", "setup_intent_au
 /** Whether this payment's page was left for its outcome before, and came back here as if nothing were. */
 function cameBack() {
   const key = `left:${say("returnUrl")}`;
-  const before = sessionStorage.getItem(key) !== null;
-  sessionStorage.setItem(key, "1");
-  return before;
+  try {
+    const before = sessionStorage.getItem(key) !== null;
+    sessionStorage.setItem(key, "1");
+    return before;
+  } catch {
+    return false; // a browser that keeps nothing for sites
+  }
 }
 
 /**

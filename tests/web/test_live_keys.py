@@ -14,6 +14,7 @@ from portal import clock, worker
 from portal.auth.models import User
 from portal.config import Settings
 from portal.schema import DemoData, stop_if_not_ours
+from portal.web.database import db
 from tests.conftest import Clinic, Database
 
 LIVE = {"stripe_secret_key": "sk_live_sample", "stripe_publishable_key": "pk_live_sample"}
@@ -68,6 +69,19 @@ def test_a_portal_that_found_out_later_serves_nobody(
     assert client.get("/healthz").status_code == 200
     ready = client.get("/readyz")
     assert (ready.status_code, "demo's data" in ready.text) == (503, True)
+
+
+def test_whole_tables_are_looked_through_once_in_the_life_of_a_process(
+    app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.extensions, "plainbill_settings", replace(settings, **LIVE))
+    seen: list[str] = []
+    with app.app_context():
+        sa.event.listen(db.engine, "before_cursor_execute", lambda *facts: seen.append(facts[2]))
+    client = app.test_client()
+    for _time in range(3):
+        assert client.get("/readyz").status_code == 200
+    assert len([one for one in seen if "audit_event" in one]) == 1
 
 
 def test_the_worker_stops(app: Flask, settings: Settings, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:

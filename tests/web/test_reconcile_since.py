@@ -158,6 +158,15 @@ def test_a_payment_that_is_being_settled_is_not_unknown(
     assert (kinds(result), result["total"]["settling_cents"], result["total"]["stripe_cents"]) == ([], 0, 1234)
 
 
+def test_a_payment_that_never_settles_does_not_leave_the_window(
+    pay: Pay, found: Callable[..., Any], days: Callable[[float], None]
+) -> None:
+    """Stripe took it, and the sweep fails on it for longer than the window is."""
+    pay("12.34", settled=False)
+    days(40)
+    assert kinds(found(35)) == [("taken by Stripe, not settled here", 1234)] == kinds(found())
+
+
 def test_a_payment_whose_answer_was_lost_is_known_by_its_attempt(
     pay: Pay, found: Callable[..., Any], session: Session
 ) -> None:
@@ -189,7 +198,9 @@ def test_the_window_begins_at_the_clinics_midnight(monkeypatch: pytest.MonkeyPat
     assert window_begins("2026-03-08", "America/Chicago") == datetime(2026, 3, 8, 6, tzinfo=UTC)
     assert window_begins("", "America/Chicago") == datetime(2026, 10, 26, 5, tzinfo=UTC)
     assert window_begins("all", "America/Chicago") is None
-    for wrong in ("yesterday", "2026-13-01", "11/30/2026"):
+    for wrong in ("yesterday", "2026-13-01", "11/30/2026", "20261130", "2026-W40"):
         with pytest.raises(ValueError, match="2026-11-30"):
             window_begins(wrong, "America/Chicago")
+    with pytest.raises(ValueError, match="yet to come"):
+        window_begins("2026-12-01", "America/Chicago")  # at the clinic it is November 30
     assert set(reconciling.SUGGESTIONS) >= {"taken by Stripe, not settled here"}
