@@ -6,17 +6,19 @@ from sqlalchemy.orm import Session
 from portal.plans.conditions import Conditions
 from portal.plans.kinds import RUNNING
 from portal.plans.models import Plan
-from portal.plans.policy import most_payments
+from portal.plans.queries import paid_months
 from portal.plans.standing import look
 
 
 def beyond_the_law(session: Session, *, conditions: Conditions) -> dict[int, int]:
-    """The plans (by row id) with more payments to come than the law lets be asked, and how many it still lets.
+    """The plans (by row id) with more months to come than the law lets be asked, and how many payments it still lets.
 
-    Each plan whose month is capped is read as it stands, some queries a plan: they are those of the few households
-    that told their income. A plan that the insurer raised goes on as it can; somebody sets its balance right.
+    The law counts months of the calendar: what is to come in a month that was paid in takes no other one. Each plan
+    whose month is capped is read as it stands, some queries a plan: they are those of the few households that told
+    their income. A plan that the insurer raised goes on as it can; somebody sets its balance right.
     """
-    if conditions.policy.rule is None:
+    rule = conditions.policy.rule
+    if rule is None:
         return {}
     capped = session.scalars(
         sa.select(Plan.id).where(Plan.state.in_(RUNNING), Plan.month_cap.is_not(None)).order_by(Plan.id)
@@ -24,13 +26,11 @@ def beyond_the_law(session: Session, *, conditions: Conditions) -> dict[int, int
     found = {}
     for plan_id in capped:
         standing = look(session, plan_id, today=conditions.today).standing
-        most = most_payments(
-            conditions.policy,
-            standing.total,
-            standing.rhythm.frequency,
-            month_cap=standing.month_cap,
-            months_paid=standing.months_paid,
-        )
-        if len(standing.unpaid) > max(most, 0):
-            found[plan_id] = max(most, 0)
+        paid = paid_months(session, standing.left)
+        months = [(due.on.year, due.on.month) for due in standing.unpaid]
+        others = sorted(set(months) - paid)
+        lawful = max(0, rule.most_payments - len(paid))
+        if len(others) > lawful:
+            still = paid.union(others[:lawful])
+            found[plan_id] = sum(month in still for month in months)
     return found

@@ -323,11 +323,12 @@ def most_payments(
 ) -> int:
     """How many instalments there may be: as many as the law allows where it caps them, or else as the policy does.
 
-    ``months_paid`` are those in which instalments were paid already: the law counts them.
+    ``months_paid`` are those in which instalments were paid already: the law counts them, and none may be left.
     """
     if policy.rule is None or month_cap is None:
         return counts(longest_months(policy, balance), frequency)
-    return counts(policy.rule.most_payments - months_paid, frequency)
+    months = policy.rule.most_payments - months_paid
+    return counts(months, frequency) if months > 0 else 0
 
 
 def limits(

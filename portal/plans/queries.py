@@ -164,8 +164,8 @@ def last_paid_on(session: Session, account_id: int) -> date | None:
     )
 
 
-def months_paid(session: Session, charge_ids: Iterable[int]) -> int:
-    """In how many months of the calendar instalments were paid, or are being paid, by any plan of these charges.
+def paid_months(session: Session, charge_ids: Iterable[int]) -> frozenset[tuple[int, int]]:
+    """The months (year and month) in which instalments were paid, or are being paid, by any plan of these charges.
 
     Each counts in the month that it was for, also where it was put off and charged in the next one.
     """
@@ -175,7 +175,12 @@ def months_paid(session: Session, charge_ids: Iterable[int]) -> int:
         .where(PlanLine.charge_id.in_(list(charge_ids)), Instalment.state.in_(_TAKEN))
         .distinct()
     )
-    return len({(day.year, day.month) for day in days})
+    return frozenset((day.year, day.month) for day in days)
+
+
+def months_paid(session: Session, charge_ids: Iterable[int]) -> int:
+    """How many months :func:`paid_months` are."""
+    return len(paid_months(session, charge_ids))
 
 
 def latest_month_cap(session: Session, account_id: int, *, user_id: int) -> Money | None:

@@ -13,7 +13,7 @@ from portal.plans.beyond import beyond_the_law
 from portal.plans.changes import Wish
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState
 from portal.plans.models import Instalment, Plan
-from portal.plans.policy import states
+from portal.plans.policy import LawCapsPayments, limits, states
 from portal.plans.queries import last_paid_on, months_paid, plan_charges
 from portal.plans.schedule import Rhythm
 from portal.plans.worklists import at_risk_count, plans_at_risk
@@ -53,6 +53,60 @@ def test_what_insurance_raises_beyond_the_laws_payments_is_on_the_desks_list(wor
     (found,) = plans_at_risk(world.session, today=world.today, beyond=beyond)
     assert (found.plan.id, found.law_lets) == (plan.id, 5)
     assert at_risk_count(world.session, today=world.today, beyond=beyond) == 1
+
+
+def paid_in(world: PlanWorld, first: date, months: int) -> None:
+    """An instalment on the same day of so many months, paid by the newest plan before what is to come."""
+    plan_id = world.plan().id
+    world.session.add_all(
+        Instalment(
+            plan_id=plan_id, ordinal=first.month * 100 + place, amount=Money(100), state=InstalmentState.PAID,
+            due_on=day, charge_on=day,
+        )
+        for place in range(months)
+        for day in [date(first.year + (first.month - 1 + place) // 12, (first.month - 1 + place) % 12 + 1, first.day)]
+    )  # fmt: skip
+    world.session.commit()
+
+
+def test_a_payment_to_come_after_as_many_months_as_the_law_lets_is_on_the_list(world: PlanWorld) -> None:
+    """Also where it is the only one that is left."""
+    world.policy = replace(world.policy, rule=states()["CO"])
+    world.enrol(each=30_000)
+    cap(world, 30_000)
+    assert len(world.coming()) == 1
+    paid_in(world, date(2026, 12, 15), 35)
+    assert beyond_the_law(world.session, conditions=world.conditions) == {}
+    paid_in(world, date(2026, 11, 15), 1)
+    assert beyond_the_law(world.session, conditions=world.conditions) == {world.plan().id: 0}
+
+
+@pytest.mark.parametrize("frequency", [Frequency.WEEKLY, Frequency.TWO_WEEKLY], ids=["weekly", "two-weekly"])
+def test_payments_of_one_month_take_one_of_the_laws_months(world: PlanWorld, frequency: Frequency) -> None:
+    """A lawful plan by the week stays one after its first payment: the others of that month take no other month."""
+    world.policy = replace(world.policy, rule=replace(states()["CO"], most_payments=4), minimum_instalment=Money(100))
+    rhythm = Rhythm(frequency, 0)
+    count = {Frequency.WEEKLY: 17, Frequency.TWO_WEEKLY: 8}[frequency]
+    world.enrol(each=-(-24_832 // count), rhythm=rhythm)
+    cap(world, 24_832)
+    months = {day[:7] for day, _cents in world.coming()}
+    assert months == {"2029-11", "2029-12", "2030-01", "2030-02"}
+    assert beyond_the_law(world.session, conditions=world.conditions) == {}
+    world.day_by_day(4)
+    assert world.states().count("paid") == 1
+    assert beyond_the_law(world.session, conditions=world.conditions) == {}
+    world.policy = replace(world.policy, rule=replace(states()["CO"], most_payments=3))
+    lets = sum(day < "2030-02" for day, _cents in world.coming())
+    assert beyond_the_law(world.session, conditions=world.conditions) == {world.plan().id: lets}
+
+
+def test_no_month_is_left_after_the_last_that_the_law_lets(world: PlanWorld) -> None:
+    """Neither for a plan that begins anew with the same charges."""
+    policy, cap = replace(world.policy, rule=states()["CO"]), Money(30_000)
+    assert limits(policy, Money(24_832), Frequency.MONTHLY, month_cap=cap, months_paid=35).most == 1
+    for paid in (36, 37):
+        with pytest.raises(LawCapsPayments):
+            limits(policy, Money(24_832), Frequency.MONTHLY, month_cap=cap, months_paid=paid)
 
 
 def test_without_a_cap_no_plan_is_beyond_the_law(world: PlanWorld) -> None:
