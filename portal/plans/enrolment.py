@@ -43,7 +43,7 @@ from portal.plans.kinds import ChangeKind, PlanState
 from portal.plans.models import Plan, PlanLine
 from portal.plans.offers import is_as_offered, make_way, open_offers, running_plan, to_be_replaced, turn_down
 from portal.plans.policy import BalanceTooSmall, breaks_policy, down_payment, limits, most_payments, stricter
-from portal.plans.queries import last_paid_on, months_paid, plan_charges
+from portal.plans.queries import last_paid_on, months_paid, paid_down, plan_charges
 from portal.plans.returned import check_method
 from portal.plans.schedule import SMALLEST, Rhythm, each_for_count, lay_out, most_each
 from portal.plans.standing import fingerprint, join, lay_down, note_change
@@ -317,7 +317,9 @@ def terms_of(
         clauses=clauses_for(session, plan.account_id, conditions=conditions),
         month_cap=standing.month_cap,
         replaces=replaces,
-        begun_on=None if plan.started_at is None else conditions.day_of(plan.started_at),
+        paid_down=None
+        if plan.started_at is None
+        else paid_down(session, plan.id, on=conditions.day_of(plan.started_at)),
     )
 
 

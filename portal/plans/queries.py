@@ -183,6 +183,15 @@ def months_paid(session: Session, charge_ids: Iterable[int]) -> int:
     return len(paid_months(session, charge_ids))
 
 
+def paid_down(session: Session, plan_id: int, *, on: date) -> Due | None:
+    """The down payment that was agreed to when a plan began ``on`` (the clinic's day): what was due on that day."""
+    schedule = session.scalar(
+        sa.select(PlanChange.schedule).where(PlanChange.plan_id == plan_id, PlanChange.kind == ChangeKind.ENROLLED)
+    )
+    first = next(iter(schedule or ()), None)
+    return Due(on, Money(first[1])) if first is not None and first[0] == on.isoformat() else None
+
+
 def latest_month_cap(session: Session, account_id: int, *, user_id: int) -> Money | None:
     """What the law let be asked of a person in a month by their latest plan or offer on an account; None: no cap."""
     return session.scalar(

@@ -50,17 +50,22 @@ class Terms:
     month_cap: Money | None = None
     #: Whether a plan that runs ends by it.
     replaces: bool = False
-    #: The day on which the plan was agreed to first; None where it begins by this.
-    begun_on: date | None = None
+    #: The down payment that was agreed to when the plan began; None where there was none, or it begins by this.
+    paid_down: Due | None = None
 
     @property
     def down_payment(self) -> Due | None:
         """What is paid on the day of the first agreement itself; every other instalment is due later.
 
-        One that was declined is still one when another method is chosen for it: it does not become credit by that.
+        One that was declined is still one when another method is chosen for it: it does not become credit by that. Any
+        other change makes the payments anew, and nothing of them is paid down.
         """
-        on = self.agreed_on if self.change is ChangeKind.ENROLLED else self.begun_on
-        return self.dues[0] if len(self.dues) > 1 and self.dues[0].on == on else None
+        if len(self.dues) < 2:
+            return None
+        if self.change is ChangeKind.ENROLLED:
+            return self.dues[0] if self.dues[0].on == self.agreed_on else None
+        stays = self.change is ChangeKind.METHOD_CHANGED and self.dues[0] == self.paid_down
+        return self.dues[0] if stays else None
 
     @property
     def pays_down_today(self) -> bool:

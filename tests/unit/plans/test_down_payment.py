@@ -8,8 +8,10 @@ from datetime import date
 import pytest
 
 from portal.money import Money
+from portal.plans.changes import Wish
 from portal.plans.enrolment import Draft, draft, enrol
 from portal.plans.errors import PlanTooLong, ScheduleMoved
+from portal.plans.kinds import ChangeKind
 from portal.plans.policy import states
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 from tests.unit.plans.test_another_method import choose_another, last_agreed, last_copy
@@ -128,6 +130,29 @@ def test_one_that_was_declined_is_not_financed_by_choosing_another_method(world:
     assert "$49.67" in last_copy(world)
     world.work()
     assert [one.amount for one in world.payments_of_plan() if one.state == "succeeded"] == [Money(4_967)]
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.AMOUNT_CHANGED, ChangeKind.LINES_ADDED], ids=["amount", "bill"])
+def test_what_takes_the_place_of_a_declined_one_is_financed(world: PlanWorld, kind: ChangeKind) -> None:
+    """Another amount, or another bill, makes the payments anew: none of them is paid down, and all are disclosed."""
+    joinable = [line.charge_id for line, _amount in drafted(world, 10_000).lines]
+    last = max((line for line in world.lines() if line.charge_id in joinable), key=lambda line: line.sums.due)
+    if kind is ChangeKind.LINES_ADDED:
+        joinable.remove(last.charge_id)
+    world.enrol(each=4_000, method="pm_card_chargeCustomerFail", charge_ids=joinable)
+    world.work()
+    world.later(days=2)
+    assert (world.instalments()[0].tries, world.coming()[0][0]) == (1, TODAY.isoformat())
+    added = {last.charge_id: Money.zero()} if kind is ChangeKind.LINES_ADDED else {}
+    world.wish(Wish(kind, charges=added, each=Money(6_000)))
+    assert world.coming()[0] == (TODAY.isoformat(), 6_000)
+    agreed = last_agreed(world)
+    assert "down payment)" not in agreed
+    assert "Amount financed (the amount of credit provided to you): $248.32" in agreed
+    assert "with your down payment of $0.00): $248.32" in agreed
+    assert "Number of payments: 5" in agreed
+    choose_another(world)
+    assert "Number of payments: 5" in last_agreed(world)  # nor is it one again with another method
 
 
 def test_an_instalment_of_the_day_of_a_change_is_no_down_payment(world: PlanWorld) -> None:
