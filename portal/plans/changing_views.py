@@ -21,7 +21,7 @@ from portal.plans.blueprint import (
     usable_methods,
 )
 from portal.plans.errors import ScheduleMoved
-from portal.plans.kinds import ChangeKind, Need
+from portal.plans.kinds import ChangeKind, Need, PlanState
 from portal.plans.living_forms import ConsentForm
 from portal.plans.queries import PlanRow, plan_for
 from portal.plans.refusals import CANNOT_CHANGE, explain
@@ -212,8 +212,10 @@ def _method_page(plan: PlanRow, form: ConsentForm, usable: Any, chosen: Any) -> 
         methods=usable,
         method=chosen,
         old=method_by_id(db.session, plan.method_id) if plan.method_id is not None else None,
-        # What was turned down is tried with the new one at once.
-        at_once=next((row.amount for row in now.rows if row.tries), None),
+        # What was turned down is tried with the new one at once, unless nothing is charged at all.
+        at_once=next((row.amount for row in now.rows if row.tries), None)
+        if plan.state is PlanState.ACTIVE
+        else None,
         dues=now.standing.unpaid,
         total=now.standing.total,
         words=words,

@@ -69,8 +69,11 @@ class Terms:
 
     @property
     def pays_down_today(self) -> bool:
-        """Whether the down payment is made on the day of this agreement: at first, and at once with another method."""
-        return self.down_payment is not None and self.change in (ChangeKind.ENROLLED, ChangeKind.METHOD_CHANGED)
+        """Whether the down payment is made on the day of this agreement for sure.
+
+        With another method it may be later: on a paused plan, or where a bank's customer has to know of it days before.
+        """
+        return self.down_payment is not None and self.change is ChangeKind.ENROLLED
 
     @property
     def financed(self) -> tuple[Due, ...]:

@@ -286,6 +286,8 @@ def test_a_method_that_is_gone_comes_first_on_the_page(patient: Patient, session
     # The same card may be chosen again: the bank may have changed its mind.
     page = patient.client.page(page.links()["Choose another one"])
     assert "The payment of $50.00 that did not go through is made with it right away" in page.text()
+    set_plan(patient, state=PlanState.PAUSED)
+    assert "right away" not in patient.client.page(f"{patient.plan_url}/method").text()
     assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
     assert patient.plan().need is Need.NOTHING
 

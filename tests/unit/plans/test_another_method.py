@@ -14,8 +14,8 @@ from portal.plans.amending import change_method
 from tests.unit.plans.conftest import PlanWorld
 
 
-def choose_another(world: PlanWorld) -> None:
-    saved = world.save("pm_card_mastercard").public_id
+def choose_another(world: PlanWorld, method: str = "pm_card_mastercard") -> None:
+    saved = world.save(method).public_id
     change_method(
         world.session, plan_id=world.plan().id, user_id=world.user_id, method_public_id=saved, agree=world.agree,
         language="en", address="192.0.2.1", conditions=world.conditions,

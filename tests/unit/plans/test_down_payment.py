@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from portal.money import Money
+from portal.plans.amending import stop_charges
 from portal.plans.changes import Wish
 from portal.plans.enrolment import Draft, draft, enrol
 from portal.plans.errors import PlanTooLong, ScheduleMoved
@@ -121,15 +122,33 @@ def test_one_that_was_declined_is_not_financed_by_choosing_another_method(world:
     choose_another(world)
     for text in (first, last_agreed(world)):
         assert "Nov 2, 2029: $49.67 (down payment)" in text
-        assert "the down payment today and the others every month" in text
         assert "Amount financed (the amount of credit provided to you): $198.65" in text
         assert "with your down payment of $49.67): $248.32" in text
         assert "Number of payments: 5" in text
         assert "Amount of payments: 4 of $40.00, then 1 of $38.65" in text
+    assert "the down payment today and the others every month" in first
     assert "This changes my payment plan." in last_agreed(world)
-    assert "$49.67" in last_copy(world)
     world.work()
     assert [one.amount for one in world.payments_of_plan() if one.state == "succeeded"] == [Money(4_967)]
+
+
+@pytest.mark.parametrize("why", ["a bank's customer knows of it ten days before", "the plan is paused"])
+def test_one_that_is_not_charged_at_once_is_not_promised_for_today(world: PlanWorld, why: str) -> None:
+    """It stays a down payment, on the day it was due."""
+    paused = "paused" in why
+    world.enrol(each=4_000, method="pm_card_chargeCustomerFail")
+    assert "You pay $49.67 today." in last_copy(world)
+    if paused:
+        world.work()
+        stop_charges(world.session, plan_id=world.plan().id, conditions=world.conditions)
+    choose_another(world, "pm_card_mastercard" if paused else "pm_usBankAccount_success")
+    world.work()
+    assert "succeeded" not in [one.state for one in world.payments_of_plan()]
+    assert paused or world.instalments()[0].charge_on == date(2029, 11, 12)
+    for text in (last_agreed(world), last_copy(world)):
+        assert "today" not in text.replace("Agreed to today", "")
+    assert "Nov 2, 2029: $49.67 (down payment)" in last_agreed(world)
+    assert "You pay $198.65 in 5 payments, every month on the 15th" in last_copy(world)
 
 
 @pytest.mark.parametrize("kind", [ChangeKind.AMOUNT_CHANGED, ChangeKind.LINES_ADDED], ids=["amount", "bill"])
