@@ -53,6 +53,7 @@ class KeptEvent:
     received_at: datetime
     tries: int = 1
     first_tried_at: datetime | None = None
+    failed: bool = False  # the try before ended in an error
 
 
 #: What is done about an event. False: its object is not ours, or not known yet. May raise StripeUnreachable,
@@ -167,6 +168,9 @@ def process_due(session: Session, gateway: StripeGateway, handlers: Mapping[str,
                 _finish(session, event.id, solved=False)  # a person has to look
             continue
         session.commit()
+        if not dealt_with and event.failed:
+            _begin_patience(session, event)
+            continue
         if not dealt_with and (_tried_for(session, event) <= _STRANGER_AFTER or event.tries < _STRANGER_TRIES):
             continue
         _finish(session, event.id, solved=True)
@@ -191,6 +195,17 @@ def _tried_for(session: Session, event: KeptEvent) -> timedelta:
     )
     session.commit()
     return timedelta(0)
+
+
+def _begin_patience(session: Session, event: KeptEvent) -> None:
+    """What ended in errors was not looked at: the first answer without one is the first of its tries. Commits."""
+    now = clock.now()
+    session.execute(
+        sa.update(StripeEvent)
+        .where(StripeEvent.id == event.id)
+        .values(first_tried_at=now, tries=1, last_error="", next_try_at=now + _FIRST_RETRY * 2)
+    )
+    session.commit()
 
 
 def _note(session: Session, event_id: str, error: Exception) -> None:
@@ -222,6 +237,7 @@ def _claim(session: Session) -> KeptEvent | None:
         event.received_at,
         tries=event.tries,
         first_tried_at=event.first_tried_at,
+        failed=bool(event.last_error),
     )
     session.commit()
     return claimed

@@ -104,6 +104,24 @@ def test_while_stripe_is_away_nothing_was_tried(session: Session, gateway: Strip
     assert not is_done(session)
 
 
+@pytest.mark.parametrize("handler", [contradicts, is_away])
+def test_an_answer_after_an_hour_of_errors_is_the_first_of_its_tries(
+    session: Session, gateway: StripeGateway, at: Any, handler: Handler
+) -> None:
+    an_event(session)
+    for minutes in range(0, 400, 65):
+        at(minutes)
+        turn(session, gateway, handler)
+    for minutes in (460, 462, 464, 469):
+        at(minutes)
+        turn(session, gateway, not_yet)
+        assert not is_done(session)
+    assert session.execute(sa.select(StripeEvent.tries, StripeEvent.last_error)).one() == (4, "")
+    at(500)
+    turn(session, gateway, not_yet)
+    assert is_done(session)
+
+
 def test_one_that_contradicts_us_is_given_up_three_days_after_its_first_try(
     session: Session, gateway: StripeGateway, at: Any
 ) -> None:
