@@ -38,6 +38,14 @@ LOOKED_UP = frozenset(
 )
 
 
+class Handled(StrEnum):
+    """What became of somebody's word that an exception is dealt with."""
+
+    NOTED = "noted"
+    MEANWHILE = "meanwhile"  # it was dealt with, or began to fit, before
+    IN_BOOKS = "in_books"  # the portal has taken the refund in: nobody may enter it
+
+
 class Source(StrEnum):
     """What a movement's ``source`` is an object of."""
 

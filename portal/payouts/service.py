@@ -20,11 +20,11 @@ from portal.money import Money
 from portal.payments.cursors import note_read, take_turn
 from portal.payments.errors import StripeRefused
 from portal.payments.gateway import Movement, StripeGateway, StripePayout
-from portal.payouts.kinds import Match, Oddity
+from portal.payouts.kinds import Handled, Match, Oddity
 from portal.payouts.matching import Found, find_match
 from portal.payouts.models import BalanceMovement, Payout
 from portal.payouts.queries import LIST
-from portal.refunds.learning import note_dealt_with
+from portal.refunds.learning import refund_of_stripe
 
 log = structlog.get_logger(__name__)
 
@@ -280,33 +280,33 @@ def _note_match(session: Session, movement_id: int, found: Found) -> None:
     session.commit()
 
 
-def handle_exception(session: Session, *, public_id: str, staff_user_id: int, note: str) -> bool:
+def handle_exception(session: Session, *, public_id: str, staff_user_id: int, note: str) -> Handled:
     """Note what somebody found out about a movement or a payout that did not fit, in the caller's transaction.
 
-    False when it was handled, or began to fit, meanwhile. Raises :class:`RecordNotFound`.
+    A refund that is noted so is never booked by the portal: whoever entered it must not find it entered again. One that
+    was booked meanwhile is not noted, and its movement is matched. Raises :class:`RecordNotFound`.
     """
     odd = _odd(session, BalanceMovement, public_id) or _odd(session, Payout, public_id)
     if odd is None:
         raise RecordNotFound("exception")
     if not odd.exception or odd.handled_at is not None:
-        return False
+        return Handled.MEANWHILE
+    # Whoever books a refund holds its movements meanwhile, so that it is either seen here or sees our mark.
+    if (
+        isinstance(odd, BalanceMovement)
+        and odd.exception == Oddity.REFUND_UNKNOWN
+        and refund_of_stripe(session, odd.source_id) is not None
+    ):
+        movement_id, movement = odd.id, _movement(odd)
+        session.commit()
+        _note_match(session, movement_id, find_match(session, None, movement))
+        return Handled.IN_BOOKS
     odd.handled_at, odd.handled_by, odd.handled_note = clock.now(), staff_user_id, note[:300]
-    if isinstance(odd, BalanceMovement) and odd.exception == Oddity.REFUND_UNKNOWN and odd.payment_id is not None:
-        # Whoever entered it by hand must not find it entered again when an event or a sweep brings it.
-        note_dealt_with(
-            session,
-            payment_id=odd.payment_id,
-            stripe_refund_id=odd.source_id,
-            amount=abs(odd.gross),
-            made_at=odd.created_at,
-            staff_user_id=staff_user_id,
-            note=note,
-        )
     record(
         session, Tag.PAYOUT_EXCEPTION_HANDLED, actor_user_id=staff_user_id, subject=public_id, kind=odd.exception
     )
     session.flush()
-    return True
+    return Handled.NOTED
 
 
 def _odd(session: Session, model: type[_Odd], public_id: str) -> _Odd | None:

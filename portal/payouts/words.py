@@ -10,10 +10,11 @@ from portal.payouts.kinds import Match, Oddity
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is wrong, and what to do."""
+    """What is wrong, and what to do; and ``marked``, what follows from marking it as dealt with."""
 
     title: Any
     suggestion: Any
+    marked: Any = ""
 
 
 ODDITIES: dict[Oddity, Words] = {
@@ -38,6 +39,10 @@ ODDITIES: dict[Oddity, Words] = {
             "Somebody refunded this in Stripe’s dashboard, and it could not be booked. Choose Look it up now: it is"
             " booked, posted and put on hold, once. Don’t enter it in the back office yourself. Make refunds here from"
             " now on."
+        ),
+        _l(
+            "Mark it as dealt with only if you have entered this refund in the back office already. The portal will"
+            " then never enter it, also when it is found later."
         ),
     ),
     Oddity.DISPUTE_UNKNOWN: Words(

@@ -7,7 +7,7 @@ settled first, so that their order does not matter.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -22,8 +22,8 @@ from portal.payments.inbox import KeptEvent
 from portal.payments.origin import origin_of
 from portal.payments.queries import is_our_customer, payment_of_stripe
 from portal.refunds.models import Refund
-from portal.refunds.settle import MADE_AT_STRIPE, project
-from portal.refunds.state import FINAL, RefundReason, RefundState, UnknownRefundStatus, of_stripe
+from portal.refunds.settle import project
+from portal.refunds.state import FINAL, RefundState, UnknownRefundStatus, of_stripe
 
 log = structlog.get_logger(__name__)
 
@@ -167,42 +167,3 @@ def refund_of_stripe(session: Session, stripe_refund_id: str) -> OfStripe | None
         sa.select(Refund.payment_id, Refund.amount).where(Refund.stripe_refund_id == stripe_refund_id)
     ).first()
     return None if row is None else OfStripe(*row)
-
-
-def note_dealt_with(
-    session: Session,
-    *,
-    payment_id: int,
-    stripe_refund_id: str,
-    amount: Money,
-    made_at: datetime,
-    staff_user_id: int,
-    note: str,
-) -> None:
-    """Write down, in the caller's transaction, that staff saw to a refund that is not in our books; it is never booked.
-
-    What was entered by hand must not be entered again when the refund is found later: Stripe's id tells that it is
-    the same one. A refund that is known already stays as it is.
-    """
-    if session.scalar(sa.select(Refund.id).where(Refund.stripe_refund_id == stripe_refund_id)) is not None:
-        return
-    now = clock.now()
-    session.add(
-        Refund(
-            payment_id=payment_id,
-            amount=amount,
-            reason=RefundReason.REQUESTED,
-            note=MADE_AT_STRIPE,
-            state=RefundState.WITHDRAWN,
-            send_on=clock.clinic_day(made_at),
-            created_at=made_at,
-            requested_at=made_at,
-            checked_at=now,
-            ended_at=now,
-            stripe_refund_id=stripe_refund_id,
-            handled_at=now,
-            handled_by=staff_user_id,
-            handled_note=note[:300],
-        )
-    )
-    session.flush()

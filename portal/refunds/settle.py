@@ -25,6 +25,7 @@ from portal.payments.state import PaymentState
 from portal.queue import wake
 from portal.refunds import emails
 from portal.refunds.allocate import take_amount
+from portal.refunds.dealt_with import is_dealt_with
 from portal.refunds.errors import AmountAboveLeft, NothingLeft
 from portal.refunds.models import Refund, RefundPart
 from portal.refunds.parts import dues, left_lines, parts_of_refund
@@ -119,9 +120,16 @@ def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefu
     """Move the refund to what Stripe says, with all that follows; returns whether anything moved."""
     new, now = of_stripe(found.status), clock.now()
     refund.checked_at = now
-    if refund.stripe_refund_id is None and refund.state not in FINAL:
+    unheard_of = refund.stripe_refund_id is None and refund.state not in FINAL
+    if unheard_of:
         refund.stripe_refund_id = found.id
     if new is refund.state:
+        return False
+    if new in BOOKED and refund.booked_at is None and is_dealt_with(session, found.id):
+        # Staff have entered it while the answer was lost. It stays as it is, so that it is not sent anew.
+        if unheard_of:
+            record(session, Tag.REFUND_SURPRISING, account_id=payment.account_id, subject=refund.public_id)
+            log.error("refund.entered_by_staff", refund=refund.public_id)
         return False
     if refund.state is RefundState.WAITING:
         if new not in BOOKED:
@@ -233,7 +241,8 @@ def _book_back(session: Session, refund: Refund, payment: Payment) -> None:
 def _import(session: Session, found: StripeRefund) -> bool | None:
     """Write down a refund that the portal did not ask for, and settle it; commits.
 
-    False when its payment is not ours. None when it was written meanwhile. Where the payment is under way, the refund
+    False when its payment is not ours. None when it was written meanwhile. One that staff have entered in the back
+    office and marked as dealt with is left to them. Where the payment is under way, the refund
     waits for it; where it ended without money, nothing went back.
     """
     payment_id = session.scalar(sa.select(Payment.id).where(Payment.stripe_intent_id == found.intent_id))
@@ -244,6 +253,9 @@ def _import(session: Session, found: StripeRefund) -> bool | None:
     if _row_of(session, found) is not None:  # written while we waited for the lock
         session.commit()
         return None
+    if is_dealt_with(session, found.id):
+        session.commit()
+        return True
     arrived = payment.state is PaymentState.SUCCEEDED
     if not arrived and of_stripe(found.status) not in BOOKED:
         session.commit()

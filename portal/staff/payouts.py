@@ -8,7 +8,7 @@ from flask_login import current_user
 
 from portal.payments.errors import StripeUnreachable
 from portal.payouts import queries
-from portal.payouts.kinds import LOOKED_UP
+from portal.payouts.kinds import LOOKED_UP, Handled
 from portal.payouts.service import handle_exception, look_up
 from portal.payouts.words import MATCHES, ODDITIES
 from portal.queue import wake
@@ -94,8 +94,17 @@ def handle(exception_id: str) -> Any:
             db.session, public_id=exception_id, staff_user_id=current_user.id, note=form.note.data.strip()
         )
         db.session.commit()
-        if done:
+        if done is Handled.NOTED:
             flash(_("Noted. It is off the list."), "success")
+        elif done is Handled.IN_BOOKS:
+            wake("ledger.deliver_postings")
+            flash(
+                _(
+                    "This was not marked: the portal has taken the refund in meanwhile, and its books have it. Don’t"
+                    " enter it in the back office. If you have, reverse your entry there."
+                ),
+                "warning",
+            )
         else:
             flash(_("This was dealt with meanwhile, so nothing was changed."), "info")
         return redirect(url_for("staff.exceptions"))

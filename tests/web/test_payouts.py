@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -31,6 +32,7 @@ from portal.payouts.kinds import (
     _OF_KIND,
     _OF_OTHER_PRODUCTS,
     LOOKED_UP,
+    Handled,
     Match,
     Oddity,
     Source,
@@ -38,9 +40,13 @@ from portal.payouts.kinds import (
 )
 from portal.payouts.models import BalanceMovement, Payout
 from portal.payouts.queries import exceptions_open
-from portal.payouts.service import COMPLETE_WITHIN, PULLED_EVERY, pull, refresh_payout
+from portal.payouts.service import COMPLETE_WITHIN, PULLED_EVERY, handle_exception, pull, refresh_payout
 from portal.payouts.words import MATCHES, ODDITIES
-from portal.refunds.learning import refresh_refund, sweep_refunds
+from portal.refunds import settle
+from portal.refunds.dealt_with import is_dealt_with
+from portal.refunds.learning import learn, refresh_refund, sweep_refunds
+from portal.refunds.models import Refund
+from portal.refunds.state import RefundReason, RefundState
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, as_page
@@ -269,7 +275,7 @@ def test_what_the_desk_has_booked_and_the_sweep_finds_is_in_the_books_once(
     assert [facts["found"] for facts in told] == ["refund"] * (first == "desk")
 
 
-def test_what_somebody_entered_by_hand_is_not_entered_again_when_it_is_found(
+def test_what_somebody_entered_in_the_back_office_is_not_entered_again_when_it_is_found(
     desk: JudgingClient,
     session: Session,
     gateway: StripeGateway,
@@ -279,13 +285,131 @@ def test_what_somebody_entered_by_hand_is_not_entered_again_when_it_is_found(
 ) -> None:
     """They did what the desk had told them before: their word that it is dealt with stands, whatever finds it later."""
     odd, made = cannot_be_booked(session, gateway, standin, pay("60"))
-    desk.submit(desk.page(f"/desk/payouts/exceptions/{odd}"), {"note": "Entered by hand"}, field="note")
+    page = desk.page(f"/desk/payouts/exceptions/{odd}")
+    assert "never enter it" in page.text("main")  # said before it is pressed
+    desk.submit(page, {"note": "Entered in the back office"}, field="note")
     days(1)
     sweep(session, gateway, standin, made)
     days(0.1)
     sweep(session, gateway, standin, made)
     assert given_back(session) == []
     assert exceptions_open(session) == 0
+
+
+@pytest.mark.parametrize("why", ["status", "refused"])
+def test_the_mark_stands_also_where_the_payment_was_not_known(
+    desk: JudgingClient,
+    session: Session,
+    gateway: StripeGateway,
+    standin: StandIn,
+    pay: Pay,
+    days: Callable[[float], None],
+    why: str,
+) -> None:
+    payment = pay("60")
+    made = standin.refund_in_dashboard(payment.stripe_charge_id or "", 1000)
+    if why == "status":
+        standin.store.save({**made, "status": "on_a_ship"})
+    else:
+        standin.faults.add("key_expired", times=9, method="GET", path="/v1/refunds")
+    read(session, gateway)
+    standin.faults.clear()
+    standin.store.save(made)
+    odd = session.scalars(sa.select(BalanceMovement).where(BalanceMovement.exception != "")).one()
+    assert (odd.exception, odd.payment_id) == (Oddity.REFUND_UNKNOWN, None)
+    page = desk.page(f"/desk/payouts/exceptions/{odd.public_id}")
+    desk.submit(page, {"note": "Entered in the back office"}, field="note")
+    for day in (0.1, 1):
+        days(day)
+        sweep(session, gateway, standin, made)
+    assert given_back(session) == []
+    assert exceptions_open(session) == 0
+
+
+def test_who_marks_what_the_sweep_has_booked_meanwhile_is_told_not_to_enter_it(
+    desk: JudgingClient,
+    session: Session,
+    gateway: StripeGateway,
+    standin: StandIn,
+    pay: Pay,
+    days: Callable[[float], None],
+) -> None:
+    odd, _made = cannot_be_booked(session, gateway, standin, pay("60"))
+    page = desk.page(f"/desk/payouts/exceptions/{odd}")
+    days(0.1)
+    with writing():
+        sweep_refunds(session, gateway)
+    assert given_back(session) == [1000]
+    assert exceptions_open(session) == 1  # nobody has looked at the movement again yet
+    answer = desk.submit(page, {"note": "Entered in the back office"}, field="note", follow_redirects=True)
+    told = as_page(answer).text("div", class_="notices")
+    assert "Don’t enter it in the back office. If you have, reverse your entry there." in told
+    session.rollback()
+    movement = session.scalars(sa.select(BalanceMovement).where(BalanceMovement.public_id == odd)).one()
+    assert (movement.handled_at, movement.match, movement.exception) == (None, Match.REFUND, "")
+    agrees(session, gateway)
+
+
+def test_marking_and_booking_at_once_is_one_after_the_other(
+    session: Session,
+    gateway: StripeGateway,
+    standin: StandIn,
+    clinic: Clinic,
+    pay: Pay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    odd, made = cannot_be_booked(session, gateway, standin, pay("60"))
+    staff = clinic.user_id("staff@example.com")
+    session.rollback()
+    outcome: list[Handled] = []
+
+    def mark() -> None:
+        with writing(), Session(session.get_bind()) as another:
+            outcome.append(handle_exception(another, public_id=odd, staff_user_id=staff, note="Entered"))
+            another.commit()
+
+    clerk = threading.Thread(target=mark)
+
+    def asked(importing: Session, stripe_refund_id: str) -> bool:
+        dealt_with = is_dealt_with(importing, stripe_refund_id)
+        if not clerk.ident:
+            clerk.start()
+            clerk.join(timeout=0.5)  # it can't come to its end before the refund is booked
+        return dealt_with
+
+    monkeypatch.setattr(settle, "is_dealt_with", asked)
+    with writing():
+        assert learn(session, gateway, gateway.refunds.retrieve(made["id"]))
+    clerk.join()
+    assert outcome == [Handled.IN_BOOKS]
+    assert given_back(session) == [1000]
+
+
+def test_a_refund_of_ours_whose_answer_was_lost_and_that_staff_have_entered_is_not_booked(
+    desk: JudgingClient, session: Session, gateway: StripeGateway, standin: StandIn, clinic: Clinic, pay: Pay
+) -> None:
+    odd, made = cannot_be_booked(session, gateway, standin, pay("60"))
+    desk.submit(desk.page(f"/desk/payouts/exceptions/{odd}"), {"note": "Entered in the back office"}, field="note")
+    session.rollback()
+    now = clock.now()
+    with writing():
+        payment_id = session.scalars(sa.select(Payment.id)).one()
+        refund = Refund(
+            payment_id=payment_id, amount=Money(1000), reason=RefundReason.REQUESTED, state=RefundState.APPROVED,
+            send_on=clock.clinic_day(now), created_at=now, requested_at=now, checked_at=now,
+        )  # fmt: skip
+        session.add(refund)
+        session.commit()
+        public_id = refund.public_id
+        session.commit()
+    standin.store.save({**made, "metadata": {"refund_id": public_id}})
+    for _ in range(2):
+        with writing():
+            assert learn(session, gateway, gateway.refunds.retrieve(made["id"]))
+    assert given_back(session) == []
+    session.expire_all()
+    assert (refund.state, refund.stripe_refund_id) == (RefundState.APPROVED, made["id"])
+    assert session.query(AuditEvent).filter(AuditEvent.tag == Tag.REFUND_SURPRISING).count() == 1 + 1
 
 
 def test_what_still_does_not_fit_and_a_stripe_that_is_away_are_told(

@@ -21,13 +21,13 @@ from portal.payments.inbox import KeptEvent, keep, process_due
 from portal.payments.models import Payment, StripeCursor, StripeEvent
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.state import PaymentState
-from portal.refunds.learning import learn, note_dealt_with, refresh_refund, refresh_refunds_of_charge, sweep_refunds
+from portal.refunds.learning import learn, refresh_refund, refresh_refunds_of_charge, sweep_refunds
 from portal.refunds.models import Refund, RefundPart
 from portal.refunds.queries import refund_by_public_id, refunds_listed, refunds_of_payment
 from portal.refunds.settle import MADE_AT_STRIPE, NOTHING_CAME
 from portal.refunds.state import RefundState
 from portal.worker import HANDLERS
-from tests.unit.refunds.conftest import ZONE, Desk, later
+from tests.unit.refunds.conftest import ZONE, Desk
 from tests.web.paying import TESTA, client_of
 
 DAY = 86_400
@@ -285,39 +285,3 @@ def test_money_that_stripe_gave_back_of_a_payment_that_never_came_is_a_surprise_
         learn(desk.session, desk.gateway, desk.gateway.refunds.retrieve(made["id"]))
     assert (only_refund(desk).state, desk.bookings(payment)) == (RefundState.WAITING, [])
     assert desk.audited(Tag.REFUND_SURPRISING) == 1
-
-
-# Somebody has seen to it by hand
-
-
-def test_what_was_dealt_with_by_hand_is_not_booked_when_it_is_found(desk: Desk, days: Any) -> None:
-    payment = desk.pay(amount=Money(10_000))
-    made = desk.standin.refund_in_dashboard(payment.stripe_charge_id or "", 700)
-    facts: dict[str, Any] = {
-        "payment_id": payment.id,
-        "stripe_refund_id": made["id"],
-        "amount": Money(700),
-        "made_at": clock.now(),
-        "staff_user_id": desk.staff,
-        "note": "entered by hand",
-    }
-    for _ in range(2):
-        note_dealt_with(desk.session, **facts)
-        desk.session.commit()
-    days(1)
-    sweep_refunds(desk.session, desk.gateway)
-    learn(desk.session, desk.gateway, desk.gateway.refunds.retrieve(made["id"]))
-    assert desk.bookings(payment) == [("payment", 10_000)]
-    assert only_refund(desk).state is RefundState.WITHDRAWN
-
-
-def test_what_is_in_the_books_stays_there_when_somebody_deals_with_it_by_hand(desk: Desk) -> None:
-    payment = desk.pay(amount=Money(10_000))
-    made = desk.standin.refund_in_dashboard(payment.stripe_charge_id or "", 700)
-    learn(desk.session, desk.gateway, desk.gateway.refunds.retrieve(made["id"]))
-    note_dealt_with(
-        desk.session, payment_id=payment.id, stripe_refund_id=made["id"], amount=Money(700), made_at=later(),
-        staff_user_id=desk.staff, note="x",
-    )  # fmt: skip
-    desk.session.commit()
-    assert (only_refund(desk).state, len(desk.bookings(payment))) == (RefundState.SUCCEEDED, 2)
