@@ -27,6 +27,7 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Need, PlanState
 from portal.plans.models import Plan
+from portal.plans.moving import check_moves
 from portal.plans.returned import check_method
 from portal.plans.schedule import Due
 from portal.plans.standing import PlanNow, end, fingerprint, join, leave, read, running, write
@@ -51,7 +52,8 @@ class Preview:
 def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Conditions) -> Preview:
     """How a plan would stand after ``wish``. Writes nothing.
 
-    Raises what :func:`carry_out` raises, :class:`PlanIsOver`, :class:`PlanIsPaused` and :class:`ChargeUnderWay`.
+    Raises what :func:`carry_out` raises, :class:`PlanIsOver`, :class:`PlanIsPaused`, :class:`ChargeUnderWay` and, for
+    the desk's own move of the day, :class:`~portal.plans.errors.PutOffTooFar`.
     """
     plan = session.get_one(Plan, plan_id, populate_existing=True)
     if plan.state not in (PlanState.ACTIVE, PlanState.PAUSED):
@@ -70,6 +72,8 @@ def preview_of(session: Session, now: PlanNow, wish: Wish, conditions: Condition
     if wish.kind is ChangeKind.LINES_ADDED:
         wish = replace(wish, charges=_amounts_to_add(session, now.plan, wish.charges, conditions))
     after = carry_out(now.standing, wish, policy=conditions.policy, today=conditions.today)
+    if wish.not_sooner and not wish.exceed:
+        check_moves(session, now.plan.id, after)
     return Preview(now.standing, after)
 
 

@@ -1,5 +1,7 @@
 """What can be in the way of a plan, as facts."""
 
+from datetime import date
+
 from portal.money import Money
 
 
@@ -65,6 +67,14 @@ class NothingToChange(Exception):
 
 class PauseTooLong(Exception):
     """Longer than the policy allows, or in the past."""
+
+
+class PutOffTooFar(Exception):
+    """The desk has moved the day already, and would put off the next payment too far; ``latest`` is how far it may."""
+
+    def __init__(self, latest: date) -> None:
+        self.latest = latest
+        super().__init__(latest.isoformat())
 
 
 class MethodNotUsable(Exception):

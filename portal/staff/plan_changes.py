@@ -28,6 +28,7 @@ from portal.plans.errors import (
     PauseTooLong,
     PlanIsOver,
     PlanTooLong,
+    PutOffTooFar,
     ReasonMissing,
     ScheduleMoved,
 )
@@ -51,9 +52,10 @@ from portal.staff.plan_forms import (
 from portal.staff.seen import note_seen
 from portal.web import guards
 from portal.web.database import db
+from portal.web.templating import day
 
 #: What the policy says no to, and who may exceed it may do all the same.
-_AGAINST_THE_POLICY = (DayNotOffered, InstalmentTooSmall, NoSkipLeft, PauseTooLong, PlanTooLong)
+_AGAINST_THE_POLICY = (DayNotOffered, InstalmentTooSmall, NoSkipLeft, PauseTooLong, PlanTooLong, PutOffTooFar)
 _AGAINST_THE_LAW = (InstalmentTooLarge, LawCapsPayments)
 _IN_THE_WAY = (*_AGAINST_THE_POLICY, *_AGAINST_THE_LAW, LineNotOnPlan, NothingToChange, ChargeUnderWay, ConsentMissing)
 
@@ -91,6 +93,12 @@ def _said(error: Exception) -> str:
             return _(
                 "A pause ends on a day to come, and the policy allows %(days)s days.",
                 days=the_policy().pause_longest_days,
+            )
+        case PutOffTooFar():
+            return _(
+                "The day was moved already since the last payment, and this would put off the next one even further. "
+                "It can be on %(day)s at the latest. Later than that is a pause or a skip.",
+                day=day(error.latest),
             )
         case LineNotOnPlan():
             return _("This bill is not on the plan any more, or it is the last one. To take out the last one, end it.")

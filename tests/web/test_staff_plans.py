@@ -578,6 +578,19 @@ def test_the_day_is_moved_later_and_earlier_in_the_month_and_the_page_says_how(
         assert world.plan().day == day
 
 
+def test_a_plan_is_not_put_off_by_moving_its_day_again(desk: JudgingClient, boss: JudgingClient, world: InWeb) -> None:
+    world.enrol()
+    assert confirm(desk, amended(desk, world, act="day", rhythm="monthly-10")).status_code == 302
+    due = world.coming()[0]
+    refused = amended(desk, world, act="day", rhythm="monthly-5").text("main")
+    assert "The day was moved already since the last payment" in refused
+    assert world.coming()[0] == due
+    shown = amended(boss, world, act="day", rhythm="monthly-5")
+    assert "The day was moved already since the last payment" in shown.text("main")  # what it exceeds
+    assert confirm(boss, shown).status_code == 302
+    assert world.coming()[0] > due
+
+
 def test_plans_at_risk_say_why(desk: JudgingClient, session: Session, world: InWeb) -> None:
     world.enrol()
     assert "At risk" not in desk.page("/desk/plans").text("main")

@@ -21,6 +21,7 @@ from portal.plans.errors import (
     PauseTooLong,
     PlanRuns,
     PlanTooLong,
+    PutOffTooFar,
     ScheduleMoved,
 )
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
@@ -301,3 +302,43 @@ def test_after_a_skip_the_desk_can_move_the_day_either_way(
     by_staff(world, Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, wanted), not_sooner=True))
     assert [day for day, _cents in world.coming()][:2] == after
     assert sum(cents for _day, cents in world.coming()) == total
+
+
+def moved_by_the_desk(world: PlanWorld, day: int, **values: Any) -> str:
+    """The day on which the next payment is due after the desk moved the plan to this day of the month."""
+    rhythm = Rhythm(Frequency.MONTHLY, day)
+    by_staff(world, Wish(ChangeKind.DAY_MOVED, rhythm=rhythm, not_sooner=True, **values))
+    return world.coming()[0][0]
+
+
+def test_the_desk_puts_a_plan_off_by_one_payments_time_whatever_it_moves(world: PlanWorld) -> None:
+    """One move after another is no way around what the policy says of pauses and skips."""
+    world.enrol(rhythm=Rhythm(Frequency.MONTHLY, 25))
+    assert world.coming()[0][0] == "2029-11-25"
+    assert moved_by_the_desk(world, 20) == "2029-12-20"
+    world.later(days=3)
+    for day in (15, 10, 1):
+        with pytest.raises(PutOffTooFar) as refused:
+            moved_by_the_desk(world, day)
+        world.session.rollback()
+        assert refused.value.latest.isoformat() == "2029-12-26"
+    assert moved_by_the_desk(world, 25) == "2029-12-25"  # back to the day that it had
+    with pytest.raises(PutOffTooFar):
+        moved_by_the_desk(world, 20)
+    world.session.rollback()
+    assert moved_by_the_desk(world, 20, exceed=True) == "2030-01-20"
+
+
+def test_a_payment_or_the_patients_yes_lets_the_desk_move_the_day_again(world: PlanWorld) -> None:
+    world.enrol(rhythm=Rhythm(Frequency.MONTHLY, 10))
+    assert moved_by_the_desk(world, 5) == "2029-12-05"
+    with pytest.raises(PutOffTooFar):
+        moved_by_the_desk(world, 15)
+    world.session.rollback()
+    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
+    before = world.coming()[0][0]
+    assert moved_by_the_desk(world, 1) > before
+    while "paid" not in world.states():
+        world.day_by_day(1)
+    before = world.coming()[0][0]
+    assert moved_by_the_desk(world, 25) > before
