@@ -571,6 +571,9 @@ def test_the_day_is_moved_later_and_earlier_in_the_month_and_the_page_says_how(
     page = desk.page(f"/desk/plans/{world.plan().public_id}/amend")
     assert "no sooner than it is due now" in page.text("main")
     assert "14 days by the month. A skipped payment counts as the last one." in page.text("main")
+    for limit in ("Paying more often mostly asks for more sooner", "Where the law caps", "All moves together"):
+        assert limit in page.text("main")
+    assert "any day can be chosen" not in page.text("main")
     for day in (20, 5):
         shown = amended(desk, world, act="day", rhythm=f"monthly-{day}")
         assert "the patient has to agree to it" not in shown.text("main")
