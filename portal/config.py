@@ -114,7 +114,7 @@ class Settings:
             # "memory://" and its like would count rate limits by process.
             redis_url=need("REDIS_URL", "", r"(|(rediss?|unix)://.+)"),
             queue_path=env.get("QUEUE_PATH", "").strip(),
-            trusted_proxies=_digit(need("TRUSTED_PROXIES", "0", r"[0-9]")),
+            trusted_proxies=_digits(need("TRUSTED_PROXIES", "0", r"[0-9]")),
             extra_hosts=tuple(env.get("EXTRA_HOSTS", "").replace(",", " ").split()),
             log_json=env.get("LOG_FORMAT", "json") == "json",
             sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
@@ -122,6 +122,10 @@ class Settings:
             plans_policy=env.get("PLANS_POLICY", "").strip(),
             credit_refund_days=_digits(need("CREDIT_REFUND_DAYS", "7", r"[0-9]{1,2}")),
         )
+        try:
+            base = urlsplit(settings.base_url)
+        except ValueError:
+            raise BadSettings([*faults, "BASE_URL is malformed"]) from None
         try:
             ZoneInfo(settings.clinic_timezone)
         except (ZoneInfoNotFoundError, ValueError):
@@ -147,12 +151,12 @@ class Settings:
             faults.append("STRIPE_API_BASE and STRIPE_JS_ORIGIN must be Stripe's own with a live key")
         if live and settings.sandbox:
             faults.append("PLAINBILL_SANDBOX does not go with a live key")
-        for name, hosts in (("BASE_URL", (urlsplit(settings.base_url).netloc,)), ("EXTRA_HOSTS", settings.extra_hosts)):
+        for name, hosts in (("BASE_URL", (base.netloc,)), ("EXTRA_HOSTS", settings.extra_hosts)):
             if not all(_is_host(host) for host in hosts if host):
                 faults.append(f"{name} names a host that no browser can ask for")
         if not (settings.redis_url or settings.queue_path):
             faults.append("REDIS_URL or QUEUE_PATH must say where the worker's queue is")
-        if not settings.https and urlsplit(settings.base_url).hostname not in ("127.0.0.1", "localhost", None):
+        if not settings.https and base.hostname not in ("127.0.0.1", "localhost", None):
             faults.append("BASE_URL must be https outside this machine")
         if faults:
             raise BadSettings(faults)
@@ -162,7 +166,8 @@ class Settings:
 _MAKE_A_SECRET = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 #: What people write where a secret should stand, and what is in this project for everybody to read; letters only.
 _PLACEHOLDERS = (
-    "changeme", "changethis", "replaceme", "replacethis", "placeholder", "yoursecret", "secretkey", "topsecret",
+    "changeme", "changeit", "changethis", "fixme", "dummy", "supersecret", "mysecret", "realsecret", "setthis",
+    "replaceme", "replacethis", "placeholder", "yoursecret", "secretkey", "topsecret",
     "password", "passphrase", "insecure", "letmein", "donotuse", "example", "plainbill", "standin", "juniperdemo",
     "abcdefgh", "qwerty",
 )  # fmt: skip
@@ -171,7 +176,8 @@ _PLACEHOLDERS = (
 def _is_guessable(secret: str) -> bool:
     """Whether a secret is a placeholder, or so regular that nobody can have drawn it."""
     letters = re.sub(r"[^a-z]", "", secret.lower())
-    repeats = secret in (secret + secret)[1:-1]  # "abcabc", and one letter over and over
+    # "abcabcab", and one letter over and over
+    repeats = any(secret[period:] == secret[:-period] for period in range(1, len(secret) // 2 + 1))
     return repeats or len(set(secret)) < 10 or any(word in letters for word in _PLACEHOLDERS)
 
 
@@ -202,10 +208,6 @@ def _cents(text: str) -> int:
     """Dollars, or dollars and cents, as cents; 0 for what was found malformed."""
     whole, _, part = text.partition(".")
     return _digits(whole) * 100 + _digits(part)
-
-
-def _digit(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def database_url(env: Mapping[str, str]) -> str:

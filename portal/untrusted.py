@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 
 class Unreadable(ValueError):
@@ -27,6 +28,15 @@ def is_text(text: str) -> bool:
 def all_text(texts: Iterable[str]) -> bool:
     """Whether every one of them can be stored."""
     return all(map(is_text, texts))
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` can be taken apart as a web address is; what can't be raises in whoever tries."""
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_json(sent: str | bytes) -> Any:

@@ -106,7 +106,8 @@ def run_job(app: Flask, jobs: dict[str, Job], name: str) -> None:
 def may_work(app: Flask, stop: Callable[[MayNotRun], None]) -> bool:
     """Whether the database answers and has a schema that this code works on.
 
-    Is it away, the jobs wait for the next minute; is the schema not ours, ``stop`` is called with what to do about it.
+    If it is away, the jobs wait for the next minute; if the schema is not ours, ``stop`` is called with what to do
+    about it.
     """
     with app.app_context():
         try:

@@ -69,8 +69,9 @@ def _look_for_our_mail(_limit: RequestLimit) -> Response:
         429,
         _("Too many tries"),
         _(
-            "We have paused sending links for up to an hour. Did you ask for one before? Look for our email in your "
-            "mailbox and in its spam folder: the link in it still works. Or call us at %(phone)s.",
+            "Too many links were asked for, so we have paused this for up to an hour. If you asked for one before, "
+            "look for our email in your mailbox and in its spam folder: the link in it still works. Or call us at "
+            "%(phone)s.",
             phone=settings.clinic_phone,
         ),
         act=("security.login", _("Sign in")),
@@ -103,7 +104,11 @@ class Tries:
 #: The mailbox's limits of signing in; whoever finishes a reset begins anew.
 SIGN_IN_PER_MAILBOX = "20 per hour"
 
-_BY_MAIL = Tries((("5 per minute; 20 per hour", network), ("5 per hour", mailbox_key)), told=_look_for_our_mail)
+_BY_MAIL = Tries(
+    (("5 per minute; 20 per hour", network), ("5 per hour", mailbox_key)),
+    per_device="5 per hour",
+    told=_look_for_our_mail,
+)
 _BY_PASSWORD = (("10 per minute; 60 per hour", network), ("10 per minute; 20 per hour", per_user))
 
 TRIES: dict[str, Tries] = {

@@ -20,7 +20,7 @@ from portal.money import Money
 from portal.payments.cursors import note_read, take_turn
 from portal.payments.errors import StripeRefused
 from portal.payments.gateway import Movement, StripeGateway, StripePayout
-from portal.payouts.kinds import Handled, Match, Oddity
+from portal.payouts.kinds import LOOKED_UP, Handled, Match, Oddity
 from portal.payouts.matching import Found, find_match
 from portal.payouts.models import BalanceMovement, Payout
 from portal.payouts.queries import LIST
@@ -255,6 +255,9 @@ def look_up(session: Session, gateway: StripeGateway, *, public_id: str, staff_u
     if not row.exception or row.handled_at is not None:
         session.commit()
         return True
+    if row.exception not in LOOKED_UP or not row.source_id:
+        session.commit()
+        return False  # there is nothing to ask about
     movement_id, kind, movement = row.id, row.exception, _movement(row)
     session.commit()
     found = find_match(session, gateway, movement)

@@ -177,15 +177,17 @@ def engine_for(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def lose_no_time(engine: sa.Engine) -> None:
-    """A count need not outlive a power cut: no commit of it waits for the disk."""
+    """A count need not outlive a power cut: on SQLite no commit of it waits for the disk."""
 
     @sa.event.listens_for(engine, "connect")
     def hurry(dbapi_connection: Any, _record: Any) -> None:
-        with_disk = "PRAGMA synchronous=NORMAL" if engine.dialect.name == "sqlite" else "SET synchronous_commit = off"
-        cursor = dbapi_connection.cursor()
-        cursor.execute(with_disk)
-        cursor.close()
-        dbapi_connection.commit()
+        # Not so on PostgreSQL: what a session sets there stays with its server's connection, and a pooler may hand
+        # that one to whoever books money.
+        if engine.dialect.name == "sqlite":
+            cursor = dbapi_connection.cursor()
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.close()
+            dbapi_connection.commit()
 
 
 def forget_expired(session: Session) -> int:

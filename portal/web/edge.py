@@ -11,7 +11,10 @@ from flask import Request as FlaskRequest
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import BadRequest
 
-from portal.untrusted import Unreadable, all_text, check_json
+from portal.untrusted import Unreadable, all_text, check_json, is_address
+
+#: The field in which the library that signs people in keeps where they wanted to go.
+_NEXT = "next"
 
 
 class Malformed(BadRequest):
@@ -30,7 +33,8 @@ class Request(FlaskRequest):
             return
         self.__dict__["_checked"] = True
         names = [*self.form, *self.files, *(file.filename or "" for _, file in self.files.items(multi=True))]
-        if not all_text([*names, *(value for _, value in self.form.items(multi=True))]):
+        sent = [value for _, value in self.form.items(multi=True)]
+        if not all_text([*names, *sent]) or not all(map(is_address, self.form.getlist(_NEXT))):
             self.__dict__["form"] = self.__dict__["files"] = ImmutableMultiDict()
             raise Malformed
 
@@ -46,7 +50,7 @@ class Request(FlaskRequest):
             read = None
             if not silent:
                 raise Malformed from None
-        if read is not None and not _is_form(read):
+        if read is not None and not (_is_form(read) and is_address(str(read.get(_NEXT, "")))):
             if not silent:
                 raise Malformed
             return None
@@ -69,5 +73,6 @@ def init_app(app: Flask) -> None:
         """The path and the query; where there is no page, the answer is 404 whatever it is."""
         if request.endpoint is None:
             return
-        if not all_text([request.path, *(part for pair in request.args.items(multi=True) for part in pair)]):
+        parts = [request.path, *(part for pair in request.args.items(multi=True) for part in pair)]
+        if not all_text(parts) or not all(map(is_address, request.args.getlist(_NEXT))):
             raise Malformed

@@ -31,7 +31,7 @@ def error_page(status: int, title: str, what_to_do: str, *, act: tuple[str, str]
     ``act`` is an endpoint and the words of the button that leads there, where it is not the start.
     """
     settings: Settings = current_app.extensions["plainbill_settings"]
-    # The request's own adapter is missing where its host was refused.
+    # Not by the request's own: this page may tell that there is something wrong with the request.
     addresses = current_app.url_map.bind("localhost", script_name=request.script_root or "/")
 
     def url_for(endpoint: str, **values: Any) -> str:

@@ -4,12 +4,14 @@ Both answer anybody, look at nobody, and build no address from the host they wer
 database's schema: no page runs on one that this code was not made for (``docs/health.md``).
 """
 
+from time import monotonic
+
 import structlog
 from flask import Blueprint, Flask, Response, current_app, request
 
 from portal.away import RETRY_SECONDS, is_away
 from portal.config import Settings
-from portal.schema import MayNotRun, require_ours
+from portal.schema import MayNotRun, WrongSchema, require_ours
 from portal.web import guards
 from portal.web.database import db
 from portal.web.guards import IMPERSONAL
@@ -24,20 +26,26 @@ _WATCH = "plainbill_schema_watch"
 _ANSWERS = IMPERSONAL - {"webhook.receive"}
 
 
-class SchemaWatch:
-    """Asks the database for its schema until it is one we work on; then only when something went wrong since.
+#: A process that nobody asks whether it is ready learns within so many seconds that the schema is another one.
+LOOKED_AT_EVERY = 60.0
 
-    So a page costs no statement more, and a portal that started without its database, or whose database was restored
-    from an older copy, finds out before a page runs on tables that it does not know.
+
+class SchemaWatch:
+    """Asks the database for its schema until it is one we work on; then once a minute, and when something went wrong.
+
+    So a page costs hardly a statement more, and a portal that started without its database, whose database was
+    restored from an older copy or brought to a later schema, finds out before it runs for long on tables that it does
+    not know.
     """
 
     def __init__(self) -> None:
         self._served = False
+        self._looked_at = 0.0
         self._no_demo = False
 
     def require(self) -> None:
         """Raise :class:`MayNotRun` where this code may not run, and what the database raises while it is away."""
-        if not self._served:
+        if not self._served or monotonic() - self._looked_at > LOOKED_AT_EVERY:
             self.look()
 
     def look(self) -> None:
@@ -48,6 +56,7 @@ class SchemaWatch:
             # Looking for a demo's data reads whole tables: once in the life of a process is enough.
             require_ours(connection, live=settings.live and not self._no_demo)
         self._served = self._no_demo = True
+        self._looked_at = monotonic()
 
     def doubt(self) -> None:
         """Something went wrong: the next page asks again."""
@@ -89,9 +98,12 @@ def ready() -> Response:
     except Exception as error:
         if not is_away(error):
             raise
-        why = str(error) if isinstance(error, MayNotRun) else "The database is away."
-        log.error("portal.not_ready", why=why)
-        return _tell(503, f"not ready: {why}")
+        log.error("portal.not_ready", why=str(error) if isinstance(error, MayNotRun) else type(error).__name__)
+        if isinstance(error, WrongSchema):
+            return _tell(503, f"not ready: {error}")
+        if isinstance(error, MayNotRun):
+            return _tell(503, "not ready: this database may not be used; the log says why")
+        return _tell(503, "not ready: The database is away.")
     if _redis_is_away():
         return _tell(200, "ready; Redis is away: sign-in, new passwords, guests and payments wait for it")
     return _tell(200, "ready")

@@ -51,8 +51,8 @@ class OneAddress:
 
     def _judge(self, environ: dict[str, Any]) -> str:
         sent = environ.get("HTTP_HOST")
-        if sent is None:  # HTTP/1.0, as some load balancers ask
-            sent = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+        if sent is None:  # HTTP/1.0, as some load balancers ask for health
+            return _STRANGER
         if not str(sent).isascii():
             return _MALFORMED
         try:
@@ -75,5 +75,5 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.errorhandler(WrongHost)
     def say_where_we_are(_error: WrongHost) -> Response:
-        where = _("Nothing was changed. You find us at %(address)s.", address=settings.base_url)
+        where = _("Nothing was changed. You can find us at %(address)s.", address=settings.base_url)
         return error_page(400, _("This address is not ours"), where)

@@ -4,12 +4,13 @@ Counters live where all processes see them (``counters``). Counting comes first 
 before the view runs, in one act, so that of many at once no more than the limit's number pass. Where only refusals
 count (:func:`refusals_only`), what was not refused is given back afterwards.
 
-Is the place of the counters away, an act (POST) is not done, and answers 503: nobody guesses passwords meanwhile. A
+If the place of the counters is away, an act (POST) is not done, and answers 503: nobody guesses passwords meanwhile. A
 page (GET) is shown uncounted. :func:`even_uncounted` is for acts that are better done uncounted than not at all.
 """
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -36,6 +37,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 #: The least that a subscriber or a rented machine is given of IPv6 (RFC 6177): 2**64 addresses to try from.
 _SUBSCRIBER = 64
+_WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+)")
 #: A window that ends within these seconds is not given back to: the next one may have begun.
 _NEARLY_OVER = 1.0
 
@@ -43,10 +45,12 @@ _NEARLY_OVER = 1.0
 def network_of(address: str | None) -> str:
     """The network that limits count ``address`` by: an IPv4 address, an IPv6 /64, or "nowhere".
 
-    An IPv4 address that is mapped into IPv6 (``::ffff:192.0.2.1``) is the IPv4 address.
+    An IPv4 address that is mapped into IPv6 (``::ffff:192.0.2.1``) is the IPv4 address. Some proxies write the port of
+    the connection behind the address.
     """
+    told = _WITH_PORT.fullmatch(address or "")
     try:
-        found = ip_address(address or "")
+        found = ip_address((told[1] or told[2]) if told else address or "")
     except ValueError:
         return "nowhere"  # a socket in the file system has no addresses: whoever comes by it counts as one
     if isinstance(found, IPv4Address):

@@ -18,7 +18,7 @@ from flask import Flask
 import portal
 from portal.web.guards import Guard, guard_of
 from tests.architecture.test_routes import SAM, STAFF, SUPERVISOR, Addresses, rules_of, token_of
-from tests.conftest import Clinic
+from tests.conftest import Clinic, Database
 from tests.pages import JudgingClient
 from tests.web.test_forms import forms
 
@@ -47,6 +47,8 @@ HOSTILE = (
     "x" * 100_000,
     "\u202e\U0001f4b8",
     "%s%(x)s{0}",
+    "http://[",
+    "http://ex\u2100mple/",
 )
 DEEP = b"[" * 100_000
 #: JSON that is not what a form is made of.
@@ -69,6 +71,8 @@ JSON = (
     b'{"email": []}',
     b"[" + b"9" * 10_000 + b"]",
 )
+#: What gets as far as a form.
+JSON_THAT_IS_A_FORM = (JSON[10], JSON[14])
 TEXT = "application/x-www-form-urlencoded"
 
 
@@ -157,8 +161,14 @@ def test_what_is_no_text_is_refused_wherever_it_stands(
 
 @pytest.mark.parametrize("sent", JSON, ids=lambda sent: repr(sent[:24]))
 def test_no_json_makes_the_portal_fall_over(
-    app: Flask, addresses: Addresses, people: dict[Guard, tuple[JudgingClient, str]], sent: bytes
+    app: Flask,
+    addresses: Addresses,
+    people: dict[Guard, tuple[JudgingClient, str]],
+    sent: bytes,
+    database: Database,
 ) -> None:
+    if database.kind == "postgres" and sent not in JSON_THAT_IS_A_FORM:
+        pytest.skip("refused before any database is asked; tried on SQLite")
     fell = []
     for method in ("POST", "GET") if sent == DEEP else ("POST",):
         for address, guard in addresses_of(app, addresses, method):

@@ -25,7 +25,11 @@ from portal.web.limits import network_of
         (None, "nowhere"),
         ("", "nowhere"),
         ("unix:", "nowhere"),
-        ("192.0.2.7:4711", "nowhere"),
+        ("192.0.2.7:4711", "192.0.2.7"),  # as some proxies write it
+        ("[2001:db8:1:2::9]:4711", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::9]", "2001:db8:1:2::/64"),
+        ("192.0.2.7:", "nowhere"),
+        ("a:1", "nowhere"),
     ],
 )
 def test_the_network_of_an_address(address: str | None, network: str) -> None:

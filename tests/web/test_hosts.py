@@ -84,6 +84,15 @@ def test_our_own_hosts_are_answered(app: Flask, host: str) -> None:
     assert ask(app, "/sign-in", host)[0] == 200
 
 
+def test_health_is_told_whatever_the_host_if_it_is_one(app: Flask) -> None:
+    for path in ("/healthz", "/readyz"):
+        for host in (*STRANGERS, *OURS, None):  # None: HTTP/1.0 has no such header
+            assert ask(app, path, host)[0] == 200, host
+        for host in MALFORMED:
+            assert ask(app, path, host)[0] == 400, host
+    assert ask(app, "/sign-in", None)[0] == 400
+
+
 def test_every_route_refuses_a_stranger(app: Flask) -> None:
     answered = [
         rule.endpoint

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
@@ -198,7 +197,7 @@ class StripeGateway:
         query: Any = {"delivery_success": False, "created": {"gte": int(since.timestamp())}, "limit": 100}
         with outcome():
             for event in self._client.v1.events.list(query).auto_paging_iter():
-                yield _event(json.loads(str(event)))
+                yield _event(read_json(str(event)))
 
     def read_event(self, payload: bytes, signature: str, *, now: datetime) -> Event:
         """A webhook's event, after checking its signature and time.
