@@ -41,6 +41,9 @@ def find_match(session: Session, gateway: StripeGateway | None, movement: Moveme
         return Found(Match.NONE, None, Oddity.STRIPE_ADJUSTED)
     if find is None:
         return Found(Match.FOREIGN)
+    if not movement.source_id and find in (_of_charge, _of_refund, _of_dispute):
+        # Stripe does not say of what it is: there is nothing to ask for.
+        return Found(Match.NONE, None, _UNKNOWN[source_of(movement.kind, "") or Source.STRIPE])
     try:
         found = find(session, gateway, movement)
     except (StripeRefused, IntentMismatch, UnknownDisputeStatus, UnknownRefundStatus) as error:
