@@ -42,7 +42,7 @@ SUGGESTIONS = {
     "in the back office under our key, unknown here": "The back office has a posting that the portal did not make. "
     "Find out who entered it, and reverse it there.",
     "insurer's balance": "Compare the account's insurer side with the remittances loaded on the desk; one may be "
-    "quarantined, or entered by hand in the back office.",
+    "quarantined, or entered manually in the back office.",
     "patient's balance": "Compare the account with the back office: something was entered on one side only.",
 }
 
