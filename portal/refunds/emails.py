@@ -1,5 +1,9 @@
 """What the portal writes to payers about refunds: an amount, a reference, and what happens next. Nothing else."""
 
+from datetime import date
+
+from babel.dates import format_date
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
@@ -17,8 +21,9 @@ def _tell(session: Session, refund: Refund, payment: Payment, what: str, subject
         queue_email(session, key=f"refund/{refund.public_id}/{what}", to=to, subject=subject, body=body)
 
 
-def queue_on_its_way(session: Session, refund: Refund, payment: Payment) -> None:
-    """The refund was sent."""
+def queue_on_its_way(session: Session, refund: Refund, payment: Payment, *, before_today: date | None) -> None:
+    """The refund was sent; ``before_today`` is the clinic's day on which, where that is not today."""
+    day = format_date(before_today, "MMMM d, y", locale=get_locale() or "en") if before_today else ""
     _tell(
         session,
         refund,
@@ -26,6 +31,15 @@ def queue_on_its_way(session: Session, refund: Refund, payment: Payment) -> None
         "sent",
         _("Your refund is on its way"),
         _(
+            "On %(day)s we sent %(amount)s back to the card or bank account you paid with.\n\n"
+            "Payment reference: %(reference)s\n\n"
+            "Banks take 5 to 10 business days to show it. You don’t need to do anything.",
+            day=day,
+            amount=str(refund.amount),
+            reference=reference(payment.public_id),
+        )
+        if day
+        else _(
             "We sent %(amount)s back to the card or bank account you paid with.\n\n"
             "Payment reference: %(reference)s\n\n"
             "Banks take 5 to 10 business days to show it. You don’t need to do anything.",

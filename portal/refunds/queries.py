@@ -21,7 +21,7 @@ from portal.payments.queries import AllocatedLine, may_see, payment_for, referen
 from portal.refunds.calendar import there_by
 from portal.refunds.models import Refund, RefundPart
 from portal.refunds.parts import money_sum, parts_of_refund
-from portal.refunds.settle import ASKED_AGAIN
+from portal.refunds.settle import ASKED_AGAIN, is_made_at_stripe
 from portal.refunds.state import RefundReason, RefundState
 
 
@@ -73,6 +73,11 @@ class RefundRow:
     def may_withdraw(self) -> bool:
         """Stripe has not heard of it."""
         return self.state in (RefundState.PROPOSED, RefundState.APPROVED) and self.requested_at is None
+
+    @property
+    def made_at_stripe(self) -> bool:
+        """It was sent on ``send_on``, whenever it was booked."""
+        return is_made_at_stripe(self.requested_by, self.note)
 
     @property
     def never_went(self) -> bool:
@@ -264,8 +269,8 @@ _TOLD = (
 
 
 def _patients(row: Any, timezone: str) -> PatientRefund:
-    public_id, payment_public_id, amount, method, state, send_on, booked_at, handled_at, reason, seen = row
-    sent_on = clock.day_at(booked_at, timezone) if booked_at else None
+    public_id, payment_public_id, amount, method, state, send_on, booked_at, handled_at, reason, asker, note, seen = row
+    sent_on = booked_at and (send_on if is_made_at_stripe(asker, note) else clock.day_at(booked_at, timezone))
     return PatientRefund(
         public_id=public_id,
         payment_public_id=payment_public_id,
@@ -292,6 +297,8 @@ def _patient_columns(amount: Any, seen: Any) -> tuple[Any, ...]:
         Refund.booked_at,
         Refund.handled_at,
         Refund.reason,
+        Refund.requested_by,
+        Refund.note,
         seen,
     )
 

@@ -1,5 +1,6 @@
 """The one settle of refunds: what Stripe says of a refund becomes what the portal says, and what follows from it."""
 
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ from portal.payments.state import PaymentState
 from portal.queue import wake
 from portal.refunds import emails
 from portal.refunds.allocate import take_amount
+from portal.refunds.calendar import there_by
 from portal.refunds.dealt_with import is_dealt_with
 from portal.refunds.errors import AmountAboveLeft, NothingLeft
 from portal.refunds.models import Refund, RefundPart
@@ -41,6 +43,11 @@ MADE_AT_STRIPE = "Made at Stripe"
 NOTHING_CAME = "Its payment did not arrive, so nothing went back"
 CANCELED_AT_STRIPE = "Canceled at Stripe before anything went back"
 _TRIES = 3
+
+
+def is_made_at_stripe(requested_by: int | None, note: str) -> bool:
+    """Whether a refund with this asker and note was made in Stripe's dashboard."""
+    return requested_by is None and note == MADE_AT_STRIPE
 
 
 def locked_refund(session: Session, refund_id: int) -> tuple[Refund, Payment]:
@@ -137,6 +144,8 @@ def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefu
         if payment.state is not PaymentState.SUCCEEDED:
             return _go_on_waiting(session, refund, payment, new)
         _write_parts(session, refund, _parts_left(session, payment, found))
+        # Stripe has sent it when its payment arrived.
+        refund.send_on = clock.clinic_day(max(found.created_at, payment.settled_at or now))
     if not may_move(refund.state, new):
         # An answer that was on its way while a newer one was taken in is nothing; anything else is.
         if new not in BOOKED:
@@ -217,7 +226,11 @@ def _book(session: Session, refund: Refund, payment: Payment) -> None:
                     account_id=accounts[charge_id],
                     actor_user_id=refund.requested_by,
                 )
-    emails.queue_on_its_way(session, refund, payment)
+    # One made at Stripe may be learned of long after it was there: nothing is on its way then.
+    today = clock.clinic_day(now)
+    sent_on: date = refund.send_on if is_made_at_stripe(refund.requested_by, refund.note) else today
+    if there_by(sent_on) >= today:
+        emails.queue_on_its_way(session, refund, payment, before_today=sent_on if sent_on < today else None)
 
 
 def _book_back(session: Session, refund: Refund, payment: Payment) -> None:

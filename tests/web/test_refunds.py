@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.config import Settings
 from portal.db import new_public_id, writing
 from portal.money import Money
@@ -254,6 +255,23 @@ def linked(patient: JudgingClient, payment: Payment) -> list[str]:
     pages = {"receipt": f"/payments/{payment.public_id}/receipt", "history": "/payments"}
     refunds = f"/payments/{payment.public_id}/refunds"
     return [name for name, address in pages.items() if patient.page(address).all("a", href=refunds)]
+
+
+def test_one_made_at_stripe_was_sent_on_its_day_there(
+    desk: JudgingClient, patient: JudgingClient, session: Session, standin: StandIn, app: Flask, payment: Payment
+) -> None:
+    made = standin.refund_in_dashboard(payment.stripe_charge_id or "", 500)
+    standin.store.save({**made, "created": made["created"] - 3 * 86_400})
+    with app.app_context(), writing():
+        project(db.session, app.extensions["plainbill_gateway"].refunds.retrieve(made["id"]))
+    refund = only(session)
+    sent = clock.clinic_day(refund.created_at)
+    day = f"{sent:%b} {sent.day}, {sent.year}"
+    page = desk.page(f"/desk/refunds/{refund.public_id}").text("main")
+    assert f"Sent on{day}" in page
+    assert "Entered on" in page
+    seen = patient.page(f"/payments/{payment.public_id}/refunds").text("main")
+    assert f"We sent $5.00 back to Visa ending 4242 on {day}" in seen
 
 
 def test_what_failed_comes_back_to_the_desk_and_the_patient_is_told(

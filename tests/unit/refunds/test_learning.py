@@ -16,14 +16,16 @@ from portal.accounts.models import Account
 from portal.audit.tags import Tag
 from portal.billing.kinds import HoldReason
 from portal.money import Money
+from portal.notifications.models import Notification
 from portal.payments.gateway.client import _event
 from portal.payments.inbox import KeptEvent, keep, process_due
 from portal.payments.models import Payment, StripeCursor, StripeEvent
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.state import PaymentState
+from portal.refunds.calendar import there_by
 from portal.refunds.learning import learn, refresh_refund, refresh_refunds_of_charge, sweep_refunds
 from portal.refunds.models import Refund, RefundPart
-from portal.refunds.queries import refund_by_public_id, refunds_listed, refunds_of_payment
+from portal.refunds.queries import refund_by_public_id, refunds_listed, refunds_of_payment, refunds_on_account
 from portal.refunds.settle import MADE_AT_STRIPE, NOTHING_CAME
 from portal.refunds.state import RefundState
 from portal.worker import HANDLERS
@@ -112,8 +114,26 @@ def test_a_refund_from_before_the_list_was_ever_read_is_found(desk: Desk, days: 
     payment = desk.pay(amount=Money(10_000))
     desk.standin.refund_in_dashboard(payment.stripe_charge_id or "", 700)
     days(80)
+    sent_on = clock.clinic_day(clock.now() - timedelta(days=80))
     sweep_refunds(desk.session, desk.gateway)
     assert desk.bookings(payment) == [("payment", 10_000), ("refund", -700)]
+    # The bank has shown it long ago: nobody is written that it is on its way, and it was not sent today.
+    assert desk.mails("sent") == []
+    (seen,) = refunds_of_payment(desk.session, desk.clinic.user_id(TESTA), payment.public_id, timezone=ZONE)
+    assert (seen.sent_on, seen.there_by) == (sent_on, there_by(sent_on))
+    assert refunds_on_account(desk.session, payment.account_id, desk.clinic.user_id(TESTA), timezone=ZONE) == []
+    assert only_refund(desk).booked_at == clock.now()  # the books are of today
+
+
+@pytest.mark.parametrize(("learned", "begins"), [(0, "We sent $7.00 back"), (3, "On {day} we sent $7.00 back")])
+def test_the_mail_names_the_day_on_which_stripe_sent_it(desk: Desk, days: Any, learned: float, begins: str) -> None:
+    payment = desk.pay(amount=Money(10_000))
+    desk.standin.refund_in_dashboard(payment.stripe_charge_id or "", 700)
+    day = clock.clinic_day(clock.now())
+    days(learned)
+    sweep_refunds(desk.session, desk.gateway)
+    body = desk.session.scalars(sa.select(Notification.body).where(Notification.key.like("refund/%/sent"))).one()
+    assert body.startswith(begins.format(day=f"{day:%B} {day.day}, {day.year}"))
 
 
 def test_the_list_is_read_a_quarter_of_an_hour_apart(desk: Desk, days: Any) -> None:
@@ -226,6 +246,8 @@ def test_of_a_debit_under_way_it_waits_and_goes_out_when_the_money_has_come(desk
     (part,) = desk.session.execute(sa.select(RefundPart.charge_id, RefundPart.amount)).all()
     assert (part.amount, desk.held(part.charge_id)) == (Money(2_000), [HoldReason.REFUNDED])
     assert len(desk.mails("sent")) == 1
+    (seen,) = refunds_of_payment(desk.session, desk.clinic.user_id(TESTA), payment.public_id, timezone=ZONE)
+    assert seen.sent_on == clock.clinic_day(clock.now())  # when its payment arrived
     days(7)
     sweep_refunds(desk.session, desk.gateway)
     assert only_refund(desk).state is RefundState.SUCCEEDED
