@@ -156,6 +156,8 @@ def _refuse_two_accounts(app: Flask, settings: Settings) -> None:
     except (StripeUnreachable, StripeRefused) as error:
         log.warning("stripe.keys.not_compared", error=type(error).__name__)
         return
+    if agree is None:  # no payment yet, or Stripe does not know the key
+        log.warning("stripe.keys.not_compared", error="nothing to compare with")
     if agree is False:
         raise BadSettings(["STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of two Stripe accounts"])
 
