@@ -46,7 +46,7 @@ from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
 from portal.payments.kinds import UNATTENDED, PaymentSource
 from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.queries import reserved
-from portal.payments.settle import account_locked_payment, by_charge, lock_accounts, parts_of, settle
+from portal.payments.settle import account_locked_payment, by_charge, is_failed_debit, lock_accounts, parts_of, settle
 from portal.payments.state import DEPOSITS, FINAL, PaymentState, of_stripe
 
 log = structlog.get_logger(__name__)
@@ -373,8 +373,8 @@ def refresh(session: Session, gateway: StripeGateway, *, payment_id: int) -> Int
         if refused.is_missing and close_missing(session, payment_id=payment_id) in FINAL:
             raise PaymentIsOver from refused
         raise
-    if state is PaymentState.PROCESSING and intent.status == "requires_payment_method":
-        # The money did not arrive. Trying again is a new attempt, so this intent must not be payable any more.
+    if intent.status == "requires_payment_method" and (state is PaymentState.PROCESSING or is_failed_debit(intent)):
+        # The money did not arrive. Trying again is a new attempt (and counted): this intent must not be payable.
         intent = gateway.cancel_intent(intent_id)
     settle(session, payment_id=payment_id, intent=intent)
     return intent

@@ -98,6 +98,14 @@ def _contradicts(payment: Payment, new: PaymentState) -> bool:
     )
 
 
+def is_failed_debit(intent: Intent) -> bool:
+    """Whether the latest charge of the intent is a bank debit that came back, though nobody may have seen it go out.
+
+    Deposits that did not confirm an account are none.
+    """
+    return intent.method_kind == BANK and bool(intent.failure_code) and intent.failure_code not in DEPOSITS_FAILED
+
+
 def _came_back(payment: Payment, intent: Intent, new: PaymentState) -> bool:
     """Whether the intent says that a bank debit went to the bank and came back.
 
@@ -158,6 +166,9 @@ def settle(session: Session, *, payment_id: int, intent: Intent) -> PaymentState
         )
     if _came_back(payment, intent, new):
         note_return(session, payment, code=intent.failure_code)
+        if new is PaymentState.CANCELED and payment.confirmed_at is None:
+            # It went out and came back before anybody looked. The patient confirmed it all the same, and is told.
+            payment.confirmed_at = payment.created_at
     if new is not payment.state:
         move(session, payment, new)
         if new in _CONFIRMED and payment.confirmed_at is None:

@@ -29,7 +29,7 @@ MOVES: dict[PaymentState, frozenset[PaymentState]] = {
     PaymentState.ACTION: frozenset(
         {PaymentState.OPEN, PaymentState.PROCESSING, PaymentState.SUCCEEDED, PaymentState.CANCELED}
     ),
-    # Money on its way that does not arrive ends the attempt (settle cancels the intent): trying again is a new row.
+    # Money on its way that does not arrive ends the attempt (refresh cancels the intent): trying again is a new row.
     PaymentState.PROCESSING: frozenset({PaymentState.SUCCEEDED, PaymentState.CANCELED}),
     PaymentState.SUCCEEDED: frozenset(),
     PaymentState.CANCELED: frozenset(),

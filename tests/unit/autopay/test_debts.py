@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
+from stripe import CardError
 
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
@@ -20,6 +21,7 @@ from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments.models import Allocation, DebitReturn, Payment, SavedMethod
 from portal.payments.service import Payer, prepare, refresh, start_payment
+from portal.payments.state import PaymentState
 from tests.unit.autopay.conftest import World
 from tests.web.paying import client_of
 
@@ -202,6 +204,51 @@ def by_hand(world: World, token: str) -> None:
     )
     world.session.rollback()
     refresh(world.session, world.gateway, payment_id=payment_id)
+
+
+def test_a_debit_that_nobody_saw_go_out_is_counted_by_itself(world: World) -> None:
+    """The tab was closed and the worker was away: the same payment can't be confirmed and presented once more."""
+    world.turn_on(EMPTY)
+    intent_id = confirm_unseen(world, EMPTY)
+    first = world.payments()[0].id
+    world.later(days=5)
+    refresh(world.session, world.gateway, payment_id=first)
+    assert world.gateway.retrieve_intent(intent_id).status == "canceled"
+    assert world.payments()[0].state is PaymentState.CANCELED
+    assert len(_bodies(world, "returned/")) == 1
+    by_hand(world, EMPTY)
+    day_by_day(world, 60)
+    assert [one.source.value for one in world.payments()] == ["patient", "patient", "autopay"]
+    assert world.session.scalar(sa.select(sa.func.count()).select_from(DebitReturn)) == 3
+
+
+def confirm_unseen(world: World, token: str) -> str:
+    """The patient confirms by bank and closes the tab, and nobody asks Stripe; the intent's id."""
+    world.session.rollback()
+    made = start_payment(world.session, world.gateway, account_ids=[world.account_id], payer=Payer(world.user_id))
+    intent = prepare(world.session, world.gateway, payment_id=made.id)
+    client_of(world.standin).v1.payment_intents.confirm(
+        intent.id,
+        {
+            "payment_method": token,
+            "return_url": "http://localhost/back",
+            "mandate_data": {"customer_acceptance": {"type": "offline"}},
+        },
+    )
+    return intent.id
+
+
+def test_a_declined_card_leaves_the_payment_open(world: World) -> None:
+    world.session.rollback()
+    made = start_payment(world.session, world.gateway, account_ids=[world.account_id], payer=Payer(world.user_id))
+    payment_id = made.id
+    intent = prepare(world.session, world.gateway, payment_id=payment_id)
+    with pytest.raises(CardError):
+        client_of(world.standin).v1.payment_intents.confirm(
+            intent.id, {"payment_method": "pm_card_chargeDeclined", "return_url": "http://localhost/back"}
+        )
+    assert refresh(world.session, world.gateway, payment_id=payment_id).status == "requires_payment_method"
+    assert world.payments()[0].state is PaymentState.OPEN
 
 
 def test_what_a_bank_takes_back_after_it_had_arrived_counts_as_refused(world: World) -> None:
