@@ -51,11 +51,12 @@ class Return:
     """A debit for a line that came back, and that nothing collected since.
 
     ``same_account`` says that it was the bank account that is to be charged now; ``unattended`` that the portal made
-    it by itself.
+    it by itself. Moments are UTC.
     """
 
     code: str
     presented_at: datetime
+    returned_at: datetime
     same_account: bool
     unattended: bool
 
@@ -64,9 +65,10 @@ def counted(returns: Collection[Return], *, agreed_at: datetime) -> list[Return]
     """The returns that count against charging a line to an account that the patient agreed to at ``agreed_at`` (UTC).
 
     Those of the same account count for ever, whoever made them. Those of another account count where the portal made
-    them under a later agreement, which has ended: to fall back on an older one is no act of the patient's.
+    them and they came back after the patient had agreed: who did not know of a return has done nothing about it, and
+    to fall back on an older agreement is no act of the patient's either.
     """
-    return [one for one in returns if one.same_account or (one.unattended and one.presented_at > agreed_at)]
+    return [one for one in returns if one.same_account or (one.unattended and one.returned_at > agreed_at)]
 
 
 def why_stopped(returns: Collection[Return], *, agreed_at: datetime, now: datetime) -> Stop | None:

@@ -156,7 +156,9 @@ def stopped_debts(
 def stop_of(returns: Collection[ReturnedDebit], account: SavedAccount, *, agreed_at: datetime) -> StoppedDebt | None:
     """Why a line with these returns may not be charged to an account agreed to at ``agreed_at``; None where it may."""
     plain = {
-        one.payment_id: Return(one.code, one.presented_at, account.is_of(one), one.source in UNATTENDED)
+        one.payment_id: Return(
+            one.code, one.presented_at, one.returned_at, account.is_of(one), one.source in UNATTENDED
+        )
         for one in returns
     }
     why = why_stopped(plain.values(), agreed_at=agreed_at, now=clock.now())

@@ -14,8 +14,14 @@ from portal.sandbox.stripe.cards import BANKS
 NOW = datetime(2029, 6, 1, 12, tzinfo=UTC)
 
 
-def came_back(code: str = "insufficient_funds", *, days: int = 10, same: bool = True, own: bool = True) -> Return:
-    return Return(code, NOW - timedelta(days=days), same_account=same, unattended=own)
+def came_back(
+    code: str = "insufficient_funds", *, days: int = 10, under_way: int = 0, same: bool = True, own: bool = True
+) -> Return:
+    """A debit that was presented ``days`` ago and came back after ``under_way`` more."""
+    presented_at = NOW - timedelta(days=days)
+    return Return(
+        code, presented_at, presented_at + timedelta(days=under_way), same_account=same, unattended=own
+    )
 
 
 @pytest.mark.parametrize("code", [*NACHA, "unknown", "generic_decline", "", "Insufficient_Funds", "R01"])
@@ -78,3 +84,10 @@ def test_an_older_agreement_is_no_act_of_the_patients() -> None:
     assert why_stopped(of_the_plan, agreed_at=NOW, now=NOW) is None
     by_hand = [came_back("account_closed", same=False, own=False)]
     assert why_stopped(by_hand, agreed_at=NOW - timedelta(days=300), now=NOW) is None
+
+
+def test_who_agreed_before_it_came_back_has_done_nothing_about_it() -> None:
+    """Another account was agreed to while the debit was on its way, which nobody knew would bounce."""
+    bounced = [came_back("account_closed", days=10, under_way=5, same=False)]
+    assert why_stopped(bounced, agreed_at=NOW - timedelta(days=7), now=NOW) is Stop.REFUSED
+    assert why_stopped(bounced, agreed_at=NOW - timedelta(days=4), now=NOW) is None
