@@ -1,5 +1,6 @@
-"""Reading all entries of an account: one query each, whatever its size."""
+"""Reading all entries of an account, or of some lines: one query each, whatever its size."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -47,3 +48,13 @@ def moves_of_account(session: Session, account_id: int, *, user_id: int | None =
         .order_by(Entry.id)
     )
     return [MoveRow(*row) for row in rows]
+
+
+def patient_entries(session: Session, charge_ids: Iterable[int]) -> list[tuple[int, EntryKind, Money, str]]:
+    """What moved the patient's part of these lines, in the order it was written: charge, kind, amount, source's id."""
+    rows = session.execute(
+        sa.select(Entry.charge_id, Entry.kind, Entry.patient, Entry.source_id)
+        .where(Entry.charge_id.in_(list(charge_ids)))
+        .order_by(Entry.id)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]

@@ -1,7 +1,8 @@
 """Bank debits that came back: noting them, and which lines are out of every automatic charge because of them.
 
-A return counts against a line until later payments have collected as much of it as the debit was for. What counts
-against which account, and for how long, is ``presenting.py``; who is told, the callers know.
+A return counts against a line until later payments have collected as much of it as the debit was for, or all that was
+left of it by then. What counts against which account, and for how long, is ``presenting.py``; who is told, the callers
+know.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.billing.account_queries import patient_entries
+from portal.billing.kinds import EntryKind
 from portal.money import Money
 from portal.payments.kinds import UNATTENDED, PaymentSource
 from portal.payments.models import Allocation, Booking, BookingPart, DebitReturn, Payment, PaymentShare, SavedMethod
@@ -117,20 +120,32 @@ def standing_returns(session: Session, account_ids: Iterable[int]) -> dict[int, 
         return {}
     # A payment that was begun before the return was for other cents of the line.
     collected: Any = session.execute(
-        sa.select(BookingPart.charge_id, Payment.created_at, BookingPart.amount)
+        sa.select(BookingPart.charge_id, Payment.public_id, Payment.created_at, BookingPart.amount)
         .join(Booking, Booking.id == BookingPart.booking_id)
         .join(Payment, Payment.id == Booking.payment_id)
         .where(BookingPart.charge_id.in_({row.charge_id for row in rows}))
     ).all()
+    finished = _finished_by(session, {part.charge_id for part in collected}) if collected else {}
     found: dict[int, list[ReturnedDebit]] = {}
     for row in rows:
-        since = Money.total(
-            part.amount
-            for part in collected
-            if part.charge_id == row.charge_id and part.created_at >= row.returned_at
-        )
-        if since < row.amount:
+        kept: dict[str, Money] = {}
+        for part in collected:
+            if part.charge_id == row.charge_id and part.created_at >= row.returned_at:
+                kept[part.public_id] = kept.get(part.public_id, Money.zero()) + part.amount
+        paid_off = any(kept[one] > Money.zero() for one in kept.keys() & finished.get(row.charge_id, frozenset()))
+        if Money.total(kept.values()) < row.amount and not paid_off:
             found.setdefault(row.charge_id, []).append(ReturnedDebit(*row[:-1]))
+    return found
+
+
+def _finished_by(session: Session, charge_ids: Iterable[int]) -> dict[int, set[str]]:
+    """The payments (public ids) after which nothing was due on a line, by charge: insurance may have lowered it."""
+    due: dict[int, Money] = {}
+    found: dict[int, set[str]] = {}
+    for charge_id, kind, patient, source_id in patient_entries(session, charge_ids):
+        due[charge_id] = due.get(charge_id, Money.zero()) + patient
+        if kind is EntryKind.PATIENT_PAYMENT and due[charge_id] <= Money.zero():
+            found.setdefault(charge_id, set()).add(source_id.partition("/")[0])  # as booking.py writes it
     return found
 
 
@@ -175,7 +190,8 @@ def _by_time(one: ReturnedDebit) -> tuple[datetime, int]:
 def awaited_debts(session: Session, account_id: int) -> set[int]:
     """The lines that are not charged by themselves until a debit that is on its way has ended.
 
-    What has bounced is presented one at a time, and never more often in all than it may be.
+    What has bounced is presented one at a time, and never more often in all than it may be: with three debits of a line
+    on their way, any of which may bounce, a fourth waits.
     """
     on_their_way: Any = session.execute(
         sa.select(Allocation.charge_id, sa.func.count())

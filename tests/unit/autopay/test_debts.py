@@ -20,6 +20,7 @@ from portal.disputes.service import sweep_disputes
 from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments.models import Allocation, DebitReturn, Payment, SavedMethod
+from portal.payments.returns import standing_returns
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.state import PaymentState
 from tests.unit.autopay.conftest import World
@@ -43,24 +44,29 @@ def day_by_day(world: World, days: int) -> None:
 def insurance_moves(world: World, cents: int) -> int:
     """The insurer moves the patient's share of the oldest line that is payable; its charge."""
     line = next(line for line in lines_of_account(world.session, world.account_id) if line.payable)
+    return insurance_moves_to(world, line.charge_id, cents)
+
+
+def insurance_moves_to(world: World, charge_id: int, cents: int) -> int:
+    """The same for a line that is named."""
     write_entries(
         world.session,
         [
             NewEntry(
                 account_id=world.account_id,
-                charge_id=line.charge_id,
+                charge_id=charge_id,
                 kind=EntryKind.ADJUSTMENT,
                 insurer=Money.zero(),
                 patient=Money(cents),
                 source="test",
-                source_id=f"move/{line.charge_id}/{world.today}/{cents}",
+                source_id=f"move/{charge_id}/{world.today}/{cents}",
                 group_code="PR",
                 reason_code="3",
             )
         ],
     )
     world.session.commit()
-    return line.charge_id
+    return charge_id
 
 
 @pytest.fixture
@@ -307,3 +313,25 @@ def test_more_than_180_days_later_it_is_too_late(world: World) -> None:
     world.later(hours=2)
     world.work()
     assert len(_bodies(world, "/left-out/")) == 1
+
+
+def test_what_insurance_lowered_and_was_then_paid_off_is_no_debt_any_more(world: World) -> None:
+    """Money that moves back to the patient half a year later never bounced: it is collected like any other."""
+    insurance_moves(world, -1_500)
+    world.turn_on(EMPTY)
+    world.to_charge_day()
+    while not world.charges()[0].tries:
+        day_by_day(world, 1)
+    moved = insurance_moves(world, -400)
+    world.standin.turn_into(world.payments()[0].method_id or "", GOOD)
+    day_by_day(world, 20)
+    paid, *others = _presented_of(world, moved)
+    assert others == [paid - 400]
+    world.session.rollback()
+    assert world.taken()
+    assert standing_returns(world.session, [world.account_id]) == {}
+    world.later(days=200)
+    assert insurance_moves_to(world, moved, 500)
+    day_by_day(world, 20)
+    assert _presented_of(world, moved) == [paid, paid - 400, 500]
+    assert _bodies(world, "/left-out/") == []
