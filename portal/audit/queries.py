@@ -30,3 +30,14 @@ def history_of(session: Session, *, account_id: int | None, subject: str, tags: 
         .order_by(AuditEvent.id)
     )
     return [Step(*row) for row in rows]
+
+
+def latest_of(session: Session, *, account_id: int, subjects: Collection[str], tag: Tag) -> Step | None:
+    """The latest event of ``tag`` about one of ``subjects``, records of an account."""
+    row = session.execute(
+        sa.select(AuditEvent.at, AuditEvent.tag, AuditEvent.facts)
+        .where(AuditEvent.account_id == account_id, AuditEvent.subject.in_(list(subjects)), AuditEvent.tag == tag)
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Step(*row)

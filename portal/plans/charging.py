@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -44,8 +44,7 @@ from portal.plans.coverage import coverage, left_by_charge
 from portal.plans.declines import Decision, decide, last_day, retry_day
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
-from portal.plans.queries import turned_down_at
-from portal.plans.returned import is_stopped, stopped_on, waits_for_another_try
+from portal.plans.returned import RETURNED, is_stopped, last_day_of, stopped_on, waits_for_another_try
 from portal.plans.standing import end, locked, read, take_back, write
 
 log = structlog.get_logger(__name__)
@@ -367,25 +366,24 @@ def _wait_for_patient(
     returned: bool = False,
 ) -> None:
     plan.need, row.failure_code = need, code
+    record(
+        session,
+        Tag.INSTALMENT_FAILED,
+        account_id=plan.account_id,
+        subject=row.public_id,
+        code=code,
+        decision=RETURNED if returned else "wait",
+    )
+    session.flush()
     emails.queue_method_needed(
         session,
         user_id=plan.user_id,
         instalment=row.public_id,
         amount=row.amount,
-        missed_on=last_day(row.due_on, conditions.today if returned else None, grace_days=conditions.policy.grace_days),
+        missed_on=last_day_of(session, row.id, row.due_on, conditions),
         plan_url=conditions.plan_url(plan.public_id),
         returned=returned,
     )
-    record(
-        session, Tag.INSTALMENT_FAILED, account_id=plan.account_id, subject=row.public_id, code=code, decision="wait"
-    )
-
-
-def last_day_of(session: Session, instalment_id: int, due_on: date, conditions: Conditions) -> date:
-    """The last day (the clinic's) to settle an instalment that waits for its patient."""
-    at = turned_down_at(session, instalment_id)
-    on = None if at is None else conditions.day_of(at)
-    return last_day(due_on, on, grace_days=conditions.policy.grace_days)
 
 
 def miss(session: Session, *, instalment_id: int, conditions: Conditions) -> None:
@@ -437,5 +435,3 @@ def _missed_in_a_row(session: Session, plan_id: int) -> int:
         .order_by(Instalment.due_on.desc(), Instalment.ordinal.desc())
     ).all()
     return next((place for place, state in enumerate(states) if state is InstalmentState.PAID), len(states))
-
-

@@ -15,7 +15,6 @@ from portal.payments.method_queries import method_by_id
 from portal.plans.amending import cancel, may_be_added, preview, stop_charges
 from portal.plans.blueprint import ACTING, bp, the_conditions
 from portal.plans.changes import Wish
-from portal.plans.charging import last_day_of
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.living_forms import ActForm, PauseForm, PauseNoteForm
@@ -32,6 +31,7 @@ from portal.plans.queries import (
     requests_of,
 )
 from portal.plans.refusals import CANNOT_CHANGE, explain
+from portal.plans.returned import last_day_of
 from portal.plans.showing import begun_payment
 from portal.plans.standing import PlanNow, look
 from portal.plans.words import CHANGE, INSTALMENT, PLAN, rhythm_words

@@ -16,10 +16,11 @@ from portal.money import Money
 from portal.payments.queries import accounts_with_news_since
 from portal.plans import emails
 from portal.plans.conditions import Conditions
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, PlanState
+from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan
+from portal.plans.returned import may_go_on
 from portal.plans.schedule import SMALLEST
-from portal.plans.standing import PlanNow, end, locked, note_change, read, write
+from portal.plans.standing import PlanNow, end, locked, note_change, read, take_back, write
 
 #: How often a plan is compared with what is due where something happened, how often in any case, and how many at a
 #: time. Besides, each is compared right before it is charged, and at the next run after a payment.
@@ -46,6 +47,9 @@ def keep_up(session: Session, *, plan_id: int, conditions: Conditions) -> bool:
         plan.checked_at = since
         session.commit()
         return changed
+    if may_go_on(session, plan, today=conditions.today):
+        _ask_as_usual(session, now)
+        changed = True
     if _is_done(session, now):
         _finish(session, now)
         session.commit()
@@ -65,6 +69,16 @@ def _go_on(session: Session, plan: Plan, today: date) -> bool:
     session.flush()
     note_change(session, plan, kind=ChangeKind.RESUMED, after=read(session, plan, today=today).standing)
     return True
+
+
+def _ask_as_usual(session: Session, now: PlanNow) -> None:
+    """The patient paid what the bank had sent back: the plan's own method is asked for the rest, after a new notice."""
+    now.plan.need = Need.NOTHING
+    for row in now.rows:
+        if row.failure_code:
+            take_back(session, row)
+            row.noticed_at, row.failure_code = None, ""
+    session.flush()
 
 
 def _is_done(session: Session, now: PlanNow) -> bool:

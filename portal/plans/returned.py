@@ -6,19 +6,25 @@ a plan keeps the count. What the patient agrees to is another card or bank accou
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
+from portal.audit.queries import latest_of
+from portal.audit.tags import Tag
 from portal.db import UTCDateTime
+from portal.payments.method_queries import method_by_id
 from portal.payments.returns import StoppedDebt, saved_accounts, standing_returns, stop_of, stopped_debts
 from portal.payments.settle import parts_of
+from portal.plans.conditions import Conditions
+from portal.plans.declines import last_day
 from portal.plans.errors import DebtReturned
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState
+from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need
 from portal.plans.models import Instalment, Plan, PlanChange, PlanLine
+from portal.plans.queries import turned_down_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,42 @@ def is_stopped(session: Session, plan: Plan, payment_id: int) -> bool:
     """Whether a line that a payment is for may not be charged to the plan's method any more."""
     stopped = stopped_on(session, plan)
     return bool(stopped) and any(part.charge_id in stopped for part in parts_of(session, payment_id))
+
+
+#: What the audit trail says of an instalment that waits because of such a line.
+RETURNED = "returned"
+
+
+def stop_noted_at(session: Session, plan: Plan, instalments: Collection[str]) -> datetime | None:
+    """When the plan began to wait because of such a line (UTC), as told of one of the instalments (public ids).
+
+    None where what was last noted of them is something else: a decline, or a method that was removed.
+    """
+    last = latest_of(session, account_id=plan.account_id, subjects=instalments, tag=Tag.INSTALMENT_FAILED)
+    return last.at if last is not None and last.facts.get("decision") == RETURNED else None
+
+
+def last_day_of(session: Session, instalment_id: int, due_on: date, conditions: Conditions) -> date:
+    """The last day (the clinic's) to settle an instalment that waits for its patient; also in what they are written.
+
+    What tells of a stop says the same: the days to answer count from when that was noted.
+    """
+    row = session.get_one(Instalment, instalment_id)
+    stopped_at = stop_noted_at(session, session.get_one(Plan, row.plan_id), [row.public_id])
+    moments = [at for at in (turned_down_at(session, instalment_id), stopped_at) if at is not None]
+    on = conditions.day_of(max(moments)) if moments else None
+    return last_day(due_on, on, grace_days=conditions.policy.grace_days)
+
+
+def may_go_on(session: Session, plan: Plan, *, today: date) -> bool:
+    """Whether a plan that waits because of such a line has none any more: the patient paid it in another way."""
+    if plan.need is not Need.METHOD or plan.method_id is None:
+        return False
+    method = method_by_id(session, plan.method_id)
+    if method.removed_at is not None or method.has_expired(today):
+        return False
+    all_of_it = session.scalars(sa.select(Instalment.public_id).where(Instalment.plan_id == plan.id)).all()
+    return stop_noted_at(session, plan, all_of_it) is not None and not stopped_on(session, plan)
 
 
 def waits_for_another_try(session: Session, plan: Plan, instalment_id: int, charge_ids: Collection[int]) -> bool:
