@@ -20,11 +20,16 @@ _ACTS = ("UPDATE", "DELETE")
 
 #: What came back so far: a debit that failed was never booked; the money of a dispute had been.
 _SAVED = "(SELECT m.{0} FROM saved_method m WHERE m.stripe_method_id = p.method_id)"
+#: A payment is looked at later, too: when it ended is in the audit trail, where that is known.
+_ENDED = (
+    "(SELECT MIN(a.at) FROM audit_event a WHERE a.account_id = p.account_id AND a.subject = p.public_id "
+    "AND a.tag = 'payments.payment.canceled')"
+)
 _FAILED = f"""
 INSERT INTO debit_return (payment_id, code, fingerprint, last4, presented_at, returned_at)
 SELECT p.id, CASE WHEN p.failure_code = '' THEN 'unknown' ELSE p.failure_code END,
        COALESCE({_SAVED.format("fingerprint")}, ''), COALESCE({_SAVED.format("last4")}, ''),
-       COALESCE(p.confirmed_at, p.created_at), p.checked_at
+       COALESCE(p.confirmed_at, p.created_at), COALESCE({_ENDED}, p.checked_at)
 FROM payment p
 WHERE p.state = 'canceled' AND p.method_kind = 'us_bank_account'
   AND (p.confirmed_at IS NOT NULL OR p.failure_code <> '')
@@ -32,11 +37,14 @@ WHERE p.state = 'canceled' AND p.method_kind = 'us_bank_account'
 """
 _DISPUTED = f"""
 INSERT INTO debit_return (payment_id, code, fingerprint, last4, presented_at, returned_at)
-SELECT p.id, MIN(d.reason), COALESCE({_SAVED.format("fingerprint")}, ''), COALESCE({_SAVED.format("last4")}, ''),
-       COALESCE(p.confirmed_at, p.created_at), MIN(d.withdrawn_at)
+SELECT p.id, d.reason, COALESCE({_SAVED.format("fingerprint")}, ''), COALESCE({_SAVED.format("last4")}, ''),
+       COALESCE(p.confirmed_at, p.created_at), d.withdrawn_at
 FROM payment p JOIN dispute d ON d.payment_id = p.id
-WHERE p.method_kind = 'us_bank_account' AND d.withdrawn_at IS NOT NULL AND p.state = 'succeeded'
-GROUP BY p.id, p.method_id, p.confirmed_at, p.created_at
+WHERE p.method_kind = 'us_bank_account' AND p.state = 'succeeded'
+  AND d.id = (
+      SELECT f.id FROM dispute f WHERE f.payment_id = p.id AND f.withdrawn_at IS NOT NULL
+      ORDER BY f.withdrawn_at, f.id LIMIT 1
+  )
 """
 
 

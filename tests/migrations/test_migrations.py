@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -264,7 +264,7 @@ def test_debits_that_came_back_before_they_were_kept_are_kept(
 
     def write(connection: sa.Connection) -> None:
         old = sa.MetaData()
-        old.reflect(connection, only=["payment", "dispute"])
+        old.reflect(connection, only=["payment", "dispute", "audit_event"])
         for number, (state, kind, confirmed, code) in enumerate(
             [
                 ("canceled", "us_bank_account", now, "insufficient_funds"),
@@ -297,17 +297,26 @@ def test_debits_that_came_back_before_they_were_kept_are_kept(
                 "receipt_email": "",
             }
             connection.execute(sa.insert(old.tables["payment"]).values(**row))
-        for number in (106, 107):
+        ended = {
+            "at": now - timedelta(days=3),
+            "tag": "payments.payment.canceled",
+            "account_id": account_id,
+            "subject": f"{1:032}",
+            "facts": {},
+        }
+        connection.execute(sa.insert(old.tables["audit_event"]).values(**ended))
+        disputed = [(106, 2, "debit_not_authorized"), (106, 1, "bank_cannot_process"), (107, 2, "fraudulent")]
+        for number, days, reason in disputed:
             dispute = {
-                "public_id": f"{number:032}",
-                "stripe_dispute_id": f"dp_{number}",
+                "public_id": f"{number + 10 * days:032}",
+                "stripe_dispute_id": f"dp_{number}_{days}",
                 "payment_id": number,
                 "stripe_charge_id": "",
                 "amount_cents": 100,
-                "reason": "debit_not_authorized",
+                "reason": reason,
                 "state": "lost",
                 "opened_at": now,
-                "withdrawn_at": now,
+                "withdrawn_at": now - timedelta(days=days),
                 "checked_at": now,
             }
             connection.execute(sa.insert(old.tables["dispute"]).values(**dispute))
@@ -318,13 +327,15 @@ def test_debits_that_came_back_before_they_were_kept_are_kept(
     found = looked_at(
         database.url,
         lambda connection: connection.execute(
-            sa.select(DebitReturn.payment_id, DebitReturn.code).order_by(DebitReturn.payment_id)
+            sa.select(DebitReturn.payment_id, DebitReturn.code, DebitReturn.returned_at).order_by(
+                DebitReturn.payment_id
+            )
         ).all(),
     )
     assert [tuple(row) for row in found] == [
-        (101, "insufficient_funds"),
-        (102, "unknown"),
-        (106, "debit_not_authorized"),
+        (101, "insufficient_funds", now - timedelta(days=3)),
+        (102, "unknown", now),
+        (106, "debit_not_authorized", now - timedelta(days=2)),
     ]
 
 
