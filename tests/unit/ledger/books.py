@@ -16,6 +16,7 @@ from portal.ledger.reconcile import reconcile
 from portal.ledger.remittances import ImportReport, import_stream
 from portal.money import Money
 from portal.payments.gateway import Captured, StripeDispute
+from portal.schema import compatibility
 from portal.tables import metadata
 from tests.unit.ledger.x12.builder import Segments, group, interchange, transaction
 
@@ -113,10 +114,11 @@ def load(
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many rows each table has."""
+    """How many rows each table of the business has."""
     found = {
         name: session.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
         for name, table in metadata.tables.items()
+        if table is not compatibility  # says which code works on the schema
     }
     session.commit()
     return {name: count for name, count in found.items() if count}
