@@ -126,7 +126,7 @@ def _import_json(report: Any) -> dict[str, Any]:
 
 def _front_office(kind: str, path: Path) -> None:
     """Exit code 2 when the file can't be read or a row can't be taken; then nothing is stored."""
-    from portal.billing.front_office import BadRow, import_rows
+    from portal.billing.checks.front_office import BadRow, import_rows
 
     try:
         with open_session() as session, path.open(encoding="utf-8-sig", newline="") as lines:

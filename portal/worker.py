@@ -11,7 +11,7 @@ from huey import Huey, crontab
 
 from portal.autopay.jobs import run_autopay
 from portal.away import is_away
-from portal.billing.checking import check_due
+from portal.billing.checks.run import check_due
 from portal.config import BadSettings, Settings
 from portal.db import writing
 from portal.disputes.jobs import dispute_changed, sweep_disputes

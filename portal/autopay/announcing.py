@@ -16,7 +16,7 @@ from portal.autopay.debts import collectable, tell_of_left_out
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.service import StopUrl, end
-from portal.billing.checking import check_if_due
+from portal.billing.checks.run import check_if_due
 from portal.money import Money
 from portal.payments.gateway import MINIMUM
 from portal.payments.method_queries import method_by_id

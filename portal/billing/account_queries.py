@@ -6,10 +6,10 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import EntryKind
 from portal.billing.models import Charge, Entry, Visit
 from portal.billing.queries import entries_where, on_account
-from portal.billing.trace import EntryRow
 from portal.money import Money
 
 

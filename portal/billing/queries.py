@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from portal.accounts.access import visible
 from portal.accounts.models import Account, Patient
 from portal.billing.balance import LineState, LineSums, payable, state_of
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import PATIENT_MONEY, EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Hold, Visit
-from portal.billing.trace import EntryRow
 from portal.db import MoneyType, RecordNotFound
 from portal.money import Money
 

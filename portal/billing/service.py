@@ -89,7 +89,7 @@ def write_entries(session: Session, entries: Iterable[NewEntry]) -> int:
         written += 1
         changed.add(entry.account_id)
     session.flush()
-    # Whoever asks for money next, or the worker, checks what has changed (``checking.py``).
+    # Whoever asks for money next, or the worker, checks what has changed (``checks/run.py``).
     mark_check_due(session, changed)
     return written
 

@@ -5,10 +5,10 @@ from datetime import date
 from typing import Any
 
 from portal.accounts.queries import AccountRow
-from portal.billing.picture import Split, segments, share_segments
 from portal.billing.queries import VisitRow
-from portal.billing.steps import Record, ToldStep
-from portal.billing.words import part_name
+from portal.billing.story.picture import Split, segments, share_segments
+from portal.billing.story.steps import Record, ToldStep
+from portal.billing.story.words import part_name
 from portal.home.tracing import StatementStory, Traced, TracedLine
 from portal.money import Money
 from portal.statements.queries import StatementRow

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from portal.billing.account_queries import entries_of_account, moves_of_account
-from portal.billing.picture import Picture, Split, picture, split_of, splits_by
+from portal.billing.entries import EntryRow
 from portal.billing.queries import (
     Line,
     VisitRow,
@@ -22,8 +22,9 @@ from portal.billing.queries import (
     lines_of_visit,
     visits_of_account,
 )
-from portal.billing.steps import Origin, Origins, ToldStep, records_in, told_changes, told_lines
-from portal.billing.trace import EntryRow, by_line, since
+from portal.billing.story.picture import Picture, Split, picture, split_of, splits_by
+from portal.billing.story.steps import Origin, Origins, ToldStep, records_in, told_changes, told_lines
+from portal.billing.story.trace import by_line, since
 from portal.disputes.queries import dispute_ids
 from portal.explanations.services import service_category
 from portal.money import Money

@@ -13,9 +13,8 @@ from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay.queries import ChargeRow, running
-from portal.billing.check_words import tell_checks
-from portal.billing.checking import findings_of_visit, is_checked
-from portal.billing.picture import picture, split_of
+from portal.billing.checks.run import findings_of_visit, is_checked
+from portal.billing.checks.words import tell_checks
 from portal.billing.queries import (
     VisitSummary,
     entries_of_visit,
@@ -26,8 +25,9 @@ from portal.billing.queries import (
     visit_for,
     visits_of_account,
 )
-from portal.billing.telling import visit_lines
-from portal.billing.words import why_held
+from portal.billing.story.picture import picture, split_of
+from portal.billing.story.visit_lines import visit_lines
+from portal.billing.story.words import why_held
 from portal.codes.queries import wording
 from portal.messages.queries import threads_about_visit, unread_answers
 from portal.money import Money

@@ -8,7 +8,7 @@ from portal.accounts.access import account_for
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.queries import hold_reasons, line_for, summary, visit_for
-from portal.billing.words import in_short, row_name, why_held
+from portal.billing.story.words import in_short, row_name, why_held
 from portal.home.tracing import account_story, statement_story, trace_line, trace_visit
 from portal.statements.queries import statement_for
 from portal.web import guards
@@ -32,7 +32,7 @@ def _seen(tag: Tag, account_id: int, subject: str) -> None:
 
 @bp.app_template_global()
 def picture_row_name(row: object) -> str:
-    """What a row of the picture is called; see :func:`portal.billing.words.row_name`."""
+    """What a row of the picture is called; see :func:`portal.billing.story.words.row_name`."""
     return row_name(row)  # type: ignore[arg-type]
 
 

@@ -18,9 +18,9 @@ from typing import TypedDict
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.billing.check_facts import Bill
-from portal.billing.checks import CHECKS, check_bill
-from portal.billing.gathering import bills_of
+from portal.billing.checks.facts import Bill
+from portal.billing.checks.gathering import bills_of
+from portal.billing.checks.rules import CHECKS, check_bill
 from portal.billing.kinds import Check
 from portal.db import Base
 from portal.ledger.load_claim import load_claim

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.checking import check_accounts
+from portal.billing.checks.run import check_accounts
 from portal.ledger.kinds import RemittanceState
 from portal.ledger.load_claim import load_claim, lock_accounts_of
 from portal.ledger.models import QuarantineReason, RemittanceFile, RemittanceTransaction

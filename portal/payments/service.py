@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.checking import check_if_due
+from portal.billing.checks.run import check_if_due
 from portal.billing.queries import Line, accounts_of_charges, lines_of_account
 from portal.money import Money
 from portal.payments import emails

@@ -27,7 +27,7 @@ from portal.audit.models import AuditEvent
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.auth.identity import users
-from portal.billing.front_office import import_rows
+from portal.billing.checks.front_office import import_rows
 from portal.billing.models import Charge, Estimate, Visit
 from portal.ledger.adapters.embedded.ledger import load_service_items
 from portal.ledger.remittances import import_stream

@@ -8,10 +8,10 @@ from flask_babel import get_locale
 from portal.accounts.queries import account_by_public_id, search_accounts
 from portal.accounts.states import STATES
 from portal.audit.tags import Tag
-from portal.billing.check_words import staff_finding
-from portal.billing.checking import open_findings
+from portal.billing.checks.run import open_findings
+from portal.billing.checks.words import staff_finding
 from portal.billing.queries import entries_of_visit, lines_of_visit, summary, visit_for, visits_of_account
-from portal.billing.telling import visit_lines
+from portal.billing.story.visit_lines import visit_lines
 from portal.codes.queries import wording
 from portal.disputes.queries import open_of_account
 from portal.messages.queries import threads_about_visit, threads_of_account

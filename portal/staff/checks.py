@@ -2,8 +2,8 @@
 
 from flask import render_template
 
-from portal.billing.check_words import staff_finding
-from portal.billing.checking import open_findings
+from portal.billing.checks.run import open_findings
+from portal.billing.checks.words import staff_finding
 from portal.staff import queries
 from portal.staff.blueprint import bp
 from portal.staff.forms import HOLD_REASONS

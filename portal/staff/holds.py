@@ -7,8 +7,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.accounts.service import account_row
-from portal.billing.check_words import staff_finding
-from portal.billing.checking import open_findings
+from portal.billing.checks.run import open_findings
+from portal.billing.checks.words import staff_finding
 from portal.billing.kinds import HoldReason
 from portal.billing.queries import line_for
 from portal.billing.service import place_hold, release_holds

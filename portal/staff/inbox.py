@@ -9,7 +9,7 @@ from flask_login import current_user
 
 from portal.audit.tags import Tag
 from portal.billing.queries import entries_of_charge, line_for
-from portal.billing.telling import visit_lines
+from portal.billing.story.visit_lines import visit_lines
 from portal.codes.queries import wording
 from portal.messages import queries as messages
 from portal.messages import service

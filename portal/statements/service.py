@@ -15,7 +15,7 @@ from portal.accounts.queries import born_count
 from portal.accounts.service import account_row
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.checking import check_if_due
+from portal.billing.checks.run import check_if_due
 from portal.billing.queries import Line, VisitRow, lines_of_account, visits_of_account
 from portal.db import RecordNotFound
 from portal.documents.kinds import DocumentKind

@@ -14,9 +14,9 @@ from portal.accounts.models import Account
 from portal.accounts.service import mark_check_due
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
-from portal.billing.check_words import ACTS, STAFF_TITLES, TITLES, staff_finding, tell_checks
-from portal.billing.checking import FoundRow
-from portal.billing.checks import CHECKS, check_bill
+from portal.billing.checks.rules import CHECKS, check_bill
+from portal.billing.checks.run import FoundRow
+from portal.billing.checks.words import ACTS, STAFF_TITLES, TITLES, staff_finding, tell_checks
 from portal.billing.kinds import Check, EntryKind, FindingState, HoldReason
 from portal.billing.models import Charge, CheckFinding
 from portal.billing.queries import Line, lines_of_account
@@ -27,7 +27,7 @@ from portal.statements.errors import NothingToAskFor
 from portal.statements.service import issue_statement
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, as_page, text_of
-from tests.unit.billing.bills import CASES
+from tests.unit.billing.checks.bills import CASES
 from tests.web.paying import payment_at, start
 
 CARLA, STAFF = "carla@example.com", "staff@example.com"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from sqlalchemy.orm import Session
 
-from portal.billing.checks import CHECKS
+from portal.billing.checks.rules import CHECKS
 from portal.billing.kinds import Check
 from portal.billing.models import CheckFinding, Coverage, Estimate
 from portal.cli import main

@@ -9,8 +9,8 @@ from flask_babel import format_date
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from portal.billing.checking import FoundRow
-from portal.billing.checks import CHECKS
+from portal.billing.checks.rules import CHECKS
+from portal.billing.checks.run import FoundRow
 from portal.billing.kinds import Check, FindingState
 from portal.money import Money
 

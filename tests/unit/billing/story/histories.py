@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from datetime import UTC, date, datetime, timedelta
 
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
-from portal.billing.trace import EntryRow
 from portal.ledger.decide import movements
 from portal.ledger.x12.model import Adjustment
 from portal.money import Money

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from portal.billing import check_codes as codes
-from portal.billing.check_facts import ZERO, Bill, LineFact
+from portal.billing.checks import codes
+from portal.billing.checks.facts import ZERO, Bill, LineFact
 
 #: Lines with equal keys are alike; None is like nothing.
 Key = tuple[object, ...] | None

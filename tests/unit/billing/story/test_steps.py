@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal.billing.kinds import EntryKind
-from portal.billing.picture import split_of
-from portal.billing.steps import Origin, records_in, told_changes, told_steps
-from portal.billing.trace import since, trace
-from portal.billing.words import in_short
+from portal.billing.story.picture import split_of
+from portal.billing.story.steps import Origin, records_in, told_changes, told_steps
+from portal.billing.story.trace import since, trace
+from portal.billing.story.words import in_short
 from portal.money import Money
-from tests.unit.billing.histories import START, history
+from tests.unit.billing.story.histories import START, history
 
 SEEDS = st.integers(0, 10**9)
 

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 import pytest
 
-from portal.billing import checks
-from portal.billing.check_facts import Bill, ClaimFact, CoverageFact, CreditFact, EntryFact, Finding, LineFact
-from portal.billing.checks import CHECKS, check_bill
+from portal.billing.checks import rules as checks
+from portal.billing.checks.facts import Bill, ClaimFact, CoverageFact, CreditFact, EntryFact, Finding, LineFact
+from portal.billing.checks.rules import CHECKS, check_bill
 from portal.billing.kinds import Check, EntryKind
 from portal.money import Money
-from tests.unit.billing.bills import CASES, Case, usd, visit
+from tests.unit.billing.checks.bills import CASES, Case, usd, visit
 
 EVERY = [(check, one) for check, cases in CASES.items() for one in cases]
 

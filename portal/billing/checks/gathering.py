@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Account, Patient
-from portal.billing.check_facts import (
+from portal.billing.checks.facts import (
     ZERO,
     Bill,
     ClaimFact,

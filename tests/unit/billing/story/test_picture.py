@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
-from portal.billing.picture import (
+from portal.billing.story.picture import (
     LEAST,
     REDUCTIONS,
     SHARES,
@@ -20,9 +21,8 @@ from portal.billing.picture import (
     split_of,
     splits_by,
 )
-from portal.billing.trace import EntryRow
 from portal.money import Money
-from tests.unit.billing.histories import History, history
+from tests.unit.billing.story.histories import History, history
 
 SEEDS = st.integers(0, 10**9)
 

@@ -19,9 +19,9 @@ from portal.accounts.models import Account
 from portal.accounts.service import account_row, mark_check_due
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.billing.check_facts import Finding
-from portal.billing.checks import check_bill
-from portal.billing.gathering import bills_of
+from portal.billing.checks.facts import Finding
+from portal.billing.checks.gathering import bills_of
+from portal.billing.checks.rules import check_bill
 from portal.billing.kinds import Check, FindingState, HoldReason, hold_of
 from portal.billing.models import Charge, CheckFinding, Hold
 from portal.billing.service import end_holds, place_hold

@@ -6,9 +6,10 @@ from datetime import date
 
 from flask_babel import gettext as _
 
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
-from portal.billing.telling import why_steps
-from portal.billing.trace import Change, EntryRow, Trace, trace
+from portal.billing.story.trace import Change, Trace, trace
+from portal.billing.story.visit_lines import why_steps
 from portal.money import Money
 
 #: The last step of a line that an insurer has not finished: what is left less what is not the patient's to pay now.

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from portal.billing.check_facts import Bill, ClaimFact, CoverageFact, CreditFact, EntryFact, LineFact
+from portal.billing.checks.facts import Bill, ClaimFact, CoverageFact, CreditFact, EntryFact, LineFact
 from portal.billing.kinds import Check, EntryKind
 from portal.money import Money
 

@@ -7,9 +7,9 @@ asked for something (``due`` above nothing): what nobody asks for needs no hold.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from portal.billing import check_codes as codes
-from portal.billing.check_alike import second_lines, service_of_day, whole_line
-from portal.billing.check_facts import ZERO, Bill, ClaimFact, Finding, LineFact, same_name
+from portal.billing.checks import codes
+from portal.billing.checks.alike import second_lines, service_of_day, whole_line
+from portal.billing.checks.facts import ZERO, Bill, ClaimFact, Finding, LineFact, same_name
 from portal.billing.kinds import PATIENT_MONEY, Check, EntryKind
 from portal.money import Money
 

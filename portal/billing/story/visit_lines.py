@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import EntryKind
 from portal.billing.queries import Line
-from portal.billing.trace import EntryRow, Step, Trace
+from portal.billing.story.trace import Step, Trace
 from portal.codes.queries import NO_WORDING, Wording
 from portal.explanations.compose import Explanation, explain, explain_line
 from portal.explanations.facts import AdjustmentFact

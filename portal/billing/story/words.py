@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from portal.billing.kinds import HoldReason
-from portal.billing.picture import SHARES, Part, Row, Split
+from portal.billing.story.picture import SHARES, Part, Row, Split
 from portal.money import Money
 
 _NAMES = {

@@ -7,9 +7,10 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.billing.entries import EntryRow
 from portal.billing.kinds import EntryKind
-from portal.billing.telling import standing
-from portal.billing.trace import EntryRow, trace
+from portal.billing.story.trace import trace
+from portal.billing.story.visit_lines import standing
 from portal.money import Money
 
 

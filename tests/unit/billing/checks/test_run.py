@@ -13,10 +13,10 @@ from portal.accounts.models import Account
 from portal.accounts.service import account_row
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
-from portal.billing import checking
 from portal.billing.balance import LineState
-from portal.billing.checking import check_accounts, check_due, check_if_due, is_checked
-from portal.billing.front_office import BadRow, import_rows
+from portal.billing.checks import run as checking
+from portal.billing.checks.front_office import BadRow, import_rows
+from portal.billing.checks.run import check_accounts, check_due, check_if_due, is_checked
 from portal.billing.kinds import Check, EntryKind, FindingState, HoldReason
 from portal.billing.models import CheckFinding, Claim, Entry, Hold
 from portal.billing.queries import Line, lines_of_account
