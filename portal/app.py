@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
     guards.init_app(app)
     errors.init_app(app)
     features.register(app)
-    csrf.exempt("portal.payments.webhook.receive")
+    csrf.exempt("portal.payments.stripe_events.webhook.receive")
     return app
 
 

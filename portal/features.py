@@ -8,10 +8,10 @@ from portal.guests.views import bp as guests
 from portal.home.views import bp as home
 from portal.home.why_views import bp as why
 from portal.messages.views import bp as messages
-from portal.payments.method_views import bp as methods
-from portal.payments.receipt_views import bp as receipts
+from portal.payments.methods.views import bp as methods
+from portal.payments.receipts.views import bp as receipts
+from portal.payments.stripe_events.webhook import bp as webhook
 from portal.payments.views import bp as payments
-from portal.payments.webhook import bp as webhook
 from portal.plans.views import bp as plans
 from portal.refunds.views import bp as refunds
 from portal.staff.views import bp as staff

@@ -23,9 +23,9 @@ from portal.notifications.service import send_due
 from portal.notifications.transport import smtp
 from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import Handler, refresh_payment
 from portal.payments.jobs import catch_up, process_events, sweep_payments
-from portal.payments.method_jobs import look_after_methods, method_event, setup_event
+from portal.payments.methods.jobs import look_after_methods, method_event, setup_event
+from portal.payments.stripe_events.inbox import Handler, refresh_payment
 from portal.payouts.jobs import payout_changed, pull_payouts
 from portal.plans.jobs import run_plans
 from portal.queue import open_queue

@@ -19,7 +19,7 @@ from portal.autopay.service import StopUrl, end
 from portal.billing.checks.run import check_if_due
 from portal.money import Money
 from portal.payments.gateway import MINIMUM
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.payments.progress import waits_on
 from portal.payments.service import payable_lines
 

@@ -37,7 +37,6 @@ from portal.autopay.words import VERSION
 from portal.money import Money
 from portal.payments.allocate import Payable
 from portal.payments.closing import close
-from portal.payments.consents import keep_consent
 from portal.payments.errors import (
     AmountAboveBalance,
     AmountBelowMinimum,
@@ -51,7 +50,8 @@ from portal.payments.errors import (
 )
 from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
-from portal.payments.method_queries import MethodRow, method_by_id, method_for
+from portal.payments.methods.consents import keep_consent
+from portal.payments.methods.queries import MethodRow, method_by_id, method_for
 from portal.payments.presenting import BANK, is_for_lack_of_funds
 from portal.payments.progress import waits_on
 from portal.payments.queries import PaymentRow, payment_by_id

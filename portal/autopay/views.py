@@ -23,7 +23,7 @@ from portal.db import RecordNotFound
 from portal.money import Money
 from portal.payments.decline import BANK, what_happened
 from portal.payments.gateway import MINIMUM
-from portal.payments.method_queries import MethodRow, method_by_id, method_for, methods_of
+from portal.payments.methods.queries import MethodRow, method_by_id, method_for, methods_of
 from portal.payments.presenting import Stop
 from portal.payments.returns import StoppedDebt
 from portal.queue import wake

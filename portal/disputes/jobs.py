@@ -7,7 +7,7 @@ from portal.disputes.service import refresh_dispute
 from portal.disputes.service import sweep_disputes as sweep
 from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent
+from portal.payments.stripe_events.inbox import KeptEvent
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,6 @@ from portal.disputes.state import FINAL, SERIES, DisputeState, UnknownDisputeSta
 from portal.money import Money
 from portal.payments.allocate import Part
 from portal.payments.booking import book, booked_parts, left_of_parts, times_booked
-from portal.payments.cursors import note_read, take_turn
 from portal.payments.errors import IntentMismatch, StripeRefused
 from portal.payments.gateway import StripeDispute, StripeGateway
 from portal.payments.kinds import BookingKind
@@ -35,6 +34,7 @@ from portal.payments.presenting import BANK
 from portal.payments.returns import note_return
 from portal.payments.settle import account_locked_payment
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.cursors import note_read, take_turn
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from portal.guests.alarm import close_open_payments, shut_until, watch
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.payments.tries import close_after_declines
 from portal.queue import wake
 

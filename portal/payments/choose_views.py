@@ -27,7 +27,7 @@ from portal.payments.errors import (
     StripeUnreachable,
 )
 from portal.payments.forms import ANOTHER, PayForm
-from portal.payments.method_queries import MethodRow, method_for, methods_of
+from portal.payments.methods.queries import MethodRow, method_for, methods_of
 from portal.payments.progress import waits_on
 from portal.payments.service import Payer, start_payment
 from portal.payments.tries import must_wait

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import Handler, process_due
-from portal.payments.inbox import catch_up as read_undelivered
+from portal.payments.stripe_events.inbox import Handler, process_due
+from portal.payments.stripe_events.inbox import catch_up as read_undelivered
 from portal.payments.sweeping import sweep
 from portal.queue import wake
 

@@ -33,7 +33,6 @@ from portal.money import Money
 from portal.payments import emails
 from portal.payments.allocate import Part, Payable, allocate_amount, allocate_lines
 from portal.payments.closing import RESEND_WITHIN, close, close_missing, close_row, look_up
-from portal.payments.customers import customer_of, forget_customer
 from portal.payments.errors import (
     AmountAboveBalance,
     AmountBelowMinimum,
@@ -44,6 +43,7 @@ from portal.payments.errors import (
 )
 from portal.payments.gateway import MAXIMUM, MINIMUM, Intent, StripeGateway
 from portal.payments.kinds import UNATTENDED, PaymentSource
+from portal.payments.methods.customers import customer_of, forget_customer
 from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.queries import reserved
 from portal.payments.settle import account_locked_payment, by_charge, is_failed_debit, lock_accounts, parts_of, settle

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.payments.closing import close
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent, refresh_payment
 from portal.payments.models import Payment, PaymentShare, StripeEvent
 from portal.payments.state import OPEN
+from portal.payments.stripe_events.inbox import KeptEvent, refresh_payment
 
 log = structlog.get_logger(__name__)
 

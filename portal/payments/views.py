@@ -11,13 +11,13 @@ from portal.db import RecordNotFound
 from portal.payments import choose_views, seen_views
 from portal.payments.blueprint import bp, the_gateway, the_settings
 from portal.payments.closing import close
-from portal.payments.consents import save_method_words
 from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
 from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused, StripeUnreachable
 from portal.payments.gateway import Intent
 from portal.payments.kinds import PaymentSource
-from portal.payments.method_queries import MethodRow, methods_of
-from portal.payments.methods import Agreement, collect, wish_to_keep
+from portal.payments.methods.consents import save_method_words
+from portal.payments.methods.queries import MethodRow, methods_of
+from portal.payments.methods.service import Agreement, collect, wish_to_keep
 from portal.payments.progress import is_failed_debit, spread_of
 from portal.payments.queries import PaymentRow, is_for_plan, payment_for
 from portal.payments.service import is_still_owed, prepare, refresh

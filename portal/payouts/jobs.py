@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 
 from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.payouts.service import pull, refresh_payout
 
 log = structlog.get_logger(__name__)

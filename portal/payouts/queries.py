@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import Account
 from portal.db import MoneyType, RecordNotFound
 from portal.money import Money
-from portal.payments.cursors import read_to
 from portal.payments.models import Payment
 from portal.payments.queries import reference
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.cursors import read_to
 from portal.payouts.kinds import Match, Oddity
 from portal.payouts.models import BalanceMovement, Payout
 

@@ -17,9 +17,9 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.db import RecordNotFound
 from portal.money import Money
-from portal.payments.cursors import note_read, take_turn
 from portal.payments.errors import StripeRefused
 from portal.payments.gateway import Movement, StripeGateway, StripePayout
+from portal.payments.stripe_events.cursors import note_read, take_turn
 from portal.payouts.kinds import LOOKED_UP, Handled, Match, Oddity
 from portal.payouts.matching import Found, find_match
 from portal.payouts.models import BalanceMovement, Payout

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal.billing.queries import Line
 from portal.money import Money
-from portal.payments.method_queries import method_by_id, method_for
+from portal.payments.methods.queries import method_by_id, method_for
 from portal.plans import emails
 from portal.plans.changes import Standing, Wish, carry_out
 from portal.plans.charging import give_its_days

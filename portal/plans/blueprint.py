@@ -14,7 +14,7 @@ from portal.config import Settings
 from portal.money import Money
 from portal.payments.blueprint import METHOD_USES
 from portal.payments.gateway import StripeGateway
-from portal.payments.method_queries import MethodRow, methods_of
+from portal.payments.methods.queries import MethodRow, methods_of
 from portal.plans.agreement import agreement, agreement_text, paragraphs
 from portal.plans.conditions import Conditions, conditions_at
 from portal.plans.errors import ScheduleMoved

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.db import RecordNotFound
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.plans.amending import change, change_method, preview
 from portal.plans.blueprint import (
     ACTING,

@@ -31,7 +31,7 @@ from portal.payments.errors import (
 )
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import PaymentSource
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.payments.presenting import BANK
 from portal.payments.progress import waits_on
 from portal.payments.queries import PaymentRow, payment_by_id

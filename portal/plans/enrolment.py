@@ -16,9 +16,9 @@ from portal.db import new_public_id
 from portal.documents.kinds import DocumentKind
 from portal.documents.store import store
 from portal.money import Money
-from portal.payments.consents import keep_consent
 from portal.payments.kinds import ConsentKind
-from portal.payments.method_queries import MethodRow, method_for
+from portal.payments.methods.consents import keep_consent
+from portal.payments.methods.queries import MethodRow, method_for
 from portal.payments.queries import reserved
 from portal.payments.settle import lock_accounts
 from portal.plans import emails

@@ -11,7 +11,7 @@ from flask_login import current_user
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.plans.amending import cancel, may_be_added, preview, stop_charges
 from portal.plans.blueprint import ACTING, bp, the_conditions
 from portal.plans.changes import Wish

@@ -12,7 +12,7 @@ from portal.payments.errors import (
 )
 from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import PaymentSource
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.payments.service import Payer, start_payment
 from portal.plans.charging import instalment_with_plan, link
 from portal.plans.conditions import Conditions

@@ -9,7 +9,7 @@ from flask_login import current_user
 
 from portal.money import Money
 from portal.payments.decline import words_for_too_many
-from portal.payments.method_queries import MethodRow, method_by_id
+from portal.payments.methods.queries import MethodRow, method_by_id
 from portal.payments.tries import must_wait
 from portal.plans.blueprint import ACTING, ASKING, bp, the_conditions, the_gateway, the_settings
 from portal.plans.kinds import Need

@@ -16,7 +16,7 @@ from portal import clock
 from portal.audit.queries import latest_of
 from portal.audit.tags import Tag
 from portal.db import UTCDateTime
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.payments.returns import StoppedDebt, saved_accounts, standing_returns, stop_of, stopped_debts
 from portal.payments.settle import parts_of
 from portal.plans.conditions import Conditions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from portal.money import Money
-from portal.payments.method_queries import MethodRow, method_by_id
+from portal.payments.methods.queries import MethodRow, method_by_id
 from portal.payments.queries import PaymentRow, payment_by_id
 from portal.payments.state import OPEN
 from portal.plans.amending import may_be_added

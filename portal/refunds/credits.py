@@ -18,10 +18,10 @@ from portal.billing.models import Charge, Entry, Hold, Visit
 from portal.disputes.models import Dispute
 from portal.money import Money
 from portal.payments.allocate import Part
-from portal.payments.cursors import note_read, take_turn
 from portal.payments.models import Booking, BookingPart, Payment, PaymentShare
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.cursors import note_read, take_turn
 from portal.refunds.errors import TooLate
 from portal.refunds.models import Refund, RefundPart
 from portal.refunds.parts import is_disputed, money_sum, parts_of_refund, promised_parts

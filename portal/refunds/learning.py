@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.money import Money
-from portal.payments.cursors import note_read, take_turn
 from portal.payments.errors import IntentMismatch, StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway, StripeRefund
-from portal.payments.inbox import KeptEvent
 from portal.payments.origin import origin_of
 from portal.payments.queries import is_our_customer, payment_of_stripe
+from portal.payments.stripe_events.cursors import note_read, take_turn
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.refunds.models import Refund
 from portal.refunds.settle import project
 from portal.refunds.state import FINAL, RefundState, UnknownRefundStatus, of_stripe

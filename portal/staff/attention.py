@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.codes.queries import unknown_open
 from portal.disputes.queries import to_answer
-from portal.payments.events import contradicted, key_refused, stuck
+from portal.payments.stripe_events.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
 from portal.plans.beyond import beyond_the_law
 from portal.plans.clause_worklist import agreements_without_count

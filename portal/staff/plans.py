@@ -10,7 +10,7 @@ from portal.accounts.states import STATES
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.money import Money
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.plans import queries, worklists
 from portal.plans.beyond import beyond_the_law
 from portal.plans.clause_worklist import agreements_without, agreements_without_count

@@ -7,9 +7,9 @@ from flask_babel import format_timedelta, gettext
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal.payments import events
-from portal.payments.inbox import retry_event
 from portal.payments.queries import webhook_backlog
+from portal.payments.stripe_events import events
+from portal.payments.stripe_events.inbox import retry_event
 from portal.queue import wake
 from portal.staff.blueprint import bp
 from portal.staff.forms import EventForm

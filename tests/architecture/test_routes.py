@@ -625,5 +625,5 @@ def test_nothing_is_changed_without_the_forms_token(
 
 def test_only_the_signed_webhook_needs_no_token(app: Flask) -> None:
     exempt = portal.app.csrf._exempt_views | portal.app.csrf._exempt_blueprints
-    assert {str(name) for name in exempt} == {"portal.payments.webhook.receive"}
+    assert {str(name) for name in exempt} == {"portal.payments.stripe_events.webhook.receive"}
     assert [rule.endpoint for rule in rules_of(app, Guard.SIGNED_WEBHOOK)] == ["webhook.receive"]

@@ -21,7 +21,7 @@ from portal.auth.models import User
 from portal.config import Settings
 from portal.db import writing
 from portal.money import Money
-from portal.payments.customers import customer_of
+from portal.payments.methods.customers import customer_of
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, SavedMethod
 from portal.plans.agreement import agreement

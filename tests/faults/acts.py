@@ -13,7 +13,6 @@ from portal import clock
 from portal.auth.models import User
 from portal.money import Money
 from portal.payments.booking import left_of_parts
-from portal.payments.customers import customer_of
 from portal.payments.errors import (
     AmountAboveBalance,
     AmountBelowMinimum,
@@ -26,6 +25,7 @@ from portal.payments.errors import (
 )
 from portal.payments.gateway import MINIMUM, Intent
 from portal.payments.kinds import PaymentSource
+from portal.payments.methods.customers import customer_of
 from portal.payments.models import Payment, PaymentShare
 from portal.payments.service import Payer, family_lines, held_on, left_to_pay, prepare, refresh, start_payment
 from portal.payments.state import PaymentState

@@ -26,8 +26,8 @@ from portal.billing.queries import accounts_of_charges
 from portal.ledger.remittances import import_stream
 from portal.money import Money
 from portal.notifications.service import send_due
-from portal.payments.customers import customer_of
 from portal.payments.kinds import UNATTENDED, ConsentKind, PaymentSource
+from portal.payments.methods.customers import customer_of
 from portal.payments.models import Allocation, Booking, BookingPart, Consent, Payment, SavedMethod
 from portal.payments.service import payable_lines
 from portal.plans.amending import cancel, change_method

@@ -38,11 +38,11 @@ from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.port import PostingAnswer, PostingRequest
 from portal.payments.gateway import Intent, StripeGateway
 from portal.payments.gateway.reading import read_intent
-from portal.payments.inbox import KeptEvent
 from portal.payments.kinds import BookingKind, PaymentSource
 from portal.payments.models import Payment, PaymentShare
 from portal.payments.origin import Origin
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.sandbox.simulation.verdict import Figures
 from tests.databases import Backend
 from tests.faults import crowd, dashboard, debts, kill, machine, outage, webhooks

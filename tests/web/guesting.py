@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import Account
 from portal.db import writing
 from portal.payments.gateway import Event, StripeGateway
-from portal.payments.inbox import keep, process_due
 from portal.payments.models import Payment
+from portal.payments.stripe_events.inbox import keep, process_due
 from portal.sandbox.stripe import StandIn
 from portal.statements.models import Statement
 from portal.worker import HANDLERS

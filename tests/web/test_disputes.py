@@ -25,10 +25,10 @@ from portal.disputes.state import DisputeState
 from portal.money import Money
 from portal.payments import service
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import process_due
 from portal.payments.models import Booking, Payment
 from portal.payments.service import Payer, family_lines
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.inbox import process_due
 from portal.sandbox.stripe import StandIn
 from portal.staff.disputes import time_left
 from portal.worker import HANDLERS
@@ -318,7 +318,7 @@ def test_webhooks_and_the_sweep_end_in_the_same_place(
 def test_the_events_are_handled_by_type(
     session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay
 ) -> None:
-    from portal.payments.inbox import catch_up
+    from portal.payments.stripe_events.inbox import catch_up
 
     pay("60", card="pm_card_createDispute")
     client_of(standin).v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/x", "enabled_events": ["*"]})

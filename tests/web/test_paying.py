@@ -23,10 +23,10 @@ from portal.notifications.models import Notification
 from portal.payments import service
 from portal.payments.errors import StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import process_due
 from portal.payments.jobs import sweep_payments
 from portal.payments.models import Payment, StripeEvent
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.inbox import process_due
 from portal.sandbox.stripe import StandIn
 from portal.worker import HANDLERS
 from tests.conftest import Clinic

@@ -24,9 +24,9 @@ from portal.ledger.reconcile import SUGGESTIONS
 from portal.money import Money
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent
 from portal.payments.models import Booking, Payment
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.payouts.kinds import (
     _OF_ITS_OWN_ACCORD,
     _OF_KIND,

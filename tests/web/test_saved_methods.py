@@ -17,11 +17,11 @@ from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.db import writing
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent
 from portal.payments.kinds import ConsentKind, SetupState
-from portal.payments.method_jobs import look_after_methods, method_event, setup_event
+from portal.payments.methods.jobs import look_after_methods, method_event, setup_event
 from portal.payments.models import Consent, MethodSetup, Payment, SavedMethod
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page

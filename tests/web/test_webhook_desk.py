@@ -16,13 +16,13 @@ from portal.audit.models import AuditEvent
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.db import writing
-from portal.payments import events, inbox
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import Event, StripeGateway
-from portal.payments.inbox import CATCH_UP_EVERY, catch_up, keep, process_due, retry_event
 from portal.payments.kinds import EventSource
 from portal.payments.models import Payment, StripeEvent
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events import events, inbox
+from portal.payments.stripe_events.inbox import CATCH_UP_EVERY, catch_up, keep, process_due, retry_event
 from portal.sandbox.stripe import StandIn
 from portal.worker import HANDLERS
 from tests.conftest import Clinic

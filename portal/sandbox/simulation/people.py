@@ -16,8 +16,8 @@ import stripe
 from sqlalchemy.orm import Session
 
 from portal.money import Money
-from portal.payments.customers import customer_of
 from portal.payments.kinds import ConsentKind
+from portal.payments.methods.customers import customer_of
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.payments.service import prepare, refresh
 from portal.plans import errors as plan_errors

@@ -19,9 +19,9 @@ from portal.autopay.service import CHECK_EVERY, start
 from portal.money import Money
 from portal.notifications.models import Notification
 from portal.notifications.service import send_due
-from portal.payments.customers import customer_of
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import ConsentKind
+from portal.payments.methods.customers import customer_of
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.payments.service import payable_lines
 from portal.payments.sweeping import sweep

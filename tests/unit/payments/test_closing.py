@@ -19,16 +19,17 @@ from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.money import Money
 from portal.notifications.models import Notification
-from portal.payments import methods, setups
-from portal.payments.customers import customer_of
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeAway, StripeRefused
-from portal.payments.events import contradicted
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
+from portal.payments.methods import service as methods
+from portal.payments.methods import setups
+from portal.payments.methods.customers import customer_of
 from portal.payments.models import Consent, MethodSetup, Payment, SavedMethod
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.settle import settle
 from portal.payments.state import DEPOSITS, PaymentState
+from portal.payments.stripe_events.events import contradicted
 from portal.payments.sweeping import sweep
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn

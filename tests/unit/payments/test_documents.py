@@ -12,9 +12,9 @@ from flask_babel import Babel
 
 from portal.db import RecordNotFound
 from portal.money import Money
-from portal.payments.documents import RefundLine, receipt_document, year_document
 from portal.payments.queries import AllocatedLine, Receipt
-from portal.payments.receipts import bounds
+from portal.payments.receipts.documents import RefundLine, receipt_document, year_document
+from portal.payments.receipts.years import bounds
 from tests.unit.documents.test_render import tags_of, text_of
 
 CLINIC: dict[str, Any] = {

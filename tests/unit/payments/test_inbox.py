@@ -17,11 +17,11 @@ from portal.audit.tags import Tag
 from portal.db import writing
 from portal.payments import service
 from portal.payments.errors import IntentMismatch, StripeUnreachable
-from portal.payments.events import surprises
 from portal.payments.gateway import Event, StripeGateway
-from portal.payments.inbox import Handler, KeptEvent, catch_up, keep, process_due
 from portal.payments.models import Booking, Payment, StripeEvent
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.events import surprises
+from portal.payments.stripe_events.inbox import Handler, KeptEvent, catch_up, keep, process_due
 from portal.payments.sweeping import sweep
 from portal.sandbox.stripe import StandIn
 from tests.web.money_moves import Pay, gateway, pay

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from portal.money import Money
 from portal.notifications.models import Notification
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.payments.models import DebitReturn, SavedMethod
 from portal.payments.returns import standing_returns
 from portal.payments.service import Payer, prepare, refresh, start_payment

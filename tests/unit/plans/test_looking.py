@@ -12,7 +12,7 @@ from portal.accounts.models import Account
 from portal.billing.kinds import HoldReason
 from portal.billing.service import place_hold
 from portal.money import Money
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.payments.sweeping import sweep
 from portal.plans import jobs
 from portal.plans.changes import Wish

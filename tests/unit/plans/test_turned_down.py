@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from portal import clock
 from portal.notifications.models import Notification
-from portal.payments.method_queries import method_by_id
+from portal.payments.methods.queries import method_by_id
 from portal.plans.changes import Wish
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment

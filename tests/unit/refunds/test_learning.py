@@ -18,10 +18,10 @@ from portal.billing.kinds import HoldReason
 from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments.gateway.client import _event
-from portal.payments.inbox import KeptEvent, keep, process_due
 from portal.payments.models import Payment, StripeCursor, StripeEvent
 from portal.payments.service import Payer, prepare, refresh, start_payment
 from portal.payments.state import PaymentState
+from portal.payments.stripe_events.inbox import KeptEvent, keep, process_due
 from portal.refunds.calendar import there_by
 from portal.refunds.learning import learn, refresh_refund, refresh_refunds_of_charge, sweep_refunds
 from portal.refunds.models import Refund, RefundPart

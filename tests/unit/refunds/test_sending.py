@@ -20,8 +20,8 @@ from portal.money import Money
 from portal.payments.closing import RESEND_WITHIN
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway.refunds import Refunds
-from portal.payments.inbox import KeptEvent
 from portal.payments.models import Payment
+from portal.payments.stripe_events.inbox import KeptEvent
 from portal.refunds import service, settle
 from portal.refunds.learning import refresh_refund, sweep_refunds
 from portal.refunds.models import Refund

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.db import RecordNotFound
 from portal.payments.closing import RESEND_WITHIN
-from portal.payments.consents import SAVE_METHOD_VERSION, keep_consent
-from portal.payments.customers import customer_of, forget_customer
 from portal.payments.emails import queue_setup_failed
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeRefused
 from portal.payments.gateway import METHOD_KINDS, Setup, StripeGateway
 from portal.payments.kinds import ConsentKind, SetupState
-from portal.payments.methods import Agreement, keep
+from portal.payments.methods.consents import SAVE_METHOD_VERSION, keep_consent
+from portal.payments.methods.customers import customer_of, forget_customer
+from portal.payments.methods.service import Agreement, keep
 from portal.payments.models import Consent, MethodSetup
 from portal.payments.state import DEPOSITS, DEPOSITS_FAILED
 from portal.payments.sweeping import ABANDONED_AFTER, DEPOSITS_LAST

@@ -16,10 +16,10 @@ from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.db import RecordNotFound
-from portal.payments.consents import SAVE_METHOD_VERSION, keep_consent
 from portal.payments.errors import PaymentIsOver, StripeAway, StripeRefused, StripeUnreachable
 from portal.payments.gateway import Method, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
+from portal.payments.methods.consents import SAVE_METHOD_VERSION, keep_consent
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.payments.settle import account_locked_payment
 from portal.payments.state import FINAL, OPEN, PaymentState

@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from portal.payments.errors import SetupIsOver, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.inbox import KeptEvent
-from portal.payments.methods import collect_due, detach_due, look_again
-from portal.payments.setups import refresh_by_intent, sweep_setups
+from portal.payments.methods.service import collect_due, detach_due, look_again
+from portal.payments.methods.setups import refresh_by_intent, sweep_setups
+from portal.payments.stripe_events.inbox import KeptEvent
 
 log = structlog.get_logger(__name__)
 

@@ -13,12 +13,12 @@ from portal import clock
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.db import RecordNotFound
-from portal.payments.cursors import note_read, take_turn
 from portal.payments.errors import PaymentIsOver, StripeUnreachable
 from portal.payments.gateway import Event, StripeGateway
 from portal.payments.kinds import EventSource
 from portal.payments.models import Payment, StripeEvent
 from portal.payments.service import refresh
+from portal.payments.stripe_events.cursors import note_read, take_turn
 
 log = structlog.get_logger(__name__)
 

@@ -9,10 +9,10 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.clock import day_at
 from portal.config import Settings
-from portal.payments.documents import RefundLine, receipt_document, year_document
 from portal.payments.progress import progress_of
 from portal.payments.queries import receipt_for
-from portal.payments.receipts import receipts_of_year
+from portal.payments.receipts.documents import RefundLine, receipt_document, year_document
+from portal.payments.receipts.years import receipts_of_year
 from portal.web import guards
 from portal.web.database import begin_writing, db
 from portal.web.pdf import pdf_answer

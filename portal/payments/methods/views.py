@@ -9,16 +9,16 @@ from flask_login import current_user
 
 from portal import clock
 from portal.payments.blueprint import the_gateway, the_settings, uses_of_method
-from portal.payments.consents import save_method_words
 from portal.payments.decline import what_happened, when_stripe_fails, words_by_code
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeRefused, StripeUnreachable
 from portal.payments.forms import Confirm, LabelForm
 from portal.payments.kinds import SetupState
-from portal.payments.method_queries import method_for, methods_of
-from portal.payments.methods import detach_due, make_default, rename
-from portal.payments.methods import remove as remove_method
+from portal.payments.methods.consents import save_method_words
+from portal.payments.methods.queries import method_for, methods_of
+from portal.payments.methods.service import detach_due, make_default, rename
+from portal.payments.methods.service import remove as remove_method
+from portal.payments.methods.setups import close_setup, look, setup_for, start_setup
 from portal.payments.progress import waiting_for
-from portal.payments.setups import close_setup, look, setup_for, start_setup
 from portal.payments.state import DEPOSITS
 from portal.payments.views import agreement_here
 from portal.web import guards

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, current_app, request
 
 from portal import clock
 from portal.payments.errors import BadSignature
-from portal.payments.inbox import keep
+from portal.payments.stripe_events.inbox import keep
 from portal.queue import wake
 from portal.web import guards
 from portal.web.database import db
