@@ -15,7 +15,7 @@ from portal.config import BadSettings, Settings
 from portal.db import engine_options
 from portal.payments import returning
 from portal.payments.gateway import StripeGateway
-from portal.plans.policy import Policy, PolicyIsWrong, load
+from portal.plans.rules.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
 from portal.web import counters, database, edge, errors, guards, headers, health, hosts, ids, limits, templating
 

@@ -27,7 +27,7 @@ from portal.payments.jobs import catch_up, process_events, sweep_payments
 from portal.payments.methods.jobs import look_after_methods, method_event, setup_event
 from portal.payments.stripe_events.inbox import Handler, refresh_payment
 from portal.payouts.jobs import payout_changed, pull_payouts
-from portal.plans.jobs import run_plans
+from portal.plans.collecting.jobs import run_plans
 from portal.queue import open_queue
 from portal.refunds.credits import find_credits
 from portal.refunds.learning import refresh_refund, refresh_refunds_of_charge, sweep_refunds

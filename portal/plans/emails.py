@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from portal.auth.queries import email_of
 from portal.money import Money
 from portal.notifications.service import moments_of, queue_email
-from portal.plans.clauses import Place
 from portal.plans.kinds import ChangeKind, Need
-from portal.plans.schedule import Due
-from portal.plans.terms import Terms
+from portal.plans.rules.clauses import Place
+from portal.plans.rules.schedule import Due
+from portal.plans.rules.terms import Terms
 from portal.plans.unsent import notice_keys
 from portal.plans.words import CHANGE, clause_title, language_now, rhythm_words
 

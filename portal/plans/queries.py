@@ -17,7 +17,7 @@ from portal.payments.kinds import PaymentSource
 from portal.payments.models import Payment
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState, RequestKind
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine, PlanRequest
-from portal.plans.schedule import Due, Rhythm
+from portal.plans.rules.schedule import Due, Rhythm
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from portal.plans.errors import (
     PlanTooLong,
     ScheduleMoved,
 )
-from portal.plans.policy import LawCapsPayments
+from portal.plans.rules.policy import LawCapsPayments
 
 #: What can be in the way of a change.
 CANNOT_CHANGE = (

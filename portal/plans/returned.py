@@ -19,12 +19,12 @@ from portal.db import UTCDateTime
 from portal.payments.methods.queries import method_by_id
 from portal.payments.returns import StoppedDebt, saved_accounts, standing_returns, stop_of, stopped_debts
 from portal.payments.settle import parts_of
-from portal.plans.conditions import Conditions
-from portal.plans.declines import last_day
 from portal.plans.errors import DebtReturned
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need
 from portal.plans.models import Instalment, Plan, PlanChange, PlanLine
 from portal.plans.queries import turned_down_at
+from portal.plans.rules.conditions import Conditions
+from portal.plans.rules.declines import last_day
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from portal.plans.clauses import Clause
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, PlanState
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.clauses import Clause
+from portal.plans.rules.schedule import Rhythm
 
 FREQUENCY = {
     Frequency.MONTHLY: _l("Every month"),

@@ -11,11 +11,11 @@ from portal.codes.queries import unknown_open
 from portal.disputes.queries import to_answer
 from portal.payments.stripe_events.events import contradicted, key_refused, stuck
 from portal.payouts.queries import exceptions_open
-from portal.plans.beyond import beyond_the_law
-from portal.plans.clause_worklist import agreements_without_count
-from portal.plans.conditions import Conditions
-from portal.plans.uncollected import uncollected_count
-from portal.plans.worklists import at_risk_count, open_request_count
+from portal.plans.desk.beyond import beyond_the_law
+from portal.plans.desk.clause_worklist import agreements_without_count
+from portal.plans.desk.uncollected import uncollected_count
+from portal.plans.desk.worklists import at_risk_count, open_request_count
+from portal.plans.rules.conditions import Conditions
 from portal.refunds.queries import failed_count
 
 

@@ -13,9 +13,11 @@ from portal.accounts.queries import account_by_public_id
 from portal.audit.tags import Tag
 from portal.money import Money
 from portal.notifications.service import wake_sender
-from portal.plans import queries, worklists
-from portal.plans.amending import Preview, amend, cancel, eases, preview
-from portal.plans.changes import Wish
+from portal.plans import queries
+from portal.plans.changing.amending import Preview, amend, cancel, eases, preview
+from portal.plans.changing.pausing import decide_request
+from portal.plans.desk import worklists
+from portal.plans.desk.worklists import LineOnPlan
 from portal.plans.errors import (
     ChargeUnderWay,
     ConsentMissing,
@@ -33,11 +35,10 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import ChangeKind
-from portal.plans.pausing import decide_request
-from portal.plans.policy import LawCapsPayments
 from portal.plans.queries import PlanRow, RequestRow
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.policy import LawCapsPayments
 from portal.plans.words import rhythm_words
-from portal.plans.worklists import LineOnPlan
 from portal.staff.blueprint import bp
 from portal.staff.plan_conditions import is_supervisor, may_exceed, the_policy, todays
 from portal.staff.plan_forms import (

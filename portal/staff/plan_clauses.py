@@ -8,9 +8,9 @@ from flask_login import current_user
 
 from portal.accounts.queries import accounts_living_in
 from portal.accounts.states import STATES
-from portal.plans.clause_states import leave_out, left_out_rows, put_back
-from portal.plans.clause_worklist import agreements_without_count
-from portal.plans.clauses import Clause, Place
+from portal.plans.agreeing.clause_states import leave_out, left_out_rows, put_back
+from portal.plans.desk.clause_worklist import agreements_without_count
+from portal.plans.rules.clauses import Clause, Place
 from portal.staff.blueprint import bp
 from portal.staff.plan_conditions import is_supervisor, the_policy, todays
 from portal.staff.plan_forms import ActForm

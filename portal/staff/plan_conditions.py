@@ -5,8 +5,8 @@ from flask_login import current_user
 
 from portal import clock
 from portal.config import Settings
-from portal.plans.conditions import Conditions, conditions_at
-from portal.plans.policy import Policy
+from portal.plans.rules.conditions import Conditions, conditions_at
+from portal.plans.rules.policy import Policy
 
 
 def the_policy() -> Policy:

@@ -20,11 +20,11 @@ from wtforms.validators import AnyOf, DataRequired, Length, Optional, Validation
 
 from portal.db import new_public_id
 from portal.money import Money
-from portal.plans.changes import offers
 from portal.plans.kinds import ChangeKind, Frequency
-from portal.plans.policy import Policy
 from portal.plans.queries import PlanRow
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.changes import offers
+from portal.plans.rules.policy import Policy
+from portal.plans.rules.schedule import Rhythm
 from portal.plans.words import FREQUENCY, rhythm_words
 from portal.web.forms import Form, MoneyField
 

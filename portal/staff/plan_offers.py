@@ -14,7 +14,9 @@ from portal.billing.queries import Line
 from portal.money import Money
 from portal.notifications.service import wake_sender
 from portal.plans import queries
-from portal.plans.enrolment import Draft, candidates, draft, propose
+from portal.plans.agreeing.drafting import Draft, candidates, draft
+from portal.plans.agreeing.enrollment import propose
+from portal.plans.agreeing.offers import decline
 from portal.plans.errors import (
     InstalmentTooLarge,
     InstalmentTooSmall,
@@ -27,10 +29,9 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import PlanState
-from portal.plans.offers import decline
-from portal.plans.policy import LawCapsPayments, breaks_policy, discounts_for, each_of, month_cap
 from portal.plans.queries import PlanRow
-from portal.plans.schedule import SMALLEST
+from portal.plans.rules.policy import LawCapsPayments, breaks_policy, discounts_for, each_of, month_cap
+from portal.plans.rules.schedule import SMALLEST
 from portal.plans.words import rhythm_words
 from portal.staff.blueprint import bp
 from portal.staff.plan_conditions import is_supervisor, may_exceed, the_policy, todays

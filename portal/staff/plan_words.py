@@ -5,8 +5,8 @@ from typing import Any
 from flask_babel import lazy_gettext as _l
 from flask_babel import ngettext
 
+from portal.plans.desk.worklists import PlanAtRisk
 from portal.plans.kinds import ChangeKind, Need
-from portal.plans.worklists import PlanAtRisk
 
 CHANGES = {
     ChangeKind.ENROLLED: _l("The patient agreed, and the plan began."),

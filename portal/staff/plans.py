@@ -11,9 +11,10 @@ from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.money import Money
 from portal.payments.methods.queries import method_by_id
-from portal.plans import queries, worklists
-from portal.plans.beyond import beyond_the_law
-from portal.plans.clause_worklist import agreements_without, agreements_without_count
+from portal.plans import queries
+from portal.plans.desk import worklists
+from portal.plans.desk.beyond import beyond_the_law
+from portal.plans.desk.clause_worklist import agreements_without, agreements_without_count
 from portal.plans.kinds import InstalmentState, PlanState
 from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
 from portal.staff.blueprint import bp

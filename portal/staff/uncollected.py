@@ -5,7 +5,7 @@ from flask_babel import lazy_gettext as _l
 
 from portal.payments.decline import BANK, what_happened
 from portal.payments.presenting import Stop
-from portal.plans.uncollected import LeftBy, uncollected
+from portal.plans.desk.uncollected import LeftBy, uncollected
 from portal.staff.blueprint import bp
 from portal.staff.paging import PER_PAGE, Page, asked_page, offset
 from portal.web import guards

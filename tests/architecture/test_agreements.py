@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import portal
-from portal.plans.terms import Terms
+from portal.plans.rules.terms import Terms
 
 TEMPLATES = Path(portal.__file__).parent / "templates"
 

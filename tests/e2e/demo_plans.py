@@ -24,13 +24,13 @@ from portal.money import Money
 from portal.payments.methods.customers import customer_of
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, SavedMethod
-from portal.plans.agreement import agreement
-from portal.plans.pausing import ask_for_pause
-from portal.plans.conditions import conditions_at
-from portal.plans.enrolment import draft, enrol, still_offered
+from portal.plans.agreeing.agreement import agreement
+from portal.plans.changing.pausing import ask_for_pause
+from portal.plans.rules.conditions import conditions_at
+from portal.plans.agreeing.enrollment import draft, enrol, still_offered
 from portal.plans.kinds import Frequency
 from portal.plans.models import Plan
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.schedule import Rhythm
 from portal.web.database import db
 
 act, email, ref, *more = sys.argv[1:]

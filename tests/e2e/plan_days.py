@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from datetime import date, timedelta
 
-from portal.plans.policy import load
+from portal.plans.rules.policy import load
 from tests.browser import LiveDemo
 from tests.e2e.test_story import read
 from tests.e2e.test_ways_to_pay import let_pass_until, until

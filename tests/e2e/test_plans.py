@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from portal.plans.policy import load
+from portal.plans.rules.policy import load
 from tests.browser import DESKTOP, PHONE, LiveDemo
 from tests.e2e.plan_days import announce_next, charge_next, work
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in

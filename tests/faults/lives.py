@@ -30,15 +30,16 @@ from portal.payments.kinds import UNATTENDED, ConsentKind, PaymentSource
 from portal.payments.methods.customers import customer_of
 from portal.payments.models import Allocation, Booking, BookingPart, Consent, Payment, SavedMethod
 from portal.payments.service import payable_lines
-from portal.plans.amending import cancel, change_method
-from portal.plans.conditions import Conditions, conditions_at
-from portal.plans.enrolment import draft, enrol
+from portal.plans.agreeing.drafting import draft
+from portal.plans.agreeing.enrollment import enrol
+from portal.plans.changing.amending import cancel, change_method
 from portal.plans.errors import NoPlanPossible
 from portal.plans.kinds import RUNNING, Frequency
 from portal.plans.models import Plan
 from portal.plans.refusals import CANNOT_CHANGE
-from portal.plans.schedule import Rhythm
-from portal.plans.terms import Agreement, Terms
+from portal.plans.rules.conditions import Conditions, conditions_at
+from portal.plans.rules.schedule import Rhythm
+from portal.plans.rules.terms import Agreement, Terms
 from portal.sandbox.simulation.world import MAIL_JOB
 from portal.web.database import db
 from tests.faults.acts import confirm, start

@@ -17,11 +17,11 @@ from unittest.mock import patch
 
 from flask import current_app
 
-import portal.plans.charging
+import portal.plans.collecting.charging
 from portal import clock
-from portal.plans.conditions import conditions_at
-from portal.plans.jobs import run_due
+from portal.plans.collecting.jobs import run_due
 from portal.plans.kinds import Frequency
+from portal.plans.rules.conditions import conditions_at
 from portal.sandbox.simulation import people, weather, year
 from portal.sandbox.simulation.insurers import pay_at_the_desk
 from portal.sandbox.simulation.office import Office
@@ -64,7 +64,7 @@ def overtaken() -> Iterator[list[int]]:
     The list has a number for each such turn.
     """
     turns: list[int] = []
-    asked = portal.plans.charging.waits_on
+    asked = portal.plans.collecting.charging.waits_on
 
     def asked_in_time(session: Any, user_id: int | None, account_ids: Any) -> Any:
         if not turns or turns[-1] > 0:
@@ -77,7 +77,7 @@ def overtaken() -> Iterator[list[int]]:
             turns[-1] = 1
         return asked(session, user_id, account_ids)
 
-    with replaced(portal.plans.charging, "waits_on", asked_in_time):
+    with replaced(portal.plans.collecting.charging, "waits_on", asked_in_time):
         yield turns
 
 

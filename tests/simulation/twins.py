@@ -13,8 +13,8 @@ import stripe
 
 import portal.payments.closing
 import portal.payments.service
-import portal.plans.charging
-import portal.plans.jobs
+import portal.plans.collecting.charging
+import portal.plans.collecting.jobs
 from portal import clock
 from portal.money import Money
 from portal.plans.kinds import InstalmentState
@@ -28,7 +28,7 @@ Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
 def nobody_asks_again() -> Iterator[None]:
     """An instalment is claimed without looking again under the lock, and no index keeps a second claim out."""
 
-    start_payment = portal.plans.charging.start_payment
+    start_payment = portal.plans.collecting.charging.start_payment
 
     def hasty(*args: Any, **named: Any) -> Any:
         return start_payment(*args, **{**named, "unless": lambda: False})
@@ -41,8 +41,8 @@ def nobody_asks_again() -> Iterator[None]:
         session.flush()
 
     with (
-        replaced(portal.plans.charging, "start_payment", hasty),
-        replaced(portal.plans.charging, "link", linked),
+        replaced(portal.plans.collecting.charging, "start_payment", hasty),
+        replaced(portal.plans.collecting.charging, "link", linked),
     ):
         yield
 
@@ -67,8 +67,8 @@ def charged_as_written() -> Iterator[None]:
 
     with (
         replaced(portal.payments.service, "left_to_pay", as_agreed),
-        replaced(portal.plans.charging, "left_by_charge", left),
-        replaced(portal.plans.jobs, "keep_up", lambda _session, **_facts: False),
+        replaced(portal.plans.collecting.charging, "left_by_charge", left),
+        replaced(portal.plans.collecting.jobs, "keep_up", lambda _session, **_facts: False),
     ):
         yield
 
@@ -107,12 +107,12 @@ def sent_again_blindly() -> Iterator[None]:
 
 def notices_are_skipped() -> contextlib.AbstractContextManager[None]:
     """The row says that the patient was told, and no mail is written."""
-    return replaced(portal.plans.charging.emails, "queue_notice", lambda _session, **_facts: None)
+    return replaced(portal.plans.collecting.charging.emails, "queue_notice", lambda _session, **_facts: None)
 
 
 def missing_is_not_counted() -> contextlib.AbstractContextManager[None]:
     """What was not paid within its grace waits for ever."""
-    return replaced(portal.plans.jobs, "miss", lambda _session, **_facts: None)
+    return replaced(portal.plans.collecting.jobs, "miss", lambda _session, **_facts: None)
 
 
 #: By name: the guard's absence, and what of the verdict tells of it.

@@ -17,8 +17,8 @@ from portal.accounts.models import Account
 from portal.billing.models import Charge, Visit
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, SavedMethod
-from portal.plans.conditions import Conditions, conditions_at
 from portal.plans.models import Instalment, Plan, PlanChange
+from portal.plans.rules.conditions import Conditions, conditions_at
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page, text_of
 

@@ -27,8 +27,8 @@ from portal.ledger.adapters.embedded.models import LedgerTransaction
 from portal.notifications.models import Notification
 from portal.payments.gateway import StripeGateway
 from portal.payments.models import Booking
+from portal.plans.back_office import tell_back_office
 from portal.plans.kinds import ChangeKind
-from portal.plans.telling import tell_back_office
 from portal.refunds.models import Refund
 from portal.refunds.settle import project
 from portal.sandbox.stripe import StandIn

@@ -14,9 +14,9 @@ from portal.accounts.models import Account
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.payments.models import Consent, SavedMethod
-from portal.plans.clauses import MARKS
 from portal.plans.models import PlanClause
-from portal.plans.policy import shipped_clauses
+from portal.plans.rules.clauses import MARKS
+from portal.plans.rules.policy import shipped_clauses
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page, text_of
 from tests.unit.plans.test_clauses import CALIFORNIA, clause

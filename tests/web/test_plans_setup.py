@@ -18,12 +18,12 @@ from portal.billing.service import place_hold
 from portal.documents.models import Document
 from portal.money import Money
 from portal.payments.models import Consent, SavedMethod
-from portal.plans.agreement import VERSION
-from portal.plans.enrolment import propose
+from portal.plans.agreeing.agreement import VERSION
+from portal.plans.agreeing.enrollment import propose
 from portal.plans.kinds import Frequency, PlanState
 from portal.plans.models import Plan
-from portal.plans.policy import Discount, states
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.policy import Discount, states
+from portal.plans.rules.schedule import Rhythm
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page
 from tests.web.paying import TESTA

@@ -21,10 +21,10 @@ from portal.documents.kinds import DocumentKind
 from portal.documents.models import Document
 from portal.money import Money
 from portal.payments.gateway import StripeGateway
+from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan, PlanChange, PlanRequest
-from portal.plans.pausing import ask_for_pause
-from portal.plans.policy import states
+from portal.plans.rules.policy import states
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from portal.staff.plan_forms import MOST_PAYMENTS

@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 
 from portal.clock import day_at
 from portal.payments.models import Payment
-from portal.plans.conditions import Conditions
 from portal.plans.coverage import coverage
 from portal.plans.kinds import InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan, PlanChange
-from portal.plans.standing import read
+from portal.plans.rows import read
+from portal.plans.rules.conditions import Conditions
 from portal.sandbox.simulation.verdict import judge
 from portal.sandbox.simulation.year_world import YearWorld
 

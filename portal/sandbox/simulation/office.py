@@ -19,13 +19,13 @@ from portal.disputes.queries import open_on_charge
 from portal.money import Money
 from portal.payments.models import SavedMethod
 from portal.payments.settle import lock_accounts
-from portal.plans.amending import amend, cancel, preview
-from portal.plans.changes import Wish
+from portal.plans.changing.amending import amend, cancel, preview
+from portal.plans.changing.pausing import decide_request
 from portal.plans.coverage import coverage
 from portal.plans.kinds import ChangeKind
 from portal.plans.models import Plan
-from portal.plans.pausing import decide_request
 from portal.plans.queries import open_requests
+from portal.plans.rules.changes import Wish
 from portal.sandbox.simulation.insurers import Decided, Insurer, charges_by_visit, first_decision, pay_at_the_desk
 from portal.sandbox.simulation.people import BAD_BANKS, BAD_CARDS, GOOD_BANK, GOOD_CARD, TOLD, Person, Running
 from portal.sandbox.simulation.year_world import YearWorld

@@ -21,8 +21,10 @@ from portal.payments.methods.customers import customer_of
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.payments.service import prepare, refresh
 from portal.plans import errors as plan_errors
-from portal.plans.agreement import agreement
-from portal.plans.amending import (
+from portal.plans.agreeing.agreement import agreement
+from portal.plans.agreeing.drafting import draft
+from portal.plans.agreeing.enrollment import enrol
+from portal.plans.changing.amending import (
     cancel,
     change,
     change_method,
@@ -30,16 +32,15 @@ from portal.plans.amending import (
     preview,
     stop_charges,
 )
-from portal.plans.changes import Wish
+from portal.plans.changing.pausing import ask_for_pause
+from portal.plans.collecting.by_hand import pay_more, pay_next
 from portal.plans.coverage import coverage
-from portal.plans.enrolment import draft, enrol
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan
-from portal.plans.pausing import ask_for_pause
-from portal.plans.paying import pay_more, pay_next
-from portal.plans.policy import limits
 from portal.plans.refusals import CANNOT_PAY
-from portal.plans.schedule import Rhythm, each_for_count
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.policy import limits
+from portal.plans.rules.schedule import Rhythm, each_for_count
 from portal.sandbox.simulation.year_world import YearWorld
 
 #: What a patient may be told instead of getting on.

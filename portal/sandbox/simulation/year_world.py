@@ -10,7 +10,7 @@ from pathlib import Path
 from portal import clock
 from portal.notifications.service import send_due
 from portal.notifications.transport import CannotSend
-from portal.plans.conditions import Conditions, conditions_at
+from portal.plans.rules.conditions import Conditions, conditions_at
 from portal.sandbox.simulation import weather
 from portal.sandbox.simulation.journal import Journal
 from portal.sandbox.simulation.weather import Spell

@@ -21,17 +21,18 @@ from portal.payments.gateway import StripeGateway
 from portal.payments.models import Payment
 from portal.payments.service import prepare, refresh
 from portal.payments.sweeping import sweep
-from portal.plans.agreement import agreement
-from portal.plans.amending import change, preview
-from portal.plans.changes import Wish
-from portal.plans.conditions import Conditions, conditions_at
-from portal.plans.enrolment import draft, enrol
-from portal.plans.jobs import run_due
+from portal.plans.agreeing.agreement import agreement
+from portal.plans.agreeing.drafting import draft
+from portal.plans.agreeing.enrollment import enrol
+from portal.plans.changing.amending import change, preview
+from portal.plans.collecting.jobs import run_due
 from portal.plans.kinds import Frequency
 from portal.plans.models import Instalment, Plan, PlanChange
-from portal.plans.policy import Policy, load
-from portal.plans.schedule import Rhythm
-from portal.plans.terms import Agreement, Terms
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.conditions import Conditions, conditions_at
+from portal.plans.rules.policy import Policy, load
+from portal.plans.rules.schedule import Rhythm
+from portal.plans.rules.terms import Agreement, Terms
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
 from tests.conftest import Clinic, _leaks

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from portal.documents.models import Document
 from portal.money import Money
 from portal.payments.models import Consent
-from portal.plans.enrolment import draft, enrol
+from portal.plans.agreeing.drafting import draft
+from portal.plans.agreeing.enrollment import enrol
 from portal.plans.errors import InstalmentTooSmall, PlanRuns, PlanTooLong, ScheduleMoved
 from portal.plans.kinds import ChangeKind, InstalmentState, PlanState
 from tests.unit.plans.conftest import MONTHLY, PlanWorld

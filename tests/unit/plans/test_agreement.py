@@ -13,12 +13,12 @@ import pytest
 from flask import Flask
 
 from portal.money import Money
-from portal.plans import agreement as words
-from portal.plans.agreement import VERSION, agreement, agreement_text
+from portal.plans.agreeing import agreement as words
+from portal.plans.agreeing.agreement import VERSION, agreement, agreement_text
 from portal.plans.kinds import ChangeKind, Frequency
-from portal.plans.policy import shipped_clauses
-from portal.plans.schedule import Due, Rhythm
-from portal.plans.terms import Terms, TermsLine
+from portal.plans.rules.policy import shipped_clauses
+from portal.plans.rules.schedule import Due, Rhythm
+from portal.plans.rules.terms import Terms, TermsLine
 
 #: The version and what the words of it come to. Whoever changes a word gives both anew: a consent names its version.
 KNOWN = ("2026-12.1", "e919b17f95fea08e")
@@ -90,8 +90,8 @@ def test_changed_words_are_a_new_version(app: Flask, monkeypatch: pytest.MonkeyP
             made.append(agreement(one, clinic="A clinic", phone="(555) 010-0199").text)
     found = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
     assert (VERSION, found) == KNOWN, (
-        "The agreement's words have changed: give VERSION in portal/plans/agreement.py a new value, and write it here "
-        f"with {found!r}."
+        "The agreement's words have changed: give VERSION in portal/plans/agreeing/agreement.py a new value, and write "
+        f"it here with {found!r}."
     )
 
 

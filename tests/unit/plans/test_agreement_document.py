@@ -10,9 +10,9 @@ from flask import Flask
 from flask_babel import force_locale, gettext
 
 from portal.documents.models import Document
-from portal.plans.agreement import agreement
+from portal.plans.agreeing.agreement import agreement
 from portal.plans.kinds import ChangeKind
-from portal.plans.terms import Terms
+from portal.plans.rules.terms import Terms
 from tests.unit.documents.test_render import read, tags_of, text_of
 from tests.unit.plans.conftest import PlanWorld
 from tests.unit.plans.test_agreement import terms

@@ -10,7 +10,7 @@ from portal.billing.kinds import HoldReason
 from portal.billing.service import place_hold
 from portal.notifications.models import Notification
 from portal.payments.models import Consent
-from portal.plans.amending import change_method
+from portal.plans.changing.amending import change_method
 from tests.unit.plans.conftest import PlanWorld
 
 

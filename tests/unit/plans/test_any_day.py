@@ -9,7 +9,7 @@ import pytest
 from portal import clock
 from portal.money import Money
 from portal.plans.kinds import Frequency, PlanState
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.schedule import Rhythm
 from tests import days
 from tests.unit.plans.conftest import PlanWorld
 

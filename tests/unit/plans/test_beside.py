@@ -10,8 +10,8 @@ from portal.money import Money
 from portal.payments.errors import NothingToPay
 from portal.payments.queries import reserved
 from portal.payments.service import Payer, payable_lines, start_payment
-from portal.plans.changes import Wish
 from portal.plans.kinds import ChangeKind
+from portal.plans.rules.changes import Wish
 from portal.statements.service import due_lines
 from tests.unit.plans.conftest import PlanWorld
 

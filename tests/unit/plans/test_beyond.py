@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from portal.money import Money
-from portal.plans.beyond import beyond_the_law
-from portal.plans.changes import Wish
+from portal.plans.desk.beyond import beyond_the_law
+from portal.plans.desk.worklists import at_risk_count, plans_at_risk
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState
 from portal.plans.models import Instalment, Plan
-from portal.plans.policy import LawCapsPayments, limits, states
 from portal.plans.queries import last_paid_on, months_paid, plan_charges
-from portal.plans.schedule import Rhythm
-from portal.plans.worklists import at_risk_count, plans_at_risk
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.policy import LawCapsPayments, limits, states
+from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import PlanWorld
 
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from portal.billing.models import Posting
 from portal.money import Money
 from portal.payments.models import Consent
-from portal.plans.amending import amend, preview, stop_charges
-from portal.plans.changes import Wish
-from portal.plans.enrolment import draft, enrol, propose, still_offered
+from portal.plans.agreeing.drafting import draft, still_offered
+from portal.plans.agreeing.enrollment import enrol, propose
+from portal.plans.changing.amending import amend, preview, stop_charges
+from portal.plans.changing.pausing import ask_for_pause, decide_request
 from portal.plans.errors import (
     ConsentMissing,
     InstalmentTooSmall,
@@ -26,9 +27,9 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan, PlanRequest
-from portal.plans.pausing import ask_for_pause, decide_request
 from portal.plans.queries import plan_charges
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from portal.billing.models import Charge
 from portal.billing.queries import Line
 from portal.money import Money
-from portal.plans.amending import may_be_added
-from portal.plans.changes import Wish
-from portal.plans.enrolment import candidates, draft
+from portal.plans.agreeing.drafting import candidates, draft
+from portal.plans.changing.amending import may_be_added
 from portal.plans.errors import LineCannotJoin, NoPlanPossible
 from portal.plans.kinds import ChangeKind
+from portal.plans.rules.changes import Wish
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
 

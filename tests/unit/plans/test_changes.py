@@ -1,6 +1,6 @@
 """Whole lives of plans over 10,000 random balances, policies and changes: what is always true. The seed is printed.
 
-As :mod:`portal.plans.standing` does it: days pass and instalments are paid, insurance moves, some are announced, and
+As :mod:`portal.plans.rows` does it: days pass and instalments are paid, insurance moves, some are announced, and
 patient and staff wish for something. A state may cap what a month may ask for.
 """
 
@@ -17,7 +17,6 @@ from itertools import pairwise
 import pytest
 
 from portal.money import Money
-from portal.plans.changes import Standing, Wish, carry_out, earliest_next
 from portal.plans.errors import (
     DayNotOffered,
     InstalmentTooLarge,
@@ -29,8 +28,9 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import ChangeKind, Frequency
-from portal.plans.policy import LawCapsPayments, Policy, down_payment, limits, load, month_cap, states
-from portal.plans.schedule import SMALLEST, Due, Rhythm, lay_out, most_each, reshape
+from portal.plans.rules.changes import Standing, Wish, carry_out, earliest_next
+from portal.plans.rules.policy import LawCapsPayments, Policy, down_payment, limits, load, month_cap, states
+from portal.plans.rules.schedule import SMALLEST, Due, Rhythm, lay_out, most_each, reshape
 
 SEED = int(os.environ.get("PLAINBILL_CHANGES_SEED", "20261128"))
 CASES = 10_000
@@ -80,7 +80,7 @@ class Life:
         return due.on.day == min(rhythm.day, monthrange(due.on.year, due.on.month)[1])
 
     def fit(self, left: dict[int, Money]) -> None:
-        """What is due has moved: as :func:`portal.plans.standing.read` makes the plan fit."""
+        """What is due has moved: as :func:`portal.plans.rows.read` makes the plan fit."""
         standing = self.standing
         dues = reshape(
             standing.unpaid,
@@ -134,7 +134,7 @@ def _policy(chance: random.Random, shipped: Policy) -> Policy:
 
 
 def _begin(chance: random.Random, shipped: Policy) -> Life | None:
-    """A plan that the policy allows, as :func:`portal.plans.enrolment.draft` lays it out; None where there is none."""
+    """A plan that the policy allows, as :func:`portal.plans.agreeing.drafting.draft` lays it out; None for none."""
     policy = _policy(chance, shipped)
     rhythm, today = _rhythm(chance, policy), date(2026, 1, 1) + timedelta(days=chance.randint(0, 1_500))
     left = {charge: Money(chance.randint(5_000, 300_000)) for charge in range(chance.randint(1, 4))}

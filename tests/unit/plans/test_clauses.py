@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from portal.accounts.states import STATES
-from portal.plans.clauses import MARKS, Clause, Place, read_clauses, that_stand
-from portal.plans.policy import SHIPPED, PolicyIsWrong, load, parse, shipped_clauses
+from portal.plans.rules.clauses import MARKS, Clause, Place, read_clauses, that_stand
+from portal.plans.rules.policy import SHIPPED, PolicyIsWrong, load, parse, shipped_clauses
 
 #: Cal. Civ. Code § 1785.27(c)(1), to the letter. It is the law's, so this is no place to improve it.
 CALIFORNIA = (

@@ -18,18 +18,18 @@ from portal.documents.models import Document
 from portal.money import Money
 from portal.notifications.models import Notification
 from portal.payments.models import Consent
-from portal.plans.agreement import agreement, paragraphs
-from portal.plans.amending import cancel
-from portal.plans.changes import Wish
-from portal.plans.clause_states import leave_out, left_out, left_out_rows, put_back
-from portal.plans.clause_worklist import agreements_without, agreements_without_count
-from portal.plans.clauses import MARKS
+from portal.plans.agreeing.agreement import agreement, paragraphs
+from portal.plans.agreeing.clause_states import leave_out, left_out, left_out_rows, put_back
+from portal.plans.changing.amending import cancel
+from portal.plans.desk.clause_worklist import agreements_without, agreements_without_count
 from portal.plans.errors import ReasonMissing
 from portal.plans.kinds import ChangeKind, Frequency
 from portal.plans.models import PlanClause
-from portal.plans.policy import shipped_clauses
-from portal.plans.schedule import Rhythm
-from portal.plans.terms import ParagraphKind
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.clauses import MARKS
+from portal.plans.rules.policy import shipped_clauses
+from portal.plans.rules.schedule import Rhythm
+from portal.plans.rules.terms import ParagraphKind
 from tests.unit.documents.test_render import text_of
 from tests.unit.plans.conftest import PlanWorld
 from tests.unit.plans.test_agreement import terms

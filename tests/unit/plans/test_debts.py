@@ -14,15 +14,15 @@ from portal.payments.methods.queries import method_by_id
 from portal.payments.models import DebitReturn, SavedMethod
 from portal.payments.returns import standing_returns
 from portal.payments.service import Payer, prepare, refresh, start_payment
-from portal.plans.amending import change_method
-from portal.plans.changes import Wish
+from portal.plans.changing.amending import change_method
+from portal.plans.collecting.by_hand import pay_next
 from portal.plans.coverage import coverage, left_by_charge
+from portal.plans.desk.uncollected import LeftBy, uncollected
 from portal.plans.errors import DebtReturned
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment
-from portal.plans.paying import pay_next
 from portal.plans.returned import last_day_of
-from portal.plans.uncollected import LeftBy, uncollected
+from portal.plans.rules.changes import Wish
 from tests.unit.plans.conftest import PlanWorld
 from tests.web.paying import client_of
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from portal.banking_days import is_banking_day
-from portal.plans.declines import (
+from portal.plans.rules.declines import (
     ANSWER_DAYS,
     BANK,
     FINAL_FOR_CARDS,

@@ -8,12 +8,13 @@ from datetime import date
 import pytest
 
 from portal.money import Money
-from portal.plans.amending import stop_charges
-from portal.plans.changes import Wish
-from portal.plans.enrolment import Draft, draft, enrol
+from portal.plans.agreeing.drafting import Draft, draft
+from portal.plans.agreeing.enrollment import enrol
+from portal.plans.changing.amending import stop_charges
 from portal.plans.errors import PlanTooLong, ScheduleMoved
 from portal.plans.kinds import ChangeKind
-from portal.plans.policy import states
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.policy import states
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 from tests.unit.plans.test_another_method import choose_another, last_agreed, last_copy
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from portal.money import Money
 from portal.notifications.models import Notification
+from portal.plans.collecting.by_hand import pay_next
 from portal.plans.kinds import Need
-from portal.plans.paying import pay_next
 from tests.unit.plans.conftest import PlanWorld
 
 

@@ -10,7 +10,10 @@ import sqlalchemy as sa
 
 from portal.money import Money
 from portal.notifications.models import Notification
-from portal.plans.amending import (
+from portal.plans.agreeing.drafting import draft
+from portal.plans.agreeing.enrollment import enrol, propose
+from portal.plans.agreeing.offers import decline
+from portal.plans.changing.amending import (
     amend,
     cancel,
     change_method,
@@ -18,9 +21,10 @@ from portal.plans.amending import (
     preview,
     stop_charges,
 )
-from portal.plans.changes import Wish
-from portal.plans.charging import charge
-from portal.plans.enrolment import draft, enrol, propose
+from portal.plans.changing.pausing import ask_for_pause, decide_request
+from portal.plans.collecting.by_hand import pay_more, pay_next
+from portal.plans.collecting.charging import charge
+from portal.plans.desk.worklists import plans_at_risk
 from portal.plans.errors import (
     LineNotOnPlan,
     NoSkipLeft,
@@ -31,14 +35,11 @@ from portal.plans.errors import (
 )
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, PlanRequest
-from portal.plans.offers import decline
-from portal.plans.pausing import ask_for_pause, decide_request
-from portal.plans.paying import pay_more, pay_next
-from portal.plans.policy import states
 from portal.plans.queries import plan_charges
-from portal.plans.schedule import Rhythm
-from portal.plans.standing import look
-from portal.plans.worklists import plans_at_risk
+from portal.plans.rows import look
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.policy import states
+from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
 
@@ -100,7 +101,7 @@ def test_two_tabs_do_not_skip_twice(world: PlanWorld) -> None:
     world.enrol()
     seen = preview(world.session, plan_id=world.plan().id, wish=Wish(ChangeKind.SKIPPED), conditions=world.conditions)
     world.wish(Wish(ChangeKind.SKIPPED))
-    from portal.plans.amending import change
+    from portal.plans.changing.amending import change
 
     with pytest.raises(ScheduleMoved):
         change(

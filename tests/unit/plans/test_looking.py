@@ -14,13 +14,13 @@ from portal.billing.service import place_hold
 from portal.money import Money
 from portal.payments.methods.queries import method_by_id
 from portal.payments.sweeping import sweep
-from portal.plans import jobs
-from portal.plans.changes import Wish
-from portal.plans.jobs import run_due
+from portal.plans.collecting import jobs
+from portal.plans.collecting.by_hand import pay_more
+from portal.plans.collecting.fitting import to_look_at
+from portal.plans.collecting.jobs import run_due
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan
-from portal.plans.paying import pay_more
-from portal.plans.reshaping import to_look_at
+from portal.plans.rules.changes import Wish
 from tests.unit.plans.conftest import PlanWorld
 
 
@@ -148,7 +148,7 @@ def test_a_debit_on_its_way_is_asked_about_and_nothing_happened(world: PlanWorld
 def test_the_end_of_a_pause_is_seen(world: PlanWorld) -> None:
     plan_id = world.enrol().id
     world.later(hours=2)
-    from portal.plans.pausing import ask_for_pause, decide_request
+    from portal.plans.changing.pausing import ask_for_pause, decide_request
     from portal.plans.queries import open_requests
 
     until = world.today.replace(day=20)

@@ -11,7 +11,7 @@ import pytest
 
 from portal.money import Money
 from portal.plans.kinds import Frequency
-from portal.plans.policy import (
+from portal.plans.rules.policy import (
     SHIPPED,
     BalanceTooSmall,
     LawCapsPayments,
@@ -27,7 +27,7 @@ from portal.plans.policy import (
     states,
     stricter,
 )
-from portal.plans.schedule import Rhythm, lay_out
+from portal.plans.rules.schedule import Rhythm, lay_out
 
 
 def _text(*changes: tuple[str, str]) -> str:

@@ -12,8 +12,8 @@ import pytest
 
 from portal.money import Money
 from portal.plans.kinds import Frequency
-from portal.plans.policy import Policy, counts, limits, load
-from portal.plans.schedule import (
+from portal.plans.rules.policy import Policy, counts, limits, load
+from portal.plans.rules.schedule import (
     SMALLEST,
     Due,
     Rhythm,

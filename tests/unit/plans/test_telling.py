@@ -15,9 +15,9 @@ from portal.ledger.port import LedgerUnreachable, Outcome, PostingAnswer, Postin
 from portal.ledger.push import deliver_due
 from portal.ledger.reconcile import reconcile
 from portal.money import Money
-from portal.plans.amending import cancel
-from portal.plans.changes import Wish
+from portal.plans.changing.amending import cancel
 from portal.plans.kinds import ChangeKind
+from portal.plans.rules.changes import Wish
 from portal.staff.queries import open_postings
 from tests.unit.plans.conftest import PlanWorld
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from portal import clock
 from portal.notifications.models import Notification
 from portal.payments.methods.queries import method_by_id
-from portal.plans.changes import Wish
+from portal.plans.collecting.by_hand import pay_next
 from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment
-from portal.plans.paying import pay_next
-from portal.plans.schedule import Rhythm
+from portal.plans.rules.changes import Wish
+from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import PlanWorld
 
 

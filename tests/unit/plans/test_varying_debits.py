@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from portal.notifications.models import Notification
-from portal.plans.amending import change_method
-from portal.plans.charging import VARYING_NOTICE_DAYS, notice
+from portal.plans.changing.amending import change_method
+from portal.plans.collecting.charging import VARYING_NOTICE_DAYS, notice
 from portal.plans.kinds import Need
 from tests.unit.plans.conftest import PlanWorld
 
