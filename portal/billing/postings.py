@@ -1,7 +1,8 @@
 """The outbox to the back office: taking what is due, and noting what came of it."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.orm
@@ -105,8 +106,8 @@ def mark_unanswered(session: Session, posting_id: int, *, reason: str) -> None:
     session.commit()
 
 
-def try_again(session: Session, *, key: str) -> int | None:
-    """Have a rejected posting delivered again, now; its account's id, or None when it is not rejected any more.
+def retry_posting(session: Session, *, key: str, staff_user_id: int) -> bool:
+    """Have a posting that the back office rejected delivered again, now; False when it is not rejected any more.
 
     It goes back as ``unknown``: one that was given up on may have arrived, so it is looked up before it is sent
     again, under the same key (design, "Always true" 5). Raises :class:`RecordNotFound`.
@@ -117,11 +118,12 @@ def try_again(session: Session, *, key: str) -> int | None:
     if posting is None:
         raise RecordNotFound("posting")
     if posting.state is not PostingState.REJECTED:
-        return None
+        return False
     posting.state = PostingState.UNKNOWN
     posting.next_try_at = clock.now()
+    record(session, Tag.POSTING_RETRIED, actor_user_id=staff_user_id, account_id=posting.account_id, subject=key)
     session.flush()
-    return posting.account_id
+    return True
 
 
 def undelivered_keys(session: Session) -> dict[str, tuple[int, Money, PostingState]]:
@@ -132,3 +134,49 @@ def undelivered_keys(session: Session) -> dict[str, tuple[int, Money, PostingSta
         )
     )
     return {key: (account_id, amount, state) for key, account_id, amount, state in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRow:
+    """Something the back office has not confirmed."""
+
+    key: str
+    account_public_id: str
+    account_ref: str
+    kind: str
+    amount: Money
+    state: PostingState
+    created_at: datetime
+    next_try_at: datetime
+    tries: int
+    last_error: str
+
+
+#: What needs somebody comes first.
+_POSTING_ORDER = {PostingState.REJECTED: 0, PostingState.UNKNOWN: 1, PostingState.WAITING: 2}
+
+
+def open_postings(session: Session, *, limit: int, offset: int = 0) -> tuple[list[PostingRow], int]:
+    """Postings the back office has not confirmed, rejected ones first, then the oldest; and how many in all."""
+    is_open = Posting.state.in_(list(_POSTING_ORDER))
+    total = session.scalar(sa.select(sa.func.count(Posting.id)).where(is_open)) or 0
+    rows: Any = session.execute(
+        sa.select(
+            Posting.key,
+            Account.public_id,
+            Account.ref,
+            Posting.kind,
+            Posting.amount,
+            Posting.state,
+            Posting.created_at,
+            Posting.next_try_at,
+            Posting.tries,
+            Posting.last_error,
+        )
+        .join(Account, Account.id == Posting.account_id)
+        .where(is_open)
+        .order_by(sa.case(*[(Posting.state == state, place) for state, place in _POSTING_ORDER.items()]), Posting.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    return [PostingRow(*row) for row in rows], int(total)

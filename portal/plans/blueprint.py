@@ -25,6 +25,8 @@ bp = Blueprint("plans", __name__)
 ASKING = limiter.limit("240 per minute; 2000 per hour", key_func=lambda: f"user {current_user.get_id()}")
 #: Acts.
 ACTING = limiter.limit("60 per minute; 300 per hour", key_func=lambda: f"user {current_user.get_id()}")
+
+
 @bp.record_once
 def _tell_of_methods(state: BlueprintSetupState) -> None:
     """Removing a saved method that a plan charges is warned about on the page that asks."""

@@ -7,9 +7,12 @@ from flask_babel import get_locale
 
 from portal.accounts.queries import account_by_public_id, search_accounts
 from portal.accounts.states import STATES
+from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
 from portal.billing.checks.run import open_findings
 from portal.billing.checks.words import staff_finding
+from portal.billing.hold_queries import open_holds
+from portal.billing.hold_words import HOLD_REASONS
 from portal.billing.queries import entries_of_visit, lines_of_visit, summary, visit_for, visits_of_account
 from portal.billing.story.visit_lines import visit_lines
 from portal.codes.queries import wording
@@ -19,13 +22,11 @@ from portal.money import Money
 from portal.payments.queries import payments_of_account
 from portal.plans.queries import plans_of_account
 from portal.plans.words import rhythm_words
-from portal.staff.blueprint import bp
-from portal.staff.forms import HOLD_REASONS, SearchForm
-from portal.staff.queries import open_holds
-from portal.staff.seen import note_seen
+from portal.staff.forms import SearchForm
 from portal.statements.queries import statements_of_account
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 
 #: Where the last search is kept: not in the address (a name would end up in logs and histories), and so that coming
 #: back from an account shows the list again.

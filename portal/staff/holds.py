@@ -9,16 +9,17 @@ from flask_login import current_user
 from portal.accounts.service import account_row
 from portal.billing.checks.run import open_findings
 from portal.billing.checks.words import staff_finding
+from portal.billing.hold_queries import open_holds
+from portal.billing.hold_words import HOLD_REASONS
 from portal.billing.kinds import HoldReason
 from portal.billing.queries import line_for
 from portal.billing.service import place_hold, release_holds
 from portal.db import RecordNotFound
 from portal.disputes.queries import open_on_charge
-from portal.staff.blueprint import bp
-from portal.staff.forms import HOLD_REASONS, HoldForm, ReleaseForm
-from portal.staff.queries import open_holds
+from portal.staff.forms import HoldForm, ReleaseForm
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 
 
 @bp.route("/charges/<pid:charge_id>/hold", methods=["GET", "POST"])

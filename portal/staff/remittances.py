@@ -7,14 +7,14 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
+from portal.ledger import remittance_queries as queries
+from portal.ledger.remittance_forms import UploadForm
 from portal.ledger.remittances import ImportReport, import_stream
 from portal.ledger.x12.errors import UnreadableX12
-from portal.staff import queries
-from portal.staff.blueprint import bp
-from portal.staff.forms import UploadForm
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 _LONGEST_NAME = 255
 #: Old programs pad files with NUL bytes, but only around the text.

@@ -18,6 +18,7 @@ from portal.audit.tags import Tag
 from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Entry, Hold, Posting
 from portal.db import writing
+from portal.disputes.desk_views import time_left
 from portal.disputes.models import Dispute, DisputePart
 from portal.disputes.queries import desk_list, disputed, open_of_account, to_answer
 from portal.disputes.service import settle_dispute, sweep_disputes
@@ -30,7 +31,6 @@ from portal.payments.service import Payer, family_lines
 from portal.payments.state import PaymentState
 from portal.payments.stripe_events.inbox import process_due
 from portal.sandbox.stripe import StandIn
-from portal.staff.disputes import time_left
 from portal.worker import HANDLERS
 from tests.conftest import Clinic
 from tests.pages import JudgingClient

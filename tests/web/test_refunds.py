@@ -16,12 +16,12 @@ from portal.db import new_public_id, writing
 from portal.money import Money
 from portal.payments.models import Allocation, Payment
 from portal.refunds.credits import find_credits
+from portal.refunds.desk_forms import CHOOSABLE, FAILURES, REASONS, what_to_do, why_failed
 from portal.refunds.models import Refund, RefundPart
 from portal.refunds.sending import send_due
 from portal.refunds.settle import project
 from portal.refunds.state import RefundReason, RefundState
 from portal.sandbox.stripe import StandIn
-from portal.staff.refund_forms import CHOOSABLE, FAILURES, REASONS, what_to_do, why_failed
 from portal.web.database import db
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page

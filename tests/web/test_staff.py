@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 import portal.sandbox.clinic
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.billing.hold_words import HOLD_REASONS
 from portal.billing.kinds import EntryKind, HoldReason, PostingState
 from portal.billing.models import Hold, Posting
 from portal.billing.service import NewEntry, write_entries
@@ -23,7 +24,6 @@ from portal.messages.kinds import ThreadState
 from portal.messages.models import Message, Thread
 from portal.money import Money
 from portal.notifications.service import queue_email
-from portal.staff.forms import HOLD_REASONS
 from portal.staff.remittances import shown_name, upload_fault
 from portal.web.guards import Guard
 from tests.architecture.test_routes import Addresses

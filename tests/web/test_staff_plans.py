@@ -22,13 +22,13 @@ from portal.documents.models import Document
 from portal.money import Money
 from portal.payments.gateway import StripeGateway
 from portal.plans.changing.pausing import ask_for_pause
+from portal.plans.desk.forms import MOST_PAYMENTS
+from portal.plans.desk.words import BROKEN, CHANGES, END_REASONS
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
 from portal.plans.models import Instalment, Plan, PlanChange, PlanRequest
 from portal.plans.rules.policy import states
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
-from portal.staff.plan_forms import MOST_PAYMENTS
-from portal.staff.plan_words import BROKEN, CHANGES, END_REASONS
 from tests.conftest import Clinic, _leaks
 from tests.pages import JudgingClient, Page, as_page
 from tests.unit.plans.conftest import PlanWorld

@@ -4,13 +4,13 @@ import pytest
 import sqlalchemy as sa
 
 from portal.billing.models import Charge, Visit
+from portal.codes.desk_views import KIND_NAMES
 from portal.codes.kinds import CodeSystem
 from portal.codes.models import TextReview
 from portal.codes.queries import unknown_open
 from portal.codes.service import load_table, open_unknown
 from portal.codes.tables import Row
 from portal.explanations.texts import KINDS, translations
-from portal.staff.texts import KIND_NAMES
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page
 from tests.web.test_staff import PATIENT, STAFF, SignIn

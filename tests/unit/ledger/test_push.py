@@ -18,12 +18,12 @@ from portal.auth.models import User
 from portal.billing import postings
 from portal.billing.kinds import PostingState
 from portal.billing.models import Posting
+from portal.billing.postings import retry_posting
 from portal.billing.service import queue_posting
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.port import LedgerUnreachable, Outcome, PostingAnswer, PostingRequest, VisitPart
 from portal.ledger.push import deliver_due
 from portal.money import Money
-from portal.staff.service import retry_posting
 
 
 class Office(EmbeddedLedger):

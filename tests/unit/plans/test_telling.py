@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from portal.billing.kinds import MOVES_NO_MONEY, PostingState
 from portal.billing.models import Posting
+from portal.billing.postings import open_postings
 from portal.billing.queries import visit_refs
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.adapters.embedded.models import LedgerTransaction
@@ -18,7 +19,6 @@ from portal.money import Money
 from portal.plans.changing.amending import cancel
 from portal.plans.kinds import ChangeKind
 from portal.plans.rules.changes import Wish
-from portal.staff.queries import open_postings
 from tests.unit.plans.conftest import PlanWorld
 
 

@@ -9,10 +9,10 @@ from flask_login import current_user
 from portal.guests import alarm
 from portal.guests.breaker import FEWEST_DECLINES, FEWEST_NETWORKS, FEWEST_STATEMENTS, SHARE_PERCENT, WINDOW
 from portal.guests.guessing import guessing_alarms
-from portal.staff.blueprint import bp
-from portal.staff.forms import RetryForm
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.desk_forms import RetryForm
 from portal.web.guards import ROLES, Guard
 
 

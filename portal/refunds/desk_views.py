@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal import clock
+from portal.audit.seen import age, note_seen
 from portal.audit.tags import Tag
 from portal.config import Settings
 from portal.disputes.queries import disputed
@@ -19,6 +20,16 @@ from portal.queue import wake
 from portal.refunds import queries, service
 from portal.refunds.calendar import there_by
 from portal.refunds.credits import credits_without_payment
+from portal.refunds.desk_forms import (
+    REASONS,
+    DecideForm,
+    HandleForm,
+    RefundForm,
+    RefuseForm,
+    WithdrawForm,
+    what_to_do,
+    why_failed,
+)
 from portal.refunds.errors import (
     AmountAboveLeft,
     AmountNotPositive,
@@ -32,21 +43,10 @@ from portal.refunds.errors import (
 from portal.refunds.parts import LeftLine, left_lines
 from portal.refunds.settle import ASKED_AGAIN
 from portal.refunds.state import RefundReason
-from portal.staff.blueprint import bp
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.refund_forms import (
-    REASONS,
-    DecideForm,
-    HandleForm,
-    RefundForm,
-    RefuseForm,
-    WithdrawForm,
-    what_to_do,
-    why_failed,
-)
-from portal.staff.seen import age, note_seen
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 
 def _settings() -> Settings:

@@ -7,6 +7,7 @@ from flask import Response, render_template, request
 
 from portal.accounts.queries import account_by_public_id
 from portal.accounts.states import STATES
+from portal.audit.seen import age, note_seen
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.money import Money
@@ -15,16 +16,15 @@ from portal.plans import queries
 from portal.plans.desk import worklists
 from portal.plans.desk.beyond import beyond_the_law
 from portal.plans.desk.clause_worklist import agreements_without, agreements_without_count
+from portal.plans.desk.conditions import is_supervisor, the_policy, the_settings, todays
+from portal.plans.desk.forms import ActForm
+from portal.plans.desk.words import CHANGES, DECLINED_REASONS, END_REASONS, why_at_risk
 from portal.plans.kinds import InstalmentState, PlanState
 from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
-from portal.staff.blueprint import bp
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.plan_conditions import is_supervisor, the_policy, the_settings, todays
-from portal.staff.plan_forms import ActForm
-from portal.staff.plan_words import CHANGES, DECLINED_REASONS, END_REASONS, why_at_risk
-from portal.staff.seen import age, note_seen
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 from portal.web.pdf import pdf_answer
 
 #: How many days ahead the list of charges looks.

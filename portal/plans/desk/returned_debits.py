@@ -6,10 +6,10 @@ from flask_babel import lazy_gettext as _l
 from portal.payments.decline import BANK, what_happened
 from portal.payments.presenting import Stop
 from portal.plans.desk.uncollected import LeftBy, uncollected
-from portal.staff.blueprint import bp
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 _WHY = {
     Stop.THRICE: _l("Presented three times, which is as often as Nacha allows."),

@@ -6,12 +6,12 @@ from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from portal.accounts.desk_forms import HomeStateForm
 from portal.accounts.queries import account_by_public_id
 from portal.accounts.service import set_home_state
-from portal.staff.blueprint import bp
-from portal.staff.state_forms import HomeStateForm
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 
 
 @bp.route("/accounts/<pid:account_id>/state", methods=["GET", "POST"])

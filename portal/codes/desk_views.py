@@ -1,4 +1,4 @@
-"""The words we use: translations to review, and codes that have no words yet."""
+"""The words we use: translations to review."""
 
 from typing import Any
 
@@ -8,16 +8,14 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
 from portal.codes import queries
-from portal.codes.service import TextHasChanged, handle_unknown, record_review
+from portal.codes.desk_forms import ReviewForm
+from portal.codes.service import TextHasChanged, record_review
 from portal.explanations.catalogue import TRANSLATIONS
 from portal.explanations.texts import KINDS, translations
-from portal.staff.blueprint import bp
-from portal.staff.forms import HandledForm, ReviewForm
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.queries import visits_by_id
-from portal.staff.seen import age
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 #: What each kind of text is called; the page's test compares the two lists.
 KIND_NAMES = {
@@ -92,38 +90,3 @@ def review_text() -> Any:
             flash(_("Noted as reviewed.") if new else _("This was reviewed before."), "success" if new else "info")
     show = "all" if request.args.get("show") == "all" else None
     return redirect(url_for("staff.texts", lang=lang, page=asked_page(), kind=_chosen_kind() or None, show=show))
-
-
-@bp.route("/unknown-codes")
-@guards.staff
-def unknown_codes() -> str:
-    """Codes that insurers used and that we have no words for, each with the visit it stands on."""
-    number = asked_page()
-    found, total = queries.unknown_codes(db.session, limit=PER_PAGE, offset=offset(number))
-    return render_template(
-        "staff/unknown_codes.html",
-        codes=found,
-        visits=visits_by_id(db.session, [one.visit_id for one in found]),
-        page=Page(number, total),
-        age=age,
-    )
-
-
-@bp.route("/unknown-codes/<pid:unknown_id>", methods=["GET", "POST"])
-@guards.staff
-def unknown_code(unknown_id: str) -> Any:
-    """Note what a code turned out to mean."""
-    found = queries.unknown_code(db.session, unknown_id)
-    form = HandledForm()
-    if form.validate_on_submit():
-        done = handle_unknown(
-            db.session, public_id=unknown_id, staff_user_id=current_user.id, note=form.note.data.strip()
-        )
-        db.session.commit()
-        if done:
-            flash(_("Noted. It is off the list."), "success")
-        else:
-            flash(_("This was dealt with meanwhile, so nothing was changed."), "info")
-        return redirect(url_for("staff.unknown_codes"))
-    visit = visits_by_id(db.session, [found.visit_id])[found.visit_id]
-    return render_template("staff/unknown_code.html", code=found, visit=visit, form=form)

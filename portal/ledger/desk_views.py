@@ -7,15 +7,16 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 
+from portal.audit.seen import age
+from portal.billing.postings import open_postings, retry_posting
+from portal.notifications.queries import mail_backlog
 from portal.payments.queries import webhook_backlog
 from portal.queue import wake
-from portal.staff import queries, service
-from portal.staff.blueprint import bp
-from portal.staff.forms import RetryForm
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.seen import age
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.desk_forms import RetryForm
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 #: What the back office is told, in words.
 KINDS = {
@@ -35,7 +36,7 @@ KINDS = {
 def sync() -> Any:
     """Postings on their way to the back office, Stripe's events and e-mails that wait."""
     number = asked_page()
-    postings, total = queries.open_postings(db.session, limit=PER_PAGE, offset=offset(number))
+    postings, total = open_postings(db.session, limit=PER_PAGE, offset=offset(number))
     events, oldest_event = webhook_backlog(db.session)
     return render_template(
         "staff/sync.html",
@@ -44,7 +45,7 @@ def sync() -> Any:
         page=Page(number, total),
         events=events,
         oldest_event=oldest_event,
-        mail=queries.mail_backlog(db.session),
+        mail=mail_backlog(db.session),
         form=RetryForm(formdata=None),
         age=age,
     )
@@ -55,7 +56,7 @@ def sync() -> Any:
 def retry(key: str) -> Any:
     """Try a rejected posting again now."""
     if RetryForm().validate_on_submit():
-        if service.retry_posting(db.session, key=key, staff_user_id=current_user.id):
+        if retry_posting(db.session, key=key, staff_user_id=current_user.id):
             db.session.commit()
             wake("ledger.deliver_postings")
             flash(_("The posting is on its way again."), "success")

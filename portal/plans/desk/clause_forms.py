@@ -1,4 +1,4 @@
-"""The desk's forms about where people live and what the law of their state wants."""
+"""Taking away a state whose clauses no agreement needs."""
 
 from collections.abc import Iterable
 
@@ -12,17 +12,6 @@ from portal.accounts.states import STATES
 from portal.web.forms import Form
 
 LONGEST_REASON = 300
-
-
-class HomeStateForm(Form):
-    """The state in which whoever pays an account lives; nothing chosen is not known."""
-
-    state = SelectField(
-        _l("State of the mailing address"),
-        choices=[SelectChoice("", _l("Not known")), *(SelectChoice(*one) for one in STATES.items())],
-        validate_choice=False,
-        validators=[AnyOf(["", *STATES], message=_l("Choose a state, or that it is not known."))],
-    )
 
 
 class LeaveOutForm(Form):

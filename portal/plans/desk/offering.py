@@ -9,6 +9,7 @@ from flask_login import current_user
 
 from portal.accounts.access import Person, people_of
 from portal.accounts.queries import AccountRow, account_by_public_id
+from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
 from portal.billing.queries import Line
 from portal.money import Money
@@ -17,6 +18,9 @@ from portal.plans import queries
 from portal.plans.agreeing.drafting import Draft, candidates, draft
 from portal.plans.agreeing.enrollment import propose
 from portal.plans.agreeing.offers import decline
+from portal.plans.desk.conditions import is_supervisor, may_exceed, the_policy, todays
+from portal.plans.desk.forms import ActForm, OfferForm, chosen_charges, rhythm_choices, rhythm_of
+from portal.plans.desk.words import BROKEN
 from portal.plans.errors import (
     InstalmentTooLarge,
     InstalmentTooSmall,
@@ -33,13 +37,9 @@ from portal.plans.queries import PlanRow
 from portal.plans.rules.policy import LawCapsPayments, breaks_policy, discounts_for, each_of, month_cap
 from portal.plans.rules.schedule import SMALLEST
 from portal.plans.words import rhythm_words
-from portal.staff.blueprint import bp
-from portal.staff.plan_conditions import is_supervisor, may_exceed, the_policy, todays
-from portal.staff.plan_forms import ActForm, OfferForm, chosen_charges, rhythm_choices, rhythm_of
-from portal.staff.plan_words import BROKEN
-from portal.staff.seen import note_seen
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 
 _IN_THE_WAY = (
     InstalmentTooLarge,

@@ -2,15 +2,15 @@
 
 from flask import render_template
 
+from portal.audit.seen import age
 from portal.billing.checks.run import open_findings
 from portal.billing.checks.words import staff_finding
-from portal.staff import queries
-from portal.staff.blueprint import bp
-from portal.staff.forms import HOLD_REASONS
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.seen import age
+from portal.billing.hold_queries import charges_to_check
+from portal.billing.hold_words import HOLD_REASONS
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 
 @bp.route("/to-check")
@@ -18,7 +18,7 @@ from portal.web.database import db
 def to_check() -> str:
     """The worklist: what is on hold, and what does not add up."""
     number = asked_page()
-    charges, total = queries.charges_to_check(db.session, limit=PER_PAGE, offset=offset(number))
+    charges, total = charges_to_check(db.session, limit=PER_PAGE, offset=offset(number))
     found = open_findings(db.session, {charge.charge_id for charge in charges})
     return render_template(
         "staff/to_check.html",

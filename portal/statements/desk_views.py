@@ -9,19 +9,19 @@ from flask_login import current_user
 
 from portal import clock
 from portal.accounts.queries import account_by_public_id
+from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
 from portal.config import Settings
 from portal.documents.store import content_of
 from portal.money import Money
 from portal.payments.queries import reserved
-from portal.staff.blueprint import bp
-from portal.staff.seen import note_seen
 from portal.statements.documents import statement_document
 from portal.statements.errors import NothingToAskFor
 from portal.statements.queries import statement_for
 from portal.statements.service import CODE_LIVES, DUE_AFTER, due_lines, issue_statement, revoke_code
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 from portal.web.forms import Form
 from portal.web.pdf import pdf_answer
 

@@ -7,17 +7,17 @@ from flask_babel import format_timedelta, gettext
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from portal.accounts.queries import accounts_by_id
+from portal.audit.seen import age
 from portal.payments.queries import webhook_backlog
 from portal.payments.stripe_events import events
 from portal.payments.stripe_events.inbox import retry_event
 from portal.queue import wake
-from portal.staff.blueprint import bp
-from portal.staff.forms import EventForm
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.queries import accounts_by_id
-from portal.staff.seen import age
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.desk_forms import EventForm
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 _SURPRISES = 25
 

@@ -9,14 +9,14 @@ from flask_login import current_user
 from portal.accounts.queries import accounts_living_in
 from portal.accounts.states import STATES
 from portal.plans.agreeing.clause_states import leave_out, left_out_rows, put_back
+from portal.plans.desk.clause_forms import LeaveOutForm
 from portal.plans.desk.clause_worklist import agreements_without_count
+from portal.plans.desk.conditions import is_supervisor, the_policy, todays
+from portal.plans.desk.forms import ActForm
 from portal.plans.rules.clauses import Clause, Place
-from portal.staff.blueprint import bp
-from portal.staff.plan_conditions import is_supervisor, the_policy, todays
-from portal.staff.plan_forms import ActForm
-from portal.staff.state_forms import LeaveOutForm
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 
 
 @bp.get("/plans/clauses")

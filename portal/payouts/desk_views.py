@@ -12,11 +12,11 @@ from portal.payouts.kinds import LOOKED_UP, Handled
 from portal.payouts.service import handle_exception, look_up
 from portal.payouts.words import MATCHES, ODDITIES
 from portal.queue import wake
-from portal.staff.blueprint import bp
-from portal.staff.forms import HandledForm
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.desk_forms import HandledForm
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 
 @bp.route("/payouts")

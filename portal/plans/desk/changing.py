@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.accounts.queries import account_by_public_id
+from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
 from portal.money import Money
 from portal.notifications.service import wake_sender
@@ -17,6 +18,16 @@ from portal.plans import queries
 from portal.plans.changing.amending import Preview, amend, cancel, eases, preview
 from portal.plans.changing.pausing import decide_request
 from portal.plans.desk import worklists
+from portal.plans.desk.conditions import is_supervisor, may_exceed, the_policy, todays
+from portal.plans.desk.forms import (
+    ACTS,
+    AmendForm,
+    AnswerRequestForm,
+    CancelPlanForm,
+    chosen_charges,
+    rhythm_choices,
+    rhythm_of,
+)
 from portal.plans.desk.worklists import LineOnPlan
 from portal.plans.errors import (
     ChargeUnderWay,
@@ -39,20 +50,9 @@ from portal.plans.queries import PlanRow, RequestRow
 from portal.plans.rules.changes import Wish
 from portal.plans.rules.policy import LawCapsPayments
 from portal.plans.words import rhythm_words
-from portal.staff.blueprint import bp
-from portal.staff.plan_conditions import is_supervisor, may_exceed, the_policy, todays
-from portal.staff.plan_forms import (
-    ACTS,
-    AmendForm,
-    AnswerRequestForm,
-    CancelPlanForm,
-    chosen_charges,
-    rhythm_choices,
-    rhythm_of,
-)
-from portal.staff.seen import note_seen
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
 from portal.web.templating import day
 
 #: What the policy says no to, and who may exceed it may do all the same.

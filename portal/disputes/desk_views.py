@@ -11,16 +11,16 @@ from flask_babel import ngettext
 from portal import clock
 from portal.accounts.queries import account_by_public_id
 from portal.audit.queries import Step, history_of
+from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
 from portal.config import Settings
 from portal.disputes import queries
 from portal.disputes.reasons import reason_of
 from portal.disputes.state import DisputeState
-from portal.staff.blueprint import bp
-from portal.staff.paging import PER_PAGE, Page, asked_page, offset
-from portal.staff.seen import note_seen
 from portal.web import guards
 from portal.web.database import db
+from portal.web.desk import bp
+from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 #: Fewer days than this are few.
 _SOON_DAYS = 3
