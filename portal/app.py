@@ -13,6 +13,7 @@ from portal import clock, features
 from portal.auth import identity, sessions
 from portal.config import BadSettings, Settings
 from portal.db import engine_options
+from portal.ledger.registry import UnknownLedger, check_name
 from portal.payments import returning
 from portal.payments.gateway import StripeGateway
 from portal.plans.rules.policy import Policy, PolicyIsWrong, load
@@ -39,6 +40,7 @@ def configure_logging(settings: Settings) -> None:
 def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> Flask:
     """The portal. ``gateway`` replaces the way to Stripe (tests put the stand-in there)."""
     configure_logging(settings)
+    _check_ledger(settings)
     database_engine = engine_options(settings.database_url)
     app = Flask("portal", static_folder="static", template_folder="templates")
     app.config.update(
@@ -85,6 +87,14 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
     features.register(app)
     csrf.exempt("portal.payments.stripe_events.webhook.receive")
     return app
+
+
+def _check_ledger(settings: Settings) -> None:
+    """Refuse a back office that there is no adapter for. Raises :class:`BadSettings`."""
+    try:
+        check_name(settings.ledger)
+    except UnknownLedger as error:
+        raise BadSettings([str(error)]) from None
 
 
 def _policy(settings: Settings) -> Policy:

@@ -11,7 +11,14 @@ import click
 from rich.console import Console
 
 from portal.explain_commands import COMMANDS as EXPLAIN_COMMANDS
-from portal.opening import open_app, open_session, progress_on_terminal, read_database_url, read_settings
+from portal.opening import (
+    open_app,
+    open_session,
+    progress_on_terminal,
+    read_database_url,
+    read_ledger_name,
+    read_settings,
+)
 from portal.sandbox.commands import COMMANDS as SANDBOX_COMMANDS
 
 
@@ -60,16 +67,21 @@ def import_835(paths: tuple[Path, ...], as_json: bool) -> None:
 
     Exit code 2 when a file can't be read or is not an 835; the other files are imported all the same.
     """
-    from portal.ledger.remittances import import_stream
-    from portal.ledger.x12.errors import NotA835
+    from portal.ledger.registry import remittance_ledger
+    from portal.remittances.service import import_stream
+    from portal.remittances.x12.errors import NotA835
 
-    failed, told = False, []
+    failed, told, named = False, [], read_ledger_name()
     with open_session() as session:
         for path in paths:
             try:
                 with path.open("rb") as stream, progress_on_terminal(path.name) as step:
                     report = import_stream(
-                        session, stream, path.name, progress=lambda so_far: step(so_far.transactions)
+                        session,
+                        stream,
+                        path.name,
+                        ledger=remittance_ledger(named, session),
+                        progress=lambda so_far: step(so_far.transactions),
                     )
             except (NotA835, OSError) as error:
                 failed = True
@@ -176,8 +188,8 @@ def check(paths: tuple[Path, ...], as_json: bool, fail: bool) -> None:
     code 2 when a file can't be read or is not an 835; else 0 whatever was found, or 1 with --fail.
     """
     import portal.tables  # noqa: F401  the files are loaded into tables in memory
-    from portal.ledger.check_files import check_file
-    from portal.ledger.x12.errors import NotA835
+    from portal.remittances.check_files import check_file
+    from portal.remittances.x12.errors import NotA835
 
     failed, checked = False, []
     for path in paths:
@@ -216,8 +228,8 @@ def x12() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (otherwise a line per file).")
 def inspect(paths: tuple[Path, ...], as_json: bool) -> None:
     """Count and total 835 files; nothing is stored."""
-    from portal.ledger.x12.errors import NotA835
-    from portal.ledger.x12.inspect import inspect_file
+    from portal.remittances.x12.errors import NotA835
+    from portal.remittances.x12.inspect import inspect_file
 
     failed, found = False, []
     for path in paths:
@@ -281,11 +293,11 @@ def load_codes(system: str, path: Path) -> None:
 )
 def reconcile(as_json: bool, since: str) -> None:
     """Prove that mirror, back office, captures and Stripe agree. Exit code 1 when they differ anywhere."""
-    from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
     from portal.ledger.port import LedgerUnreachable
     from portal.ledger.reconcile import reconcile as compare
     from portal.ledger.reconcile import window_begins
     from portal.ledger.reconcile_report import tell
+    from portal.ledger.registry import open_ledger
     from portal.payments.errors import StripeRefused, StripeUnreachable
     from portal.web.database import db
 
@@ -297,7 +309,7 @@ def reconcile(as_json: bool, since: str) -> None:
         try:
             result = compare(
                 db.session,
-                EmbeddedLedger(db.session),
+                open_ledger(settings.ledger, db.session),
                 app.extensions["plainbill_gateway"],
                 since=begins,
                 progress=step,
@@ -319,8 +331,8 @@ def reconcile(as_json: bool, since: str) -> None:
 def trace(account: str, visit: str, statement: str, as_json: bool) -> None:
     """Why does ACCOUNT (its number or public id) owe what it owes: every step, with the record it came from."""
     from portal.db import RecordNotFound
-    from portal.home.trace_command import as_text, trace_of
     from portal.web.database import db
+    from portal.why.command import as_text, trace_of
 
     if visit and statement:
         raise click.UsageError("either --visit or --statement")

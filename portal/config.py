@@ -58,6 +58,8 @@ class Settings:
     credit_refund_days: int = 7
     #: A file that says what is allowed in payment plans; empty is the shipped one.
     plans_policy: str = ""
+    #: The back office this portal speaks to: one of :data:`portal.ledger.registry.LEDGERS`.
+    ledger: str = "embedded"
 
     def __repr__(self) -> str:
         return f"<Settings {self.base_url} {self.clinic_name!r}>"
@@ -120,6 +122,7 @@ class Settings:
             sandbox=env.get("PLAINBILL_SANDBOX", "") == "1",
             refund_approval_cents=_cents(need("REFUND_APPROVAL_ABOVE", "100.00", r"\d{1,7}(\.\d\d)?")),
             plans_policy=env.get("PLANS_POLICY", "").strip(),
+            ledger=ledger_name(env),
             credit_refund_days=_digits(need("CREDIT_REFUND_DAYS", "7", r"[0-9]{1,2}")),
         )
         try:
@@ -216,3 +219,8 @@ def database_url(env: Mapping[str, str]) -> str:
     if not re.fullmatch(_DATABASE_URL, value):
         raise BadSettings(["DATABASE_URL is malformed" if value else "DATABASE_URL is not set"])
     return value
+
+
+def ledger_name(env: Mapping[str, str]) -> str:
+    """``LEDGER`` alone; who opens the ledger knows whether there is one of that name."""
+    return env.get("LEDGER", "").strip() or "embedded"

@@ -157,8 +157,8 @@ def _seen_in(paths: Iterable[str]) -> Seen:
 
 def _read(path: Path, seen: Seen) -> None:
     """Take in the codes of one file. Raises :class:`OSError`; :class:`click.UsageError` for a file that is neither."""
-    from portal.ledger.x12.errors import NotA835
-    from portal.ledger.x12.remittance import RemittanceFile
+    from portal.remittances.x12.errors import NotA835
+    from portal.remittances.x12.remittance import RemittanceFile
 
     with path.open("rb") as stream:
         try:

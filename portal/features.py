@@ -12,7 +12,6 @@ from portal.disputes import desk_views as disputes
 from portal.guests import desk_views as guest_payment
 from portal.guests.views import bp as guests
 from portal.home.views import bp as home
-from portal.home.why_views import bp as why
 from portal.ledger import desk_views as sync
 from portal.messages import desk_views as threads
 from portal.messages.views import bp as messages
@@ -26,11 +25,13 @@ from portal.plans.desk import changing, clauses, offering, returned_debits, watc
 from portal.plans.views import bp as plans
 from portal.refunds import desk_views as money_back
 from portal.refunds.views import bp as refunds
-from portal.staff import accounts, holds, inbox, remittances
+from portal.remittances import desk_views as remittances
+from portal.staff import accounts, holds, inbox
 from portal.statements import desk_views as paper
 from portal.statements.views import bp as statements
 from portal.web.desk import bp as desk
 from portal.web.health import bp as health
+from portal.why.views import bp as why
 
 BLUEPRINTS = (
     (home, "/"),

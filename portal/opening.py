@@ -61,6 +61,17 @@ def read_database_url() -> str:
         raise click.ClickException(str(error)) from None
 
 
+def read_ledger_name() -> str:
+    """The back office that the environment names, or the end of the command with those there are."""
+    from portal.config import ledger_name
+    from portal.ledger.registry import UnknownLedger, check_name
+
+    try:
+        return check_name(ledger_name(environment()))
+    except UnknownLedger as error:
+        raise click.ClickException(str(error)) from None
+
+
 @contextmanager
 def open_session() -> Iterator[Session]:
     """A database session that writes, for a command that needs no more of the portal than that."""

@@ -10,7 +10,6 @@ from portal.db import Base
 from portal.disputes import models as disputes
 from portal.documents import models as documents
 from portal.guests import models as guests
-from portal.ledger import models as ledger
 from portal.ledger.adapters.embedded import models as embedded
 from portal.messages import models as messages
 from portal.notifications import models as notifications
@@ -18,6 +17,7 @@ from portal.payments import models as payments
 from portal.payouts import models as payouts
 from portal.plans import models as plans
 from portal.refunds import models as refunds
+from portal.remittances import models as ledger
 from portal.schema import compatibility
 from portal.statements import models as statements
 from portal.web import models as web

@@ -16,8 +16,8 @@ from portal.config import BadSettings, Settings
 from portal.db import writing
 from portal.disputes.jobs import dispute_changed, sweep_disputes
 from portal.guests.jobs import MEET, decline_came, meet_card_testing
-from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.push import deliver_due
+from portal.ledger.registry import open_ledger
 from portal.money import Money
 from portal.notifications.service import send_due
 from portal.notifications.transport import smtp
@@ -79,7 +79,7 @@ def timetable(app: Flask, settings: Settings) -> dict[str, Job]:
         "autopay.run_due": lambda: run_autopay(db.session, gateway, settings),
         "plans.run_due": lambda: run_plans(db.session, gateway, settings, app.extensions["plainbill_policy"]),
         MEET: lambda: meet_card_testing(db.session, gateway),
-        "ledger.deliver_postings": lambda: deliver_due(db.session, EmbeddedLedger(db.session)),
+        "ledger.deliver_postings": lambda: deliver_due(db.session, open_ledger(settings.ledger, db.session)),
         "notifications.send": lambda: send_due(db.session, transport),
         "limits.forget_expired": lambda: forget_expired(db.session),
     }

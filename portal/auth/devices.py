@@ -12,11 +12,11 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from flask import Response, after_this_request, current_app, request
+from flask import Response, after_this_request, request
 from itsdangerous import BadSignature, TimestampSigner
 
 from portal.auth.models import User
-from portal.config import Settings
+from portal.web.context import the_settings
 
 LASTS = timedelta(days=365)
 #: Of so many users a browser keeps the mark; the one that signed in longest ago is forgotten first.
@@ -28,7 +28,7 @@ _LONGEST = 200
 
 def cookie_name() -> str:
     """``__Host-`` keeps other hosts of the same domain from setting it; browsers take that over TLS only."""
-    return "__Host-plainbill-device" if _settings().https else "plainbill-device"
+    return "__Host-plainbill-device" if the_settings().https else "plainbill-device"
 
 
 def device_of(uniquifier: str) -> str:
@@ -53,17 +53,12 @@ def remember(user: User) -> None:
             cookie_name(),
             _BETWEEN.join([mark, *others][:MOST]),
             max_age=LASTS,
-            secure=_settings().https,
+            secure=the_settings().https,
             httponly=True,
             samesite="Lax",
             path="/",
         )
         return response
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
 
 
 def _marks() -> list[str]:
@@ -73,7 +68,7 @@ def _marks() -> list[str]:
 
 def _signer(uniquifier: str) -> TimestampSigner:
     return TimestampSigner(
-        _settings().secret_key, salt=f"device {uniquifier}", key_derivation="hmac", digest_method=hashlib.sha256
+        the_settings().secret_key, salt=f"device {uniquifier}", key_derivation="hmac", digest_method=hashlib.sha256
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, g
 from flask_babel import gettext as _
 from flask_limiter import RequestLimit
 from flask_login import current_user
@@ -17,7 +17,7 @@ from flask_security.utils import get_message
 
 from portal.auth import devices
 from portal.auth.mailbox import key_of_user, mailbox_key, named_mailbox
-from portal.config import Settings
+from portal.web.context import the_settings
 from portal.web.errors import error_page
 from portal.web.limits import forget, limiter, network, refusals_only
 
@@ -64,7 +64,7 @@ def _choose_a_new_password(_limit: RequestLimit) -> Response:
 
 def _look_for_our_mail(_limit: RequestLimit) -> Response:
     """The words of a lock on asking for links: the ones that were sent still open the way."""
-    settings: Settings = current_app.extensions["plainbill_settings"]
+    settings = the_settings()
     return error_page(
         429,
         _("Too many tries"),

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from portal import clock
 from portal.autopay.running import run_due
 from portal.config import Settings
 from portal.payments.gateway import StripeGateway
+from portal.web.context import the_day
 
 
 def run_autopay(session: Session, gateway: StripeGateway, settings: Settings) -> None:
@@ -15,7 +15,7 @@ def run_autopay(session: Session, gateway: StripeGateway, settings: Settings) ->
     run_due(
         session,
         gateway,
-        today=clock.today(settings.clinic_timezone),
+        today=the_day(),
         stop_url=stop_url(settings.base_url),
         timezone=settings.clinic_timezone,
     )

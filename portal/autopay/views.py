@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from portal import clock
 from portal.accounts.access import VisibleAccount, account_for
 from portal.autopay.debts import waiting_for_the_patient
 from portal.autopay.errors import AgreementChanged, AutopayRuns, MethodExpired
@@ -18,7 +17,6 @@ from portal.autopay.queries import active_of_account, charges_of_account, of_not
 from portal.autopay.service import start as start_autopay
 from portal.autopay.service import stop as stop_autopay
 from portal.autopay.words import agreement, fingerprint
-from portal.config import Settings
 from portal.db import RecordNotFound
 from portal.money import Money
 from portal.payments.decline import BANK, what_happened
@@ -28,15 +26,11 @@ from portal.payments.presenting import Stop
 from portal.payments.returns import StoppedDebt
 from portal.queue import wake
 from portal.web import guards
+from portal.web.context import the_day, the_settings
 from portal.web.database import db
 from portal.web.limits import even_uncounted, limiter
 
 bp = Blueprint("autopay", __name__)
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
 
 
 @bp.get("/accounts/<pid:account_id>/autopay")
@@ -50,7 +44,7 @@ def _page(account: VisibleAccount, form: AutopayForm) -> str:
     autopay = active_of_account(db.session, account.id)
     mine = autopay is not None and autopay.user_id == current_user.id
     methods = methods_of(db.session, current_user.id)
-    today = clock.today(_settings().clinic_timezone)
+    today = the_day()
     usable = [method for method in methods if not method.has_expired(today)]
     form.method.choices = [(method.public_id, method.name) for method in usable]
     if not form.method.data and usable:
@@ -88,7 +82,7 @@ def _why_left_out(stop: StoppedDebt) -> str:
 
 def _text(method: MethodRow, cap: Money) -> str:
     """The agreement, as it is shown and as it is kept."""
-    settings = _settings()
+    settings = the_settings()
     return agreement(
         clinic=settings.clinic_name, phone=settings.clinic_phone, method=method.name, cap=str(cap)
     )
@@ -100,7 +94,7 @@ def _agreement_page(account: VisibleAccount, form: AgreementForm, cap: Money, *,
     Raises :class:`RecordNotFound` (no such method of theirs) and :class:`MethodExpired`.
     """
     method = method_for(db.session, current_user.id, form.method.data or "")
-    if method.has_expired(clock.today(_settings().clinic_timezone)):
+    if method.has_expired(the_day()):
         raise MethodExpired
     text = _text(method, cap)
     form.seen.data = fingerprint(text)
@@ -144,7 +138,6 @@ def turn_on(account_id: str) -> Any:
 
 def _start(account: VisibleAccount, form: AgreementForm, cap: Money) -> Any:
     """Turn it on with the text that was read, and no other."""
-    settings = _settings()
 
     def text(method: MethodRow) -> str:
         made = _text(method, cap)
@@ -161,7 +154,7 @@ def _start(account: VisibleAccount, form: AgreementForm, cap: Money) -> Any:
         agreement=text,
         language=str(get_locale() or "en"),
         address=request.remote_addr or "",
-        today=clock.today(settings.clinic_timezone),
+        today=the_day(),
     )
     wake("autopay.run_due")
     flash(_("Autopay is on. We have sent a copy of the agreement to your e-mail address."), "success")

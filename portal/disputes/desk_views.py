@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import current_app, render_template
+from flask import render_template
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
@@ -13,11 +13,12 @@ from portal.accounts.queries import account_by_public_id
 from portal.audit.queries import Step, history_of
 from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
-from portal.config import Settings
 from portal.disputes import queries
 from portal.disputes.reasons import reason_of
 from portal.disputes.state import DisputeState
+from portal.payments.gateway.of_app import the_gateway
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import db
 from portal.web.desk import bp
 from portal.web.paging import PER_PAGE, Page, asked_page, offset
@@ -50,10 +51,10 @@ def time_left(answer_by: datetime | None, now: datetime) -> TimeLeft | None:
 
 def answer_address(stripe_dispute_id: str) -> str:
     """Where a dispute is answered: Stripe's dashboard, or the stand-in's page in the demo."""
-    settings: Settings = current_app.extensions["plainbill_settings"]
+    settings = the_settings()
     if settings.sandbox:
         return f"{settings.stripe_js_origin}/#disputes"
-    live = current_app.extensions["plainbill_gateway"].live
+    live = the_gateway().live
     return f"https://dashboard.stripe.com/{'' if live else 'test/'}disputes/{stripe_dispute_id}"
 
 

@@ -8,10 +8,11 @@ import hashlib
 import hmac
 from typing import Any
 
-from flask import current_app, flash, g, redirect, request, session, url_for
+from flask import flash, g, redirect, request, session, url_for
 from flask_babel import gettext as _
 
 from portal.guests.queries import Pass, pass_of
+from portal.web.context import the_settings
 from portal.web.database import db
 from portal.web.limits import network
 
@@ -50,7 +51,7 @@ def network_key() -> str:
 
     A hash with a key of ours: IPv4 is so small that a plain hash of it could be looked up.
     """
-    key = current_app.extensions["plainbill_settings"].secret_key
+    key = the_settings().secret_key
     return hmac.new(key.encode(), f"network {network()}".encode(), hashlib.sha256).hexdigest()
 
 

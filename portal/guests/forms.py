@@ -2,16 +2,15 @@
 
 from typing import Any
 
-from flask import current_app
 from flask_babel import lazy_gettext as _l
 from wtforms import HiddenField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Email, Length, Optional, ValidationError
 
-from portal import clock
 from portal.guests.dates import NotADay, NotYet, ShortYear, read_day
 from portal.money import Money
 from portal.statements.codes import ALPHABET, LENGTH, normal
+from portal.web.context import the_day
 from portal.web.forms import Form, MoneyField
 
 #: A statement's number is twelve digits, and the most likely thing to be taken for the code.
@@ -48,7 +47,7 @@ class CodeForm(Form):
             raise ValidationError(_l("Type the date of birth."))
         try:
             self.day = read_day(
-                field.data, today=clock.today(current_app.extensions["plainbill_settings"].clinic_timezone)
+                field.data, today=the_day()
             )
         except ShortYear:
             raise ValidationError(_l("Write the year with four digits, like 4/7/1980.")) from None

@@ -16,7 +16,6 @@ from portal.guests.guessing import is_on, raise_alarm
 from portal.guests.queries import OwnPayment, due_of, own_payment, own_payments
 from portal.guests.service import admit, end_pass, start_guest_payment
 from portal.money import Money
-from portal.payments.blueprint import the_gateway, the_settings
 from portal.payments.closing import close
 from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
 from portal.payments.errors import (
@@ -31,10 +30,12 @@ from portal.payments.errors import (
     StripeUnreachable,
 )
 from portal.payments.gateway import MINIMUM, Intent
+from portal.payments.gateway.of_app import the_gateway
 from portal.payments.service import is_still_owed, prepare, refresh
 from portal.payments.state import PaymentState
 from portal.payments.tries import must_wait
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import begin_writing, db
 from portal.web.headers import allow_stripe
 from portal.web.limits import limiter, refusals_only

@@ -4,11 +4,10 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from flask_babel import get_locale
 from flask_login import current_user
 
-from portal import clock
 from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
@@ -38,6 +37,7 @@ from portal.plans.queries import Outlook, PlanRow, open_plans, outlooks
 from portal.refunds.queries import PatientRefund, refunds_on_account
 from portal.statements.queries import accounts_with_statements
 from portal.web import guards
+from portal.web.context import the_day, the_settings
 from portal.web.database import begin_writing, db
 
 bp = Blueprint("home", __name__)
@@ -75,7 +75,6 @@ def start() -> Any:
     """Home; staff go to their desk."""
     if guards.is_staff():
         return redirect(url_for("staff.inbox"))
-    settings = current_app.extensions["plainbill_settings"]
     printed = accounts_with_statements(db.session, current_user.id)
     autopays = running(db.session, current_user.id)
     plans = open_plans(db.session, current_user.id)
@@ -90,7 +89,7 @@ def start() -> Any:
         several_payable=sum(1 for one in accounts if one.payable) > 1,
         waiting=waiting_for(db.session, current_user.id),
         unread=unread_answers(db.session, current_user.id),
-        today=clock.today(settings.clinic_timezone),
+        today=the_day(),
     )
 
 
@@ -119,12 +118,8 @@ def _home_account(
         autopay_charge=autopays.get(account.id),
         plan=plan,
         outlook=outlook.get(plan.id) if plan is not None else None,
-        refunds=refunds_on_account(db.session, account.id, current_user.id, timezone=_timezone()),
+        refunds=refunds_on_account(db.session, account.id, current_user.id, timezone=the_settings().clinic_timezone),
     )
-
-
-def _timezone() -> str:
-    return str(current_app.extensions["plainbill_settings"].clinic_timezone)
 
 
 @bp.get("/visits/<pid:visit_id>")
@@ -142,7 +137,7 @@ def visit(visit_id: str) -> str:
         db.session,
         account.id,
         current_user.id,
-        timezone=_timezone(),
+        timezone=the_settings().clinic_timezone,
         charge_ids=[line.charge_id for line in lines],
     )
     threads = threads_about_visit(db.session, found.id, user_id=current_user.id)
@@ -167,6 +162,6 @@ def visit(visit_id: str) -> str:
         why_held=why_held,
         refunds=refunds,
         plan=open_plans(db.session, current_user.id).get(account.id),
-        today=clock.today(_timezone()),
+        today=the_day(),
         as_of=account.mirrored_at,
     )

@@ -1,10 +1,10 @@
 """What the portal needs of a back office. Every adapter offers this and no more is asked of one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from portal.away import Away
 from portal.money import Money
@@ -80,3 +80,37 @@ class Ledger(Protocol):
 
     def as_of(self) -> datetime:
         """How fresh the answers are (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimDecision:
+    """A payer's decision on a claim as a clerk of the back office enters it from the remittance's totals.
+
+    All amounts are as the payer wrote them (a reversal's are negative); ``billed`` is what was not billed before.
+    ``key`` is the same whenever the same decision is loaded.
+    """
+
+    key: str
+    account_ref: str
+    visit_ref: str
+    effective_on: date
+    billed: Money
+    insurer_paid: Money
+    contractual: Money
+    other: Money
+    share: Money
+
+
+@runtime_checkable
+class RemittanceLedger(Protocol):
+    """What a ledger offers besides that learns of remittances from the portal alone, and lives in its database.
+
+    Both run in the caller's database transaction: the mirror and the ledger take a decision in together or not at all.
+    A ledger that posts its own remittances lacks this, and is told of none.
+    """
+
+    def record_claim(self, decision: ClaimDecision) -> None:
+        """Post a payer's decision. A key that is known fails at the database's unique constraint."""
+
+    def wordings(self, codes: Iterable[str]) -> dict[str, str]:
+        """The clinic's own wording for the codes that it bills, by code."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -19,6 +19,7 @@ from portal.messages.emails import answer_waiting
 from portal.messages.errors import NewerMessage, TokenSpent
 from portal.notifications.service import wake_sender
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import db
 from portal.web.desk import bp
 
@@ -30,7 +31,7 @@ def thread(thread_id: str) -> Any:
     form = AnswerForm()
     if form.validate_on_submit():
         close = "close" in request.form
-        settings = current_app.extensions["plainbill_settings"]
+        settings = the_settings()
         try:
             sent = service.answer_thread(
                 db.session,

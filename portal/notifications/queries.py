@@ -6,8 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.notifications.models import Notification
-from portal.notifications.service import NOBODY
+from portal.notifications.models import NOBODY, Notification
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.notifications.models import Notification
+from portal.notifications.models import NOBODY, Notification
 from portal.notifications.transport import CannotSend, Transport
 from portal.queue import wake
 
@@ -19,9 +19,6 @@ _FIRST_RETRY = timedelta(minutes=1)
 _LONGEST_RETRY = timedelta(hours=4)
 _GIVE_UP = timedelta(days=3)
 
-#: Whom a message is for that is never sent. It is written where a stranger must not learn by the time an answer takes
-#: whether there was somebody to write to; the sender throws it away.
-NOBODY = ""
 
 
 def queue_email(session: Session, *, key: str, to: str, subject: str, body: str) -> bool:

@@ -4,26 +4,11 @@ from collections.abc import Callable
 
 from flask import Blueprint, current_app
 
-from portal.config import Settings
-from portal.payments.gateway import StripeGateway
-
 bp = Blueprint("payments", __name__)
 
 #: Where features above this one leave what they say about a saved method that is to be removed: functions from its id
 #: to sentences.
 METHOD_USES = "plainbill_method_uses"
-
-
-def the_gateway() -> StripeGateway:
-    """The way to Stripe of this app."""
-    gateway: StripeGateway = current_app.extensions["plainbill_gateway"]
-    return gateway
-
-
-def the_settings() -> Settings:
-    """What the operator set."""
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
 
 
 def uses_of_method(method_id: int) -> list[str]:

@@ -7,10 +7,9 @@ from flask import redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import clock
 from portal.accounts.access import VisibleAccount, account_for, accounts_of
 from portal.money import Money
-from portal.payments.blueprint import bp, the_gateway, the_settings
+from portal.payments.blueprint import bp
 from portal.payments.choosing import Offer, on_offer
 from portal.payments.decline import words_for_too_many
 from portal.payments.errors import (
@@ -27,24 +26,22 @@ from portal.payments.errors import (
     StripeUnreachable,
 )
 from portal.payments.forms import ANOTHER, PayForm
+from portal.payments.gateway.of_app import the_gateway
 from portal.payments.methods.queries import MethodRow, method_for, methods_of
 from portal.payments.progress import waits_on
 from portal.payments.service import Payer, start_payment
 from portal.payments.tries import must_wait
 from portal.web import guards
+from portal.web.context import the_day, the_settings
 from portal.web.database import db
 from portal.web.limits import limiter
 
 _MANY = limiter.limit("60 per minute; 300 per hour", key_func=lambda: f"user {current_user.get_id()}")
 
 
-def _today() -> Any:
-    return clock.today(the_settings().clinic_timezone)
-
-
 def _first_method(methods: Sequence[MethodRow]) -> str:
     """The method that is chosen when the page opens: the default one, unless it has expired."""
-    usable = [one for one in methods if one.is_default and not one.has_expired(_today())]
+    usable = [one for one in methods if one.is_default and not one.has_expired(the_day())]
     return usable[0].public_id if usable else ANOTHER
 
 
@@ -83,7 +80,7 @@ def _page(accounts: Sequence[VisibleAccount], form: PayForm, offer: Offer) -> st
         accounts=accounts,
         family=request.path == url_for("payments.choose_for_family"),
         methods=methods_of(db.session, current_user.id),
-        today=_today(),
+        today=the_day(),
         deposits_wait=waits_on(db.session, current_user.id, [account.id for account in accounts]),
     )
 

@@ -7,13 +7,14 @@ from flask_login import current_user
 
 from portal.accounts.access import account_for
 from portal.money import Money
-from portal.payments.blueprint import bp, the_settings
+from portal.payments.blueprint import bp
 from portal.payments.decline import what_happened
 from portal.payments.progress import given_back, is_failed_debit, progress_of, spread_of
 from portal.payments.queries import payment_for, payments_of, receipt_for
 from portal.payments.receipts.years import years_of
 from portal.payments.service import payable_lines
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import db
 
 

@@ -9,11 +9,12 @@ from flask_login import current_user
 
 from portal.db import RecordNotFound
 from portal.payments import choose_views, seen_views
-from portal.payments.blueprint import bp, the_gateway, the_settings
+from portal.payments.blueprint import bp
 from portal.payments.closing import close
 from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
 from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused, StripeUnreachable
 from portal.payments.gateway import Intent
+from portal.payments.gateway.of_app import the_gateway
 from portal.payments.kinds import PaymentSource
 from portal.payments.methods.consents import save_method_words
 from portal.payments.methods.queries import MethodRow, methods_of
@@ -24,6 +25,7 @@ from portal.payments.service import is_still_owed, prepare, refresh
 from portal.payments.state import DEPOSITS, PaymentState
 from portal.payments.tries import must_wait
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import begin_writing, db
 from portal.web.headers import allow_stripe
 from portal.web.limits import limiter

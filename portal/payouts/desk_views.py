@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from flask import current_app, flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.payments.errors import StripeUnreachable
+from portal.payments.gateway.of_app import the_gateway
 from portal.payouts import queries
 from portal.payouts.kinds import LOOKED_UP, Handled
 from portal.payouts.service import handle_exception, look_up
@@ -124,7 +125,7 @@ def look_up_exception(exception_id: str) -> Any:
     try:
         fits = look_up(
             db.session,
-            current_app.extensions["plainbill_gateway"],
+            the_gateway(),
             public_id=exception_id,
             staff_user_id=current_user.id,
         )

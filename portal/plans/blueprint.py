@@ -3,19 +3,14 @@
 from collections.abc import Sequence
 from datetime import date
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, request
 from flask.blueprints import BlueprintSetupState
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import clock
-from portal.config import Settings
 from portal.payments.blueprint import METHOD_USES
-from portal.payments.gateway import StripeGateway
 from portal.payments.methods.queries import MethodRow, methods_of
 from portal.plans.queries import uses_method
-from portal.plans.rules.conditions import Conditions, conditions_at
-from portal.plans.rules.policy import Policy
 from portal.web.database import db
 from portal.web.limits import limiter
 
@@ -42,26 +37,6 @@ def _uses(method_id: int) -> list[str]:
         )
         for name in uses_method(db.session, method_id)
     ]
-
-
-def the_settings() -> Settings:
-    """What the operator set."""
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
-
-
-def the_gateway() -> StripeGateway:
-    """The way to Stripe of this app."""
-    gateway: StripeGateway = current_app.extensions["plainbill_gateway"]
-    return gateway
-
-
-def the_conditions() -> Conditions:
-    """The operator's policy, today."""
-    settings, policy = the_settings(), current_app.extensions["plainbill_policy"]
-    assert isinstance(policy, Policy)
-    timezone = settings.clinic_timezone
-    return conditions_at(policy, settings.base_url, today=clock.today(timezone), timezone=timezone)
 
 
 def usable_methods(today: date) -> list[MethodRow]:

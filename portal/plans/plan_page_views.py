@@ -12,13 +12,14 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.documents.store import content_of
 from portal.payments.methods.queries import method_by_id
-from portal.plans.blueprint import ACTING, bp, the_conditions
+from portal.plans.blueprint import ACTING, bp
 from portal.plans.changing.amending import cancel, may_be_added, preview, stop_charges
 from portal.plans.changing.forms import ActForm, PauseForm, PauseNoteForm
 from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.collecting.effects import begun_payment
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
+from portal.plans.of_app import the_conditions
 from portal.plans.queries import (
     InstalmentRow,
     PlanRow,

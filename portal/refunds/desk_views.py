@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
-from flask import current_app, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import clock
 from portal.audit.seen import age, note_seen
 from portal.audit.tags import Tag
-from portal.config import Settings
 from portal.disputes.queries import disputed
 from portal.money import Money
 from portal.payments.allocate import Part
@@ -44,26 +41,14 @@ from portal.refunds.parts import LeftLine, left_lines
 from portal.refunds.settle import ASKED_AGAIN
 from portal.refunds.state import RefundReason
 from portal.web import guards
+from portal.web.context import is_supervisor, the_day, the_settings
 from portal.web.database import db
 from portal.web.desk import bp
 from portal.web.paging import PER_PAGE, Page, asked_page, offset
 
 
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
-
-
-def _today() -> date:
-    return clock.today(_settings().clinic_timezone)
-
-
 def _limit() -> Money:
-    return Money(_settings().refund_approval_cents)
-
-
-def _is_supervisor() -> bool:
-    return "supervisor" in {role.name for role in current_user.roles}
+    return Money(the_settings().refund_approval_cents)
 
 
 @bp.get("/refunds")
@@ -200,7 +185,7 @@ def new_refund(payment_id: str) -> Any:
                 reason=REASONS[reason],
                 must_ask=service.needs_approval(db.session, payment.id, total, _limit()),
                 limit=_limit(),
-                there_by=there_by(_today()),
+                there_by=there_by(the_day()),
                 changed=changed,
             )
     elif "change" in request.form:
@@ -231,7 +216,7 @@ def _write(
         actor=current_user.id,
         reason=reason,
         note=(form.note.data or "").strip(),
-        today=_today(),
+        today=the_day(),
         limit=_limit(),
         public_id=form.refund_id,
         **_wanted(form, lines),
@@ -268,9 +253,9 @@ def _refund_page(
         "refund": row,
         "lines": queries.lines_of_refund(db.session, row.id),
         "mine": row.requested_by == current_user.id,
-        "supervisor": _is_supervisor(),
+        "supervisor": is_supervisor(),
         "disputed": disputed(db.session, row.payment_id),
-        "today": _today(),
+        "today": the_day(),
         "decide_form": DecideForm(formdata=None),
         # Three forms with a note stand on one page: their fields need ids of their own.
         "refuse_form": refuse_form or RefuseForm(formdata=None, prefix="refuse"),
@@ -317,7 +302,7 @@ def approve_refund(refund_id: str) -> Any:
         return redirect(url_for("staff.refund", refund_id=refund_id))
     return _act(
         refund_id,
-        lambda: service.approve(db.session, public_id=refund_id, actor=current_user.id, today=_today()),
+        lambda: service.approve(db.session, public_id=refund_id, actor=current_user.id, today=the_day()),
         _("Approved. It is sent on its day."),
     )
 
@@ -362,7 +347,7 @@ def send_refund_today(refund_id: str) -> Any:
         return redirect(url_for("staff.refund", refund_id=refund_id))
     return _act(
         refund_id,
-        lambda: service.send_today(db.session, public_id=refund_id, actor=current_user.id, today=_today()),
+        lambda: service.send_today(db.session, public_id=refund_id, actor=current_user.id, today=the_day()),
         _("The refund is being sent."),
     )
 

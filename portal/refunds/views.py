@@ -1,12 +1,13 @@
 """What a payer sees of refunds."""
 
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, render_template
 from flask_login import current_user
 
 from portal import clock
 from portal.payments.queries import payment_for
 from portal.refunds.queries import payments_with_refunds, refunds_of_payment
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import db
 
 bp = Blueprint("refunds", __name__)
@@ -22,7 +23,7 @@ def with_refunds(payment_ids: list[int]) -> set[int]:
 @guards.own_account
 def of_payment(payment_id: str) -> str:
     """What went back of a payment, where each refund stands, and when it should be there."""
-    timezone = current_app.extensions["plainbill_settings"].clinic_timezone
+    timezone = the_settings().clinic_timezone
     return render_template(
         "refunds/payment.html",
         payment=payment_for(db.session, current_user.id, payment_id),

@@ -29,11 +29,11 @@ from portal.audit.tags import Tag
 from portal.auth.identity import users
 from portal.billing.checks.front_office import import_rows
 from portal.billing.models import Charge, Estimate, Visit
-from portal.ledger.adapters.embedded.ledger import load_service_items
-from portal.ledger.remittances import import_stream
+from portal.ledger.adapters.embedded.ledger import EmbeddedLedger, load_service_items
 from portal.messages.emails import Email
 from portal.messages.service import answer_thread, open_thread
 from portal.payments.queries import reserved
+from portal.remittances.service import import_stream
 from portal.statements.codes import normal
 from portal.statements.documents import statement_document
 from portal.statements.queries import statements_of_account
@@ -181,7 +181,7 @@ def load_clinic(session: Session, *, told: Callable[[str], None] = lambda _what:
     for path in remittance_files():
         told(path.name)
         with path.open("rb") as stream:
-            import_stream(session, stream, path.name)
+            import_stream(session, stream, path.name, ledger=EmbeddedLedger(session))
         session.commit()
     told("Sign-ins")
     _open_sign_ins(session, SIGN_INS[:-1])

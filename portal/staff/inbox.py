@@ -7,7 +7,7 @@ from flask import render_template, request
 from portal.audit.seen import age
 from portal.messages import queries as messages
 from portal.messages.kinds import ThreadState
-from portal.plans.desk.conditions import todays
+from portal.plans.of_app import the_conditions
 from portal.staff.attention import waiting
 from portal.web import guards
 from portal.web.database import db
@@ -40,5 +40,5 @@ def inbox() -> Any:
         counts={name: sum(counts[state] for state in states) for name, states in FILTERS.items()},
         page=Page(number, total),
         age=age,
-        attention=waiting(db.session, conditions=todays()),
+        attention=waiting(db.session, conditions=the_conditions()),
     )

@@ -3,15 +3,13 @@
 from functools import partial
 from typing import Any
 
-from flask import Response, current_app, flash, redirect, render_template, url_for
+from flask import Response, flash, redirect, render_template, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import clock
 from portal.accounts.queries import account_by_public_id
 from portal.audit.seen import note_seen
 from portal.audit.tags import Tag
-from portal.config import Settings
 from portal.documents.store import content_of
 from portal.money import Money
 from portal.payments.queries import reserved
@@ -20,15 +18,11 @@ from portal.statements.errors import NothingToAskFor
 from portal.statements.queries import statement_for
 from portal.statements.service import CODE_LIVES, DUE_AFTER, due_lines, issue_statement, revoke_code
 from portal.web import guards
+from portal.web.context import the_day, the_settings
 from portal.web.database import db
 from portal.web.desk import bp
 from portal.web.forms import Form
 from portal.web.pdf import pdf_answer
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["plainbill_settings"]
-    return settings
 
 
 @bp.route("/accounts/<pid:account_id>/new-statement", methods=["GET", "POST"])
@@ -36,7 +30,7 @@ def _settings() -> Settings:
 def new_statement(account_id: str) -> Any:
     """Issue a statement of what may be asked for now."""
     account = account_by_public_id(db.session, account_id)
-    settings, form = _settings(), Form()
+    settings, form = the_settings(), Form()
     if form.validate_on_submit():
         try:
             statement = issue_statement(
@@ -61,7 +55,7 @@ def new_statement(account_id: str) -> Any:
             db.session.commit()
             flash(_("Statement %(number)s is ready to print.", number=number), "success")
         return redirect(url_for("staff.account", account_id=account_id) + "#statements")
-    today = clock.today(settings.clinic_timezone)
+    today = the_day()
     return render_template(
         "staff/new_statement.html",
         account=account,

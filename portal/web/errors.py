@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from portal.away import RETRY_SECONDS, Away, RedisError, is_away
-from portal.config import Settings
 from portal.db import RecordNotFound
+from portal.web.context import the_settings
 from portal.web.database import give_up
 from portal.web.health import watch
 
@@ -30,7 +30,7 @@ def error_page(status: int, title: str, what_to_do: str, *, act: tuple[str, str]
 
     ``act`` is an endpoint and the words of the button that leads there, where it is not the start.
     """
-    settings: Settings = current_app.extensions["plainbill_settings"]
+    settings = the_settings()
     # Not by the request's own: this page may tell that there is something wrong with the request.
     addresses = current_app.url_map.bind("localhost", script_name=request.script_root or "/")
 

@@ -10,9 +10,9 @@ import structlog
 from flask import Blueprint, Flask, Response, current_app, request
 
 from portal.away import RETRY_SECONDS, is_away
-from portal.config import Settings
 from portal.schema import MayNotRun, WrongSchema, require_ours
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import db
 from portal.web.guards import IMPERSONAL
 from portal.web.limits import limiter
@@ -51,7 +51,7 @@ class SchemaWatch:
     def look(self) -> None:
         """The same, asked of the database now."""
         self._served = False
-        settings: Settings = current_app.extensions["plainbill_settings"]
+        settings = the_settings()
         with db.engine.connect() as connection:
             # Looking for a demo's data reads whole tables: once in the life of a process is enough.
             require_ours(connection, live=settings.live and not self._no_demo)
@@ -110,7 +110,7 @@ def ready() -> Response:
 
 
 def _redis_is_away() -> bool:
-    settings: Settings = current_app.extensions["plainbill_settings"]
+    settings = the_settings()
     return bool(settings.redis_url) and not limiter.storage.check()
 
 

@@ -28,6 +28,7 @@ from limits.strategies import STRATEGIES, FixedWindowRateLimiter
 from portal.away import Away
 from portal.config import BadSettings, Settings
 from portal.web import counters
+from portal.web.context import the_settings
 from portal.web.counters import Counters
 from portal.web.database import READING, db
 
@@ -113,7 +114,7 @@ limiter = Limiter(key_func=network, default_limits=[])
 
 def _hashed(item: RateLimitItem, *identifiers: str) -> str:
     """A counter's key, which tells nobody without the secret key who tried what from where."""
-    secret: Settings = current_app.extensions["plainbill_settings"]
+    secret = the_settings()
     return hmac.new(secret.secret_key.encode(), item.key_for(*identifiers).encode(), hashlib.sha256).hexdigest()
 
 

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from importlinter.cli import lint_imports
@@ -24,22 +25,6 @@ LONGEST_MODULE = 450
 WEB = {"flask", "flask_wtf", "flask_login", "wtforms", "werkzeug"}
 #: The layers inside a feature that know nothing of the web.
 WITHOUT_WEB = ("service", "queries", "models", "access")
-PURE = (
-    "portal.money",
-    "portal.billing.balance",
-    "portal.billing.kinds",
-    "portal.billing.story.picture",
-    "portal.billing.story.trace",
-    "portal.payments.allocate",
-    "portal.payments.state",
-    "portal.ledger.decide",
-    "portal.ledger.port",
-    "portal.explanations",
-    "portal.documents.render",
-    "portal.documents.qr",
-    "portal.statements.codes",
-    "portal.ledger.x12",
-)
 
 
 def imports_of(path: Path) -> set[str]:
@@ -98,8 +83,34 @@ def test_services_queries_and_models_know_nothing_of_the_web() -> None:
     assert importing(WEB, iter(among)) == []
 
 
-def test_pure_modules_know_neither_web_nor_database_nor_stripe() -> None:
-    assert importing(WEB | {"sqlalchemy", "stripe", "portal.db"}, inside(*PURE)) == []
+def contract(name: str) -> dict[str, Any]:
+    """A contract of import-linter's, by its id."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (found,) = [one for one in tools["importlinter"]["contracts"] if one["id"] == name]
+    return dict(found)
+
+
+def test_what_calls_itself_pure_is_held_to_it() -> None:
+    held = set(inside(*contract("pure")["source_modules"]))
+    called = {
+        name
+        for name, path in MODULES.items()
+        if re.search(r"\bPure\b", ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+    }
+    assert len(called) > 30
+    assert called - held == set()
+
+
+def test_every_feature_and_wing_is_held_to_the_order_inside() -> None:
+    """One that has tables or pages of its own."""
+    parts = {name.rpartition(".")[0] for name in MODULES if re.search(r"\.(models|views|desk_views)$", name)}
+    asides = {"portal.web", "portal.home", "portal.why", "portal.audit", "portal.documents"}  # one such part each
+    assert parts - asides - set(contract("inside-a-feature")["containers"]) == {"portal.ledger.adapters.embedded"}
+
+
+def test_the_stand_in_of_stripe_imports_nothing_else_of_the_portal() -> None:
+    found = {seen for name in inside("portal.sandbox.stripe") for seen in IMPORTS[name] if seen.startswith("portal")}
+    assert {seen for seen in found if not seen.startswith("portal.sandbox.stripe")} == {"portal.sandbox"} & found
 
 
 def test_nothing_in_production_imports_the_sandbox() -> None:
@@ -118,7 +129,10 @@ def test_no_module_is_too_long() -> None:
 
 def test_money_is_never_a_float() -> None:
     """``float`` may be named where time or sizes are meant, not where money passes."""
-    among = inside("portal.money", "portal.billing", "portal.payments", "portal.ledger", "portal.accounts")
+    among = inside(
+        *(f"portal.{one}" for one in ("money", "accounts", "billing", "payments", "plans", "refunds")),
+        *("portal.ledger", "portal.remittances"),
+    )
     found = [
         f"{name}:{node.lineno}"
         for name in among

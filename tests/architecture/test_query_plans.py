@@ -38,8 +38,8 @@ from tests.architecture.test_routes import SAM, STAFF, SUPERVISOR, TESTA, Addres
 from tests.conftest import Clinic, Database
 from tests.pages import JudgingClient, sign_in
 from tests.query_plans import Sent, Statement, whole_reads
-from tests.unit.ledger.books import claim, load, payment, remittance
 from tests.unit.plans.conftest import PlanWorld
+from tests.unit.remittances.books import claim, load, payment, remittance
 from tests.web.guesting import account_id as _account_id
 from tests.web.guesting import deliver, enter, issue
 from tests.web.money_moves import Pay, gateway, pay

@@ -36,7 +36,6 @@ from portal.disputes.models import Dispute
 from portal.disputes.state import DisputeState
 from portal.documents.kinds import DocumentKind
 from portal.documents.store import store
-from portal.ledger.models import RemittanceTransaction
 from portal.messages.models import Thread
 from portal.money import Money
 from portal.payments.kinds import ConsentKind
@@ -48,6 +47,7 @@ from portal.plans.kinds import ChangeKind, Frequency, PlanState, RequestKind
 from portal.plans.models import ClauseState, Instalment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.refunds.models import Refund
 from portal.refunds.state import RefundReason, RefundState
+from portal.remittances.models import RemittanceTransaction
 from portal.statements.models import Statement
 from portal.web import guards
 from portal.web.guards import FOREIGN, Guard, guard_of

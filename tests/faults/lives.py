@@ -23,7 +23,7 @@ from portal.autopay.service import start as start_autopay
 from portal.autopay.service import stop as stop_autopay
 from portal.billing.models import Hold
 from portal.billing.queries import accounts_of_charges
-from portal.ledger.remittances import import_stream
+from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.money import Money
 from portal.notifications.service import send_due
 from portal.payments.kinds import UNATTENDED, ConsentKind, PaymentSource
@@ -40,11 +40,12 @@ from portal.plans.refusals import CANNOT_CHANGE
 from portal.plans.rules.conditions import Conditions, conditions_at
 from portal.plans.rules.schedule import Rhythm
 from portal.plans.rules.terms import Agreement, Terms
+from portal.remittances.service import import_stream
 from portal.sandbox.simulation.world import MAIL_JOB
 from portal.web.database import db
 from tests.faults.acts import confirm, start
 from tests.faults.world import Decided, Patient, World, first_decision, patients
-from tests.unit.ledger.books import claim, payment, remittance
+from tests.unit.remittances.books import claim, payment, remittance
 
 GOOD, EMPTY, CLOSED = (f"pm_usBankAccount_{how}" for how in ("success", "insufficientFunds", "accountClosed"))
 #: Two accounts of each person, by what they are made from; how each behaves is told apart from that.
@@ -262,7 +263,7 @@ class Lives:
         ]
         data = remittance(payment(*both, paid=new.paid - old.paid, trace=f"EFT-{number}"), control=number)
         with self.world.at_work() as session:
-            import_stream(session, BytesIO(data), f"{number}.835")
+            import_stream(session, BytesIO(data), f"{number}.835", ledger=EmbeddedLedger(session))
             session.commit()
         self.decided[who, visit] = new
         self.look_alike()
@@ -277,7 +278,7 @@ class Lives:
         )
         data = remittance(payment(visit, paid=new.paid, trace=f"EFT-{number}"), control=number)
         with self.world.at_work() as session:
-            import_stream(session, BytesIO(data), f"{number}.835")
+            import_stream(session, BytesIO(data), f"{number}.835", ledger=EmbeddedLedger(session))
             session.commit()
         self.look_alike()
 

@@ -32,18 +32,18 @@ from portal.billing.postings import undelivered_keys
 from portal.billing.queries import lines_of_account, mirror_balances
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.port import Snapshot
-from portal.ledger.remittances import import_stream
 from portal.money import Money
 from portal.payments.gateway import Intent
 from portal.payments.kinds import BookingKind
 from portal.payments.models import Allocation, Booking, BookingPart, Payment
 from portal.payments.state import PaymentState
+from portal.remittances.service import import_stream
 from portal.sandbox.simulation.verdict import Figures, judge, shares, total
 from tests.databases import Backend
 from tests.faults import acts
 from tests.faults.places import a_world
 from tests.faults.world import Decided, Patient, World, first_decision, patients
-from tests.unit.ledger.books import claim, payment, remittance
+from tests.unit.remittances.books import claim, payment, remittance
 
 #: So few, so that they meet each other's traces.
 PEOPLE = 3
@@ -225,7 +225,7 @@ class Clinic(RuleBasedStateMachine):
         number = f"{self.files:09}"
         data = remittance(payment(*decisions, paid=paid, trace=f"EFT-{number}"), control=number)
         with self.world.at_work() as session:
-            report = import_stream(session, BytesIO(data), f"{number}.835")
+            report = import_stream(session, BytesIO(data), f"{number}.835", ledger=EmbeddedLedger(session))
             session.commit()
         assert (report.loaded, report.quarantined) == (1, 0)
         self.decided[who, visit] = new if new is not None else old.undone()

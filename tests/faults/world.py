@@ -17,11 +17,12 @@ from portal.auth import identity
 from portal.auth.models import User
 from portal.billing.models import Charge, Visit
 from portal.db import normal_url
-from portal.ledger.remittances import import_stream
+from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.migrate import upgrade
+from portal.remittances.service import import_stream
 from portal.sandbox.simulation.dying import Points
 from portal.sandbox.simulation.world import START, Time, World, told_by
-from tests.unit.ledger.books import claim, payment, remittance
+from tests.unit.remittances.books import claim, payment, remittance
 
 __all__ = ["PATIENTS", "START", "VISITS", "Decided", "Patient", "Points", "Time", "World", "fill", "first_decision",
            "patients", "told_by"]  # fmt: skip
@@ -64,7 +65,7 @@ def fill(url: str) -> None:
     upgrade(url)
     engine = sa.create_engine(normal_url(url))
     with Session(engine) as session:
-        import_stream(session, BytesIO(_bills()), "bills.835")
+        import_stream(session, BytesIO(_bills()), "bills.835", ledger=EmbeddedLedger(session))
         accounts = session.scalars(sa.select(Account.id).order_by(Account.id)).all()
         for number, account_id in enumerate(accounts):
             user = User(email=f"p-{number:02}@example.test", created_at=clock.now(), confirmed_at=clock.now())

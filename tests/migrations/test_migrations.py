@@ -28,7 +28,6 @@ from portal.documents.kinds import DocumentKind
 from portal.documents.models import Document
 from portal.documents.store import store
 from portal.ledger.adapters.embedded.models import LedgerLine, LedgerTransaction
-from portal.ledger.models import RemittanceFile
 from portal.migrate import MIGRATIONS, downgrade, upgrade
 from portal.money import Money
 from portal.payments.allocate import Part
@@ -40,6 +39,7 @@ from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import ClauseState, Plan, PlanChange, PlanClause
 from portal.refunds.models import Refund
 from portal.refunds.state import RefundReason, RefundState
+from portal.remittances.models import RemittanceFile
 from portal.tables import metadata
 from tests.conftest import Clinic, Database
 from tests.databases import Backend

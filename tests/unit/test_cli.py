@@ -21,13 +21,13 @@ from portal.billing.models import Entry
 from portal.billing.service import NewEntry, write_entries
 from portal.cli import main
 from portal.config import Settings
-from portal.ledger.models import RemittanceFile
 from portal.money import Money
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
+from portal.remittances.models import RemittanceFile
 from portal.web.database import db
 from tests.conftest import Database
-from tests.unit.ledger.books import StripeWith, claim, payment, remittance
+from tests.unit.remittances.books import StripeWith, claim, payment, remittance
 
 GOOD = remittance(payment(claim("V-1"), paid=60))
 UNBALANCED = remittance(payment(claim("V-2", member="MEM-2", paid=61), paid=61, trace="EFT-2"))

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from portal.cli import main
 from tests.shared_data import shared_path
-from tests.unit.ledger.books import claim, payment, remittance
+from tests.unit.remittances.books import claim, payment, remittance
 
 
 def explain(*words: str | Path) -> Result:

@@ -22,7 +22,6 @@ from portal.billing.models import Charge, Entry, Posting, Visit
 from portal.config import Settings
 from portal.db import writing
 from portal.disputes.service import settle_dispute
-from portal.home.trace_command import trace_of
 from portal.ledger.adapters.embedded.models import LedgerTransaction
 from portal.notifications.models import Notification
 from portal.payments.gateway import StripeGateway
@@ -32,6 +31,7 @@ from portal.plans.kinds import ChangeKind
 from portal.refunds.models import Refund
 from portal.refunds.settle import project
 from portal.sandbox.stripe import StandIn
+from portal.why.command import trace_of
 from tests.conftest import Clinic, _make_app
 from tests.pages import JudgingClient, Page
 from tests.web.money_moves import ACCOUNT, Pay, agrees, gateway, pay

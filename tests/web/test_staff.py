@@ -19,12 +19,12 @@ from portal.billing.kinds import EntryKind, HoldReason, PostingState
 from portal.billing.models import Hold, Posting
 from portal.billing.service import NewEntry, write_entries
 from portal.db import new_public_id
-from portal.ledger.models import RemittanceFile
 from portal.messages.kinds import ThreadState
 from portal.messages.models import Message, Thread
 from portal.money import Money
 from portal.notifications.service import queue_email
-from portal.staff.remittances import shown_name, upload_fault
+from portal.remittances.desk_views import shown_name, upload_fault
+from portal.remittances.models import RemittanceFile
 from portal.web.guards import Guard
 from tests.architecture.test_routes import Addresses
 from tests.conftest import Clinic

@@ -24,13 +24,13 @@ from portal.billing.kinds import EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Visit
 from portal.billing.queries import lines_of_account
 from portal.billing.service import NewEntry, place_hold, write_entries
-from portal.home.trace_command import as_text, trace_of
 from portal.money import Money
 from portal.payments.kinds import BookingKind
 from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.state import PaymentState
 from portal.statements.models import Statement
 from portal.web.database import db
+from portal.why.command import as_text, trace_of
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, text_of
 

@@ -7,11 +7,11 @@ from flask import Blueprint, flash, redirect, render_template, request, session,
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from portal import clock
-from portal.payments.blueprint import the_gateway, the_settings, uses_of_method
+from portal.payments.blueprint import uses_of_method
 from portal.payments.decline import what_happened, when_stripe_fails, words_by_code
 from portal.payments.errors import IntentMismatch, SetupIsOver, StripeRefused, StripeUnreachable
 from portal.payments.forms import Confirm, LabelForm
+from portal.payments.gateway.of_app import the_gateway
 from portal.payments.kinds import SetupState
 from portal.payments.methods.consents import save_method_words
 from portal.payments.methods.queries import method_for, methods_of
@@ -22,6 +22,7 @@ from portal.payments.progress import waiting_for
 from portal.payments.state import DEPOSITS
 from portal.payments.views import agreement_here
 from portal.web import guards
+from portal.web.context import the_day, the_settings
 from portal.web.database import begin_writing, db
 from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
@@ -43,7 +44,7 @@ def methods() -> str:
     return render_template(
         "payments/methods.html",
         methods=methods_of(db.session, current_user.id),
-        today=clock.today(the_settings().clinic_timezone),
+        today=the_day(),
         waiting=[one for one in waiting_for(db.session, current_user.id) if one.amount is None],
     )
 

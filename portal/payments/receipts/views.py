@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response
 from flask_login import current_user
 
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.clock import day_at
-from portal.config import Settings
 from portal.payments.progress import progress_of
 from portal.payments.queries import receipt_for
 from portal.payments.receipts.documents import RefundLine, receipt_document, year_document
 from portal.payments.receipts.years import receipts_of_year
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import begin_writing, db
 from portal.web.pdf import pdf_answer
 
@@ -21,7 +21,7 @@ bp = Blueprint("receipts", __name__)
 
 
 def _clinic() -> dict[str, Any]:
-    settings: Settings = current_app.extensions["plainbill_settings"]
+    settings = the_settings()
     return {
         "clinic_name": settings.clinic_name,
         "clinic_phone": settings.clinic_phone,

@@ -1,10 +1,11 @@
 """Stripe's webhook: check the signature, keep the event's id once, answer. The worker does the rest."""
 
 import structlog
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from portal import clock
 from portal.payments.errors import BadSignature
+from portal.payments.gateway.of_app import the_gateway
 from portal.payments.stripe_events.inbox import keep
 from portal.queue import wake
 from portal.web import guards
@@ -24,7 +25,7 @@ def receive() -> Response:
     """Take one event in. 400 for what Stripe did not sign, so that nothing forged is ever kept."""
     if (request.content_length or 0) > LARGEST:
         return _answer(413, "too large")
-    gateway = current_app.extensions["plainbill_gateway"]
+    gateway = the_gateway()
     try:
         event = gateway.read_event(
             request.get_data(cache=False), request.headers.get("Stripe-Signature", ""), now=clock.now()

@@ -17,7 +17,7 @@ from portal.plans.agreeing.enrollment import enrol
 from portal.plans.agreeing.income import keep_income, the_month_cap
 from portal.plans.agreeing.offers import decline, to_be_replaced
 from portal.plans.agreeing.setup_forms import AgreeForm
-from portal.plans.blueprint import ACTING, bp, chosen_method, the_conditions, usable_methods
+from portal.plans.blueprint import ACTING, bp, chosen_method, usable_methods
 from portal.plans.errors import (
     ChargeUnderWay,
     DayNotOffered,
@@ -33,6 +33,7 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import Frequency, PlanState
+from portal.plans.of_app import the_conditions
 from portal.plans.queries import PlanRow, plan_for, plans_of_account
 from portal.plans.refusals import explain
 from portal.plans.rules.policy import LawCapsPayments, stricter

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Callable
 
 from portal.plans.agreeing.agreement import agreement, agreement_text, paragraphs
-from portal.plans.blueprint import the_settings
 from portal.plans.errors import ScheduleMoved
 from portal.plans.rules.terms import Agreement, Paragraph, Terms
+from portal.web.context import the_settings
 
 
 def the_words(terms: Terms) -> tuple[list[Paragraph], str]:

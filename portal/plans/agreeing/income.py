@@ -5,7 +5,7 @@ from flask import session
 from flask_login import current_user
 
 from portal.money import Money
-from portal.plans.blueprint import the_conditions
+from portal.plans.of_app import the_conditions
 from portal.plans.queries import latest_month_cap
 from portal.plans.rules.policy import month_cap
 from portal.web.database import db

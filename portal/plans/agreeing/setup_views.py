@@ -13,7 +13,7 @@ from portal.money import Money
 from portal.plans.agreeing.drafting import Draft, candidates, draft
 from portal.plans.agreeing.income import keep_income, the_income, the_month_cap
 from portal.plans.agreeing.setup_forms import IncomeForm, SetupForm
-from portal.plans.blueprint import ASKING, bp, the_conditions
+from portal.plans.blueprint import ASKING, bp
 from portal.plans.errors import (
     DayNotOffered,
     InstalmentTooLarge,
@@ -23,6 +23,7 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import PlanState
+from portal.plans.of_app import the_conditions
 from portal.plans.queries import plans_of_account
 from portal.plans.refusals import explain
 from portal.plans.rules.conditions import Conditions

@@ -10,13 +10,14 @@ from flask_login import current_user
 from portal.db import RecordNotFound
 from portal.payments.methods.queries import method_by_id
 from portal.plans.agreeing.consenting import agreeing_to, the_words
-from portal.plans.blueprint import ACTING, ASKING, bp, chosen_method, the_conditions, usable_methods
+from portal.plans.blueprint import ACTING, ASKING, bp, chosen_method, usable_methods
 from portal.plans.changing.amending import change, change_method, preview
 from portal.plans.changing.asking import Asked, ask
 from portal.plans.changing.forms import ConsentForm
 from portal.plans.changing.terms_after import terms_after
 from portal.plans.errors import ScheduleMoved
 from portal.plans.kinds import ChangeKind, Need, PlanState
+from portal.plans.of_app import the_conditions
 from portal.plans.queries import PlanRow, plan_for
 from portal.plans.refusals import CANNOT_CHANGE, explain
 from portal.plans.rows import look

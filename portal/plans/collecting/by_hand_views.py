@@ -9,16 +9,19 @@ from flask_login import current_user
 
 from portal.money import Money
 from portal.payments.decline import words_for_too_many
+from portal.payments.gateway.of_app import the_gateway
 from portal.payments.methods.queries import MethodRow, method_by_id
 from portal.payments.tries import must_wait
-from portal.plans.blueprint import ACTING, ASKING, bp, the_conditions, the_gateway, the_settings
+from portal.plans.blueprint import ACTING, ASKING, bp
 from portal.plans.collecting.by_hand import check_more, pay_more, pay_next
 from portal.plans.collecting.by_hand_forms import AmountForm, PayForm
 from portal.plans.collecting.effects import Effect, begun_payment, effect_of_more, effect_of_next
 from portal.plans.kinds import Need
+from portal.plans.of_app import the_conditions
 from portal.plans.queries import PlanRow, plan_for
 from portal.plans.refusals import CANNOT_PAY, explain
 from portal.web import guards
+from portal.web.context import the_settings
 from portal.web.database import db
 
 

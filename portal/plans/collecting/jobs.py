@@ -8,7 +8,6 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
-from portal import clock
 from portal.config import Settings
 from portal.payments.errors import StripeUnreachable
 from portal.payments.gateway import StripeGateway
@@ -19,6 +18,7 @@ from portal.plans.kinds import InstalmentState, Need, PlanState
 from portal.plans.models import Attempt, Instalment, Plan
 from portal.plans.rules.conditions import Conditions, conditions_at
 from portal.plans.rules.policy import Policy
+from portal.web.context import the_day
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ def run_plans(session: Session, gateway: StripeGateway, settings: Settings, poli
         conditions=conditions_at(
             policy,
             settings.base_url,
-            today=clock.today(settings.clinic_timezone),
+            today=the_day(),
             timezone=settings.clinic_timezone,
         ),
     )

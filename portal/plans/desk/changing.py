@@ -18,7 +18,6 @@ from portal.plans import queries
 from portal.plans.changing.amending import Preview, amend, cancel, eases, preview
 from portal.plans.changing.pausing import decide_request
 from portal.plans.desk import worklists
-from portal.plans.desk.conditions import is_supervisor, may_exceed, the_policy, todays
 from portal.plans.desk.forms import (
     ACTS,
     AmendForm,
@@ -46,11 +45,13 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import ChangeKind
+from portal.plans.of_app import may_exceed, the_conditions, the_policy
 from portal.plans.queries import PlanRow, RequestRow
 from portal.plans.rules.changes import Wish
 from portal.plans.rules.policy import LawCapsPayments
 from portal.plans.words import rhythm_words
 from portal.web import guards
+from portal.web.context import is_supervisor
 from portal.web.database import db
 from portal.web.desk import bp
 from portal.web.templating import day
@@ -138,13 +139,13 @@ def _looked_ahead(plan: PlanRow, wish: Wish) -> tuple[Wish, Preview, str]:
     """
     exceeds = ""
     try:
-        found = preview(db.session, plan_id=plan.id, wish=wish, conditions=todays())
+        found = preview(db.session, plan_id=plan.id, wish=wish, conditions=the_conditions())
     except _AGAINST_THE_POLICY as error:
         if not may_exceed():
             raise
         db.session.rollback()
         wish, exceeds = replace(wish, exceed=True), _said(error)
-        found = preview(db.session, plan_id=plan.id, wish=wish, conditions=todays())
+        found = preview(db.session, plan_id=plan.id, wish=wish, conditions=the_conditions())
     if not eases(found.before, found.after):
         raise ConsentMissing
     return wish, found, exceeds
@@ -208,7 +209,7 @@ def _amend(form: AmendForm, plan: PlanRow, lines: Sequence[LineOnPlan]) -> Any:
                 seen=form.seen.data or "",
                 reason=form.reason.data or "",
                 is_supervisor=is_supervisor(),
-                conditions=todays(),
+                conditions=the_conditions(),
             )
         except ScheduleMoved:
             db.session.rollback()
@@ -274,7 +275,7 @@ def plan_request(request_id: str) -> Any:
                 db.session,
                 plan_id=plan.id,
                 wish=Wish(ChangeKind.PAUSED, until=asked.until, exceed=True),
-                conditions=todays(),
+                conditions=the_conditions(),
             )
         except _IN_THE_WAY as error:
             in_the_way = _said(error)
@@ -301,7 +302,7 @@ def _answer(asked: RequestRow, *, granted: bool, answer: str) -> Any:
             staff_user_id=current_user.id,
             granted=granted,
             answer=answer,
-            conditions=todays(),
+            conditions=the_conditions(),
         )
     except NothingToChange:
         db.session.rollback()
@@ -337,7 +338,7 @@ def end_plan(plan_id: str) -> Any:
                 actor_user_id=current_user.id,
                 by_staff=True,
                 note=(form.reason.data or "").strip(),
-                conditions=todays(),
+                conditions=the_conditions(),
             )
         except PlanIsOver:
             db.session.rollback()

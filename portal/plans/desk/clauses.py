@@ -11,10 +11,11 @@ from portal.accounts.states import STATES
 from portal.plans.agreeing.clause_states import leave_out, left_out_rows, put_back
 from portal.plans.desk.clause_forms import LeaveOutForm
 from portal.plans.desk.clause_worklist import agreements_without_count
-from portal.plans.desk.conditions import is_supervisor, the_policy, todays
 from portal.plans.desk.forms import ActForm
+from portal.plans.of_app import the_conditions, the_policy
 from portal.plans.rules.clauses import Clause, Place
 from portal.web import guards
+from portal.web.context import is_supervisor
 from portal.web.database import db
 from portal.web.desk import bp
 
@@ -68,14 +69,14 @@ def _page(form: LeaveOutForm) -> str:
     return render_template(
         "staff/plan_clauses.html",
         clauses=the_policy().clauses,
-        today=todays().today,
+        today=the_conditions().today,
         places=_where,
         rows=rows,
         gone=gone,
         left=left,
         states=STATES,
         known={one: accounts_living_in(db.session, one) for one in _states()},
-        without=agreements_without_count(db.session, conditions=todays()),
+        without=agreements_without_count(db.session, conditions=the_conditions()),
         form=form,
         act=ActForm(formdata=None),
         supervisor=is_supervisor(),

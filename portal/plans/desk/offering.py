@@ -18,7 +18,6 @@ from portal.plans import queries
 from portal.plans.agreeing.drafting import Draft, candidates, draft
 from portal.plans.agreeing.enrollment import propose
 from portal.plans.agreeing.offers import decline
-from portal.plans.desk.conditions import is_supervisor, may_exceed, the_policy, todays
 from portal.plans.desk.forms import ActForm, OfferForm, chosen_charges, rhythm_choices, rhythm_of
 from portal.plans.desk.words import BROKEN
 from portal.plans.errors import (
@@ -33,11 +32,13 @@ from portal.plans.errors import (
     ScheduleMoved,
 )
 from portal.plans.kinds import PlanState
+from portal.plans.of_app import may_exceed, the_conditions, the_policy
 from portal.plans.queries import PlanRow
 from portal.plans.rules.policy import LawCapsPayments, breaks_policy, discounts_for, each_of, month_cap
 from portal.plans.rules.schedule import SMALLEST
 from portal.plans.words import rhythm_words
 from portal.web import guards
+from portal.web.context import is_supervisor
 from portal.web.database import db
 from portal.web.desk import bp
 
@@ -125,7 +126,7 @@ def _drafted(
         user_id=payer,
         each=each,
         rhythm=rhythm,
-        conditions=todays(),
+        conditions=the_conditions(),
         charge_ids=charges,
         exceed=True,
         replaces=None if running is None else running.id,
@@ -163,7 +164,7 @@ def propose_plan(account_id: str) -> Any:
         db.session,
         account.id,
         user_id=None,
-        conditions=todays(),
+        conditions=the_conditions(),
         replaces=None if running is None else running.id,
     )
     form = _form(people, offered, running)
@@ -246,7 +247,7 @@ def _go_on(
                 rhythm=found.standing.rhythm,
                 reason=form.reason.data or "",
                 is_supervisor=is_supervisor(),
-                conditions=todays(),
+                conditions=the_conditions(),
                 seen=form.seen.data or "-",
                 public_id=form.plan_id,
                 replaces=running is not None,

@@ -16,12 +16,13 @@ from portal.plans import queries
 from portal.plans.desk import worklists
 from portal.plans.desk.beyond import beyond_the_law
 from portal.plans.desk.clause_worklist import agreements_without, agreements_without_count
-from portal.plans.desk.conditions import is_supervisor, the_policy, the_settings, todays
 from portal.plans.desk.forms import ActForm
 from portal.plans.desk.words import CHANGES, DECLINED_REASONS, END_REASONS, why_at_risk
 from portal.plans.kinds import InstalmentState, PlanState
+from portal.plans.of_app import the_conditions, the_policy
 from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
 from portal.web import guards
+from portal.web.context import is_supervisor, the_settings
 from portal.web.database import db
 from portal.web.desk import bp
 from portal.web.paging import PER_PAGE, Page, asked_page, offset
@@ -48,7 +49,7 @@ def plans() -> str:
     chosen = request.args.get("list", "todo")
     if chosen not in LISTS:
         chosen = "todo"
-    number, today = asked_page(), todays().today
+    number, today = asked_page(), the_conditions().today
     tomorrow, last = today + timedelta(days=1), today + timedelta(days=AHEAD)
     running, running_total = worklists.running_plans(
         db.session, limit=PER_PAGE if chosen == "running" else 0, offset=offset(number) if chosen == "running" else 0
@@ -63,9 +64,9 @@ def plans() -> str:
     charges = (
         worklists.charges_on(db.session, day, limit=PER_PAGE, offset=offset(number)) if chosen == "charges" else []
     )
-    without_total = agreements_without_count(db.session, conditions=todays())
+    without_total = agreements_without_count(db.session, conditions=the_conditions())
     without = (
-        agreements_without(db.session, conditions=todays(), limit=PER_PAGE, offset=offset(number))
+        agreements_without(db.session, conditions=the_conditions(), limit=PER_PAGE, offset=offset(number))
         if chosen == "clauses"
         else []
     )
@@ -102,7 +103,7 @@ def plans() -> str:
 
 
 def _at_risk() -> list[worklists.PlanAtRisk]:
-    now = todays()
+    now = the_conditions()
     beyond = beyond_the_law(db.session, conditions=now)
     return worklists.plans_at_risk(db.session, today=now.today, beyond=beyond)
 

@@ -17,10 +17,10 @@ from portal.accounts.service import account_row
 from portal.billing.kinds import EntryKind
 from portal.billing.queries import Line, lines_of_account, visit_refs
 from portal.billing.service import NewEntry, write_entries
-from portal.ledger.adapters.embedded.ledger import post
+from portal.ledger.adapters.embedded.ledger import EmbeddedLedger, post
 from portal.ledger.adapters.embedded.models import Book
-from portal.ledger.remittances import import_stream
 from portal.money import Money
+from portal.remittances.service import import_stream
 from portal.sandbox.simulation.verdict import FRONT_DESK
 from portal.sandbox.simulation.world import World
 
@@ -78,7 +78,7 @@ class Insurer:
         self._files += 1
         name = f"{self._files:09}"
         data = _file(claims, paid=paid, number=name, on=clock.clinic_day(clock.now()))
-        report = import_stream(session, BytesIO(data), f"{name}.835")
+        report = import_stream(session, BytesIO(data), f"{name}.835", ledger=EmbeddedLedger(session))
         session.commit()
         if (report.loaded, report.quarantined) != (1, 0):
             raise AssertionError(f"the remittance {name} was not taken in: {report.reasons}")

@@ -21,7 +21,7 @@ from portal.codes.tables import Row
 from portal.db import RecordNotFound
 from portal.explanations.texts import translations
 from tests.conftest import Clinic, Database
-from tests.unit.ledger.books import claim, load, payment, remittance
+from tests.unit.remittances.books import claim, load, payment, remittance
 
 RIDE, CANE = Row("A0021", "Ride", "A ride by ambulance"), Row("E0100", "Cane", "A cane of any kind")
 

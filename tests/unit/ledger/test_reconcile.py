@@ -31,7 +31,7 @@ from portal.payments.gateway import Captured, StripeDispute
 from portal.payments.kinds import BookingKind
 from portal.payments.models import Payment, StripeCustomer
 from portal.payments.state import PaymentState
-from tests.unit.ledger.books import StripeWith, claim, compared, load, payment, remittance
+from tests.unit.remittances.books import StripeWith, claim, compared, load, payment, remittance
 
 CUSTOMER = "cus_sample"
 DAY = date(2026, 11, 2)

@@ -13,10 +13,10 @@ from portal.accounts.queries import account_refs
 from portal.billing.balance import LineState
 from portal.billing.queries import lines_of_account
 from portal.db import Base
-from portal.ledger.kinds import RemittanceState
-from portal.ledger.models import RemittanceTransaction
-from portal.ledger.x12.inspect import inspect_file
 from portal.money import Money
+from portal.remittances.kinds import RemittanceState
+from portal.remittances.models import RemittanceTransaction
+from portal.remittances.x12.inspect import inspect_file
 from portal.sandbox.clinic import clinic_is_loaded, load_clinic, remittance_files
 from portal.web.database import db
 from tests.conftest import Clinic

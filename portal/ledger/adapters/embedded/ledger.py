@@ -1,4 +1,4 @@
-"""The embedded back office as the port sees it, and what its own side does with a remittance."""
+"""The embedded back office as the port sees it."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from portal import clock
 from portal.billing.kinds import MOVES_NO_MONEY
 from portal.db import MoneyType
 from portal.ledger.adapters.embedded.models import Book, LedgerLine, LedgerTransaction, ServiceItem
-from portal.ledger.port import Outcome, PostingAnswer, PostingRequest, Snapshot
+from portal.ledger.port import ClaimDecision, Outcome, PostingAnswer, PostingRequest, Snapshot
 from portal.money import Money
 
 #: What the portal posts: its kinds all begin so.
@@ -69,49 +69,6 @@ def _digest(kind: str, account_ref: str, lines: Sequence[tuple[str | int, ...]])
     return hashlib.sha256(json.dumps([kind, account_ref, sorted(lines)]).encode()).hexdigest()
 
 
-def record_claim(
-    session: Session,
-    *,
-    key: str,
-    account_ref: str,
-    visit_ref: str,
-    effective_on: date,
-    billed: Money,
-    insurer_paid: Money,
-    contractual: Money,
-    other: Money,
-    share: Money,
-) -> None:
-    """Post a payer's decision: what the back office's own clerk would enter from the remittance's totals.
-
-    All amounts are as the payer wrote them (a reversal's are negative); ``billed`` is what was not in the books yet.
-    """
-    receivable = billed - insurer_paid - contractual - other - share
-    post(
-        session,
-        key=key,
-        kind="remittance",
-        effective_on=effective_on,
-        account_ref=account_ref,
-        lines=[
-            (Book.REVENUE, visit_ref, -billed),
-            (Book.INSURER_CASH, visit_ref, insurer_paid),
-            (Book.CONTRACTUAL_ALLOWANCE, visit_ref, contractual),
-            (Book.OTHER_ADJUSTMENT, visit_ref, other),
-            (Book.PATIENT_RECEIVABLE, visit_ref, share),
-            (Book.INSURER_RECEIVABLE, visit_ref, receivable),
-        ],
-    )
-
-
-def describe(session: Session, codes: Iterable[str]) -> dict[str, str]:
-    """The clinic's own wording for the codes it bills, by code."""
-    rows = session.execute(
-        sa.select(ServiceItem.code, ServiceItem.description).where(ServiceItem.code.in_(list(codes)))
-    )
-    return dict(rows.all())
-
-
 def load_service_items(session: Session, items: Mapping[str, str]) -> None:
     """Take the clinic's wordings in; a code that is there gets the new one."""
     for code, description in items.items():
@@ -123,7 +80,7 @@ def load_service_items(session: Session, items: Mapping[str, str]) -> None:
 
 
 class EmbeddedLedger:
-    """The port onto the embedded books. Each call is a transaction of its own, as with a system elsewhere."""
+    """The port onto the embedded books. Each posting is a transaction of its own, as with a system elsewhere."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -211,6 +168,41 @@ class EmbeddedLedger:
     def as_of(self) -> datetime:
         """The books are in this database: now."""
         return clock.now()
+
+    def record_claim(self, decision: ClaimDecision) -> None:
+        """Post what the back office's own clerk would enter, in the caller's transaction."""
+        post(
+            self._session,
+            key=decision.key,
+            kind="remittance",
+            effective_on=decision.effective_on,
+            account_ref=decision.account_ref,
+            lines=[
+                (book, decision.visit_ref, amount)
+                for book, amount in (
+                    (Book.REVENUE, -decision.billed),
+                    (Book.INSURER_CASH, decision.insurer_paid),
+                    (Book.CONTRACTUAL_ALLOWANCE, decision.contractual),
+                    (Book.OTHER_ADJUSTMENT, decision.other),
+                    (Book.PATIENT_RECEIVABLE, decision.share),
+                    (
+                        Book.INSURER_RECEIVABLE,
+                        decision.billed
+                        - decision.insurer_paid
+                        - decision.contractual
+                        - decision.other
+                        - decision.share,
+                    ),
+                )
+            ],
+        )
+
+    def wordings(self, codes: Iterable[str]) -> dict[str, str]:
+        """The clinic's own wording for the codes that it bills."""
+        rows = self._session.execute(
+            sa.select(ServiceItem.code, ServiceItem.description).where(ServiceItem.code.in_(list(codes)))
+        )
+        return dict(rows.all())
 
     def unbalanced(self) -> int:
         """How many transactions' lines do not sum to zero; anything but 0 is damage."""

@@ -22,7 +22,7 @@ from portal.billing.models import CheckFinding, Claim, Entry, Hold
 from portal.billing.queries import Line, lines_of_account
 from portal.billing.service import NewEntry, release_holds, write_entries
 from portal.money import Money
-from tests.unit.ledger.books import claim, load, payment, remittance
+from tests.unit.remittances.books import claim, load, payment, remittance
 
 
 def late(number: str = "V-1", **facts: Any) -> bytes:

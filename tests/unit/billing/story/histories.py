@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from portal.billing.entries import EntryRow
 from portal.billing.kinds import PATIENT_MONEY, EntryKind
-from portal.ledger.decide import movements
-from portal.ledger.x12.model import Adjustment
 from portal.money import Money
+from portal.remittances.decide import movements
+from portal.remittances.x12.model import Adjustment
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 SHARES = ("1", "2", "3", "96", "204", "45", "66", "100", "ZZ9")
