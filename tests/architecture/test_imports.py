@@ -90,6 +90,12 @@ def contract(name: str) -> dict[str, Any]:
     return dict(found)
 
 
+def layers() -> list[list[str]]:
+    """The packages and top modules from the top down, without ``portal.``; those of one list don't know each other."""
+    floors = contract("one-way")["layers"]
+    return [[name.strip().removeprefix("portal.") for name in re.split("[:|]", one)] for one in floors]
+
+
 def test_what_calls_itself_pure_is_held_to_it() -> None:
     held = set(inside(*contract("pure")["source_modules"]))
     called = {
@@ -106,6 +112,18 @@ def test_every_feature_and_wing_is_held_to_the_order_inside() -> None:
     parts = {name.rpartition(".")[0] for name in MODULES if re.search(r"\.(models|views|desk_views)$", name)}
     asides = {"portal.web", "portal.home", "portal.why", "portal.audit", "portal.documents"}  # one such part each
     assert parts - asides - set(contract("inside-a-feature")["containers"]) == {"portal.ledger.adapters.embedded"}
+
+
+def test_every_package_has_its_floor() -> None:
+    top = {name.split(".")[1] for name in MODULES if name.count(".")}
+    top -= {"__main__", "tables"}  # starts the command; knows every table, for migrations and tests
+    assert top - {name for layer in layers() for name in layer} == set()
+
+
+def test_the_picture_of_the_packages_is_true() -> None:
+    from tests.architecture import picture
+
+    assert picture.drawn_in() == picture.picture(), "type: python -m tests.architecture.picture"
 
 
 def test_the_stand_in_of_stripe_imports_nothing_else_of_the_portal() -> None:
