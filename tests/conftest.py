@@ -10,12 +10,15 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
@@ -101,20 +104,30 @@ class Database:
 
 
 @pytest.fixture
-def database(backend: Backend, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def clinic_made() -> datetime | None:
+    """When the demo clinic's books were written (None: now). Tests that begin on a day of their own set it before."""
+    return None
+
+
+@pytest.fixture
+def database(
+    backend: Backend, request: pytest.FixtureRequest, tmp_path: Path, clinic_made: datetime | None
+) -> Iterator[Database]:
     """A migrated database: empty, or with the demo clinic for a test that asks for ``clinic``."""
     template = backend.template("empty", upgrade)
     if "clinic" in request.fixturenames:
-        template = backend.template("clinic", functools.partial(_fill_with_clinic, tmp_path / "queue.sqlite"))
+        name = f"clinic_{clinic_made:%Y%m%d}" if clinic_made else "clinic"
+        fill = functools.partial(_fill_with_clinic, tmp_path / "queue.sqlite", clinic_made)
+        template = backend.template(name, fill)
     url = backend.copy(template)
     yield Database(url, backend.name)
     backend.drop(url)
 
 
-def _fill_with_clinic(queue: Path, url: str) -> None:
+def _fill_with_clinic(queue: Path, made: datetime | None, url: str) -> None:
     upgrade(url)
     app = _make_app(_settings(url, queue), StandIn())
-    with app.app_context():
+    with time_machine.travel(made, tick=True) if made else nullcontext(), app.app_context():
         demo_clinic.load_clinic(db.session)
     _let_go(app)
 

@@ -173,6 +173,12 @@ class World:
 
 
 @pytest.fixture
+def clinic_made() -> datetime:
+    """Before the world begins, whatever day it is."""
+    return START - timedelta(days=1)
+
+
+@pytest.fixture
 def world(clinic: Clinic, session: Session, app: object, standin: StandIn) -> Iterator[World]:
     account_id = session.scalars(sa.select(Account.id).where(Account.ref == "JDC-1001")).one()
     gateway = StripeGateway(

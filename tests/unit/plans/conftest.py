@@ -217,6 +217,12 @@ sweep_after = timedelta(minutes=5)
 
 
 @pytest.fixture
+def clinic_made() -> datetime:
+    """Before the world begins, whatever day it is."""
+    return START - timedelta(days=1)
+
+
+@pytest.fixture
 def world(clinic: Clinic, session: Session, app: object, standin: StandIn) -> Iterator[PlanWorld]:
     account_id = session.scalars(sa.select(Account.id).where(Account.ref == "JDC-1001")).one()
     gateway = StripeGateway("sk_test_plainbill_standin", "whsec_x", http_client=JudgedHTTPClient(standin, _leaks))

@@ -171,7 +171,7 @@ def test_one_that_was_killed_within_a_payment_leaves_nothing_of_it(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("portal.remittances.load_claim.record_claim", kill)
+        patch.setattr("portal.ledger.adapters.embedded.ledger.EmbeddedLedger.record_claim", kill)
         with pytest.raises(Killed):
             load(session, TWO)
     session.close()
