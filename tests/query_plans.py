@@ -17,6 +17,8 @@ _READS = re.compile(r"\s*(SELECT|UPDATE|DELETE|WITH|INSERT\b.*\bSELECT\b)", re.I
 #: Between who asks and the statement.
 _DRIVERS = ("/sqlalchemy/", "/tests/query_plans.py", "<string>")
 _TESTS = Path(__file__).parent
+#: A walk through a whole partial index is right while it holds no more of its table than this.
+FEW = 0.05
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,10 @@ def _judge(connection: Connection, node: dict[str, Any], *, limited: bool) -> It
     if kind == "Seq Scan":
         yield WholeRead(node["Relation Name"], f"Seq Scan, filter {node.get('Filter', 'none')}")
     elif kind in {"Index Scan", "Index Only Scan", "Bitmap Index Scan"}:
-        first, partial, table = _index(connection, node["Index Name"])
+        first, few, table = _index(connection, node["Index Name"])
         condition = node.get("Index Cond", "")
         # ``lower(email::text)`` is written ``lower((email)::text)`` in a condition.
-        if all(re.search(rf"\b{word}\b", condition) for word in re.findall(r"\w+", first)) or partial:
+        if all(re.search(rf"\b{word}\b", condition) for word in re.findall(r"\w+", first)) or few:
             return
         # The first rows in the index's order are few only where each is taken.
         if limited and not condition and "Filter" not in node:
@@ -117,12 +119,14 @@ def _judge(connection: Connection, node: dict[str, Any], *, limited: bool) -> It
 
 
 def _index(connection: Connection, name: str) -> tuple[str, bool, str]:
-    """An index's first column, whether it holds a part of the rows only, and its table."""
+    """An index's first column, whether it holds only few of its table's rows (a partial one may), and its table."""
     row = connection.execute(
         sa.text(
-            "SELECT pg_get_indexdef(i.indexrelid, 1, true), i.indpred IS NOT NULL, t.relname FROM pg_index i "
-            "JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid WHERE c.relname = :name"
+            "SELECT pg_get_indexdef(i.indexrelid, 1, true), i.indpred IS NOT NULL, c.reltuples, t.reltuples, t.relname "
+            "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid "
+            "WHERE c.relname = :name"
         ),
         {"name": name},
     ).one()
-    return row[0], row[1], row[2]
+    first, partial, entries, rows, table = row
+    return first, partial and entries <= rows * FEW, table

@@ -22,6 +22,13 @@ class AuditEvent(Base):
             sqlite_where=sa.text("tag = 'payments.payment.surprising'"),
             postgresql_where=sa.text("tag = 'payments.payment.surprising'"),
         ),
+        # Every process that starts with live keys asks whether the demo was ever loaded.
+        sa.Index(
+            "ix_audit_event_demo",
+            "id",
+            sqlite_where=sa.text("tag = 'sandbox.demo.loaded'"),
+            postgresql_where=sa.text("tag = 'sandbox.demo.loaded'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
