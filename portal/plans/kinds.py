@@ -25,6 +25,8 @@ class PlanState(StrEnum):
 
 #: A plan in one of these goes on; an account has at most one.
 RUNNING = (PlanState.ACTIVE, PlanState.PAUSED)
+#: A plan in one of these ran.
+ENDED = (PlanState.PAID, PlanState.CANCELED, PlanState.STOPPED)
 
 
 class Need(StrEnum):

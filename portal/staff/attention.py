@@ -50,4 +50,6 @@ def waiting(session: Session, *, conditions: Conditions) -> list[Waiting]:
     found.append(Waiting(at_risk, _l("Payment plans at risk"), "staff.plans"))
     without = agreements_without_count(session, conditions=conditions)
     found.append(Waiting(without, _l("Plan agreements without a clause of a state’s law"), "staff.plan_clauses"))
+    over = agreements_without_count(session, conditions=conditions, ended=True)
+    found.append(Waiting(over, _l("Bills still owed under an ended plan without such a clause"), "staff.plan_clauses"))
     return [one for one in found if one.count]

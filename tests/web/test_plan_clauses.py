@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -200,6 +201,30 @@ def test_agreements_without_are_listed_with_what_to_do(
     assert clauses_kept(patient) == ["ca-credit-reporting"]
     assert "Nothing is missing" in staff.page("/desk/plans?list=clauses").text("main")
     assert "without a clause" not in staff.page("/desk/").text("main")
+
+
+def test_ended_plans_without_are_listed_with_what_to_do(
+    patient: Patient, saved: SavedMethod, desk: Callable[..., JudgingClient]
+) -> None:
+    staff = desk()
+    assert "Nothing is missing" in staff.page("/desk/plans?list=ended").text("main")
+    without_clauses(patient)
+    assert patient.start(each="60").status_code == 302
+    with_clauses(patient)
+    page = patient.client.page(f"{patient.plan_url}/end")
+    assert patient.client.submit(page, {}, action="/end").status_code == 302
+    assert "Bills still owed under an ended plan without such a clause: 1" in staff.page("/desk/").text("main")
+    words = staff.page("/desk/plans/clauses").text("main")
+    assert "Ended plans without one whose bills are still owed: 1" in words
+    assert "Agreements without one" not in words
+    listed = staff.page("/desk/plans?list=ended")
+    words = listed.text("main")
+    assert "Testa Demopatient, account JDC-1001" in words
+    assert "Missing: California, Cal. Civ. Code § 1785.27(c)" in words
+    assert re.search(r"Ended on .+; \$[\d.]+ of its bills is due", words)
+    assert "Ask the clinic’s counsel" in words
+    assert staff.page(listed.links()[f"Offer a new plan {ACCOUNT}"]).form(field="each") is not None
+    assert "Nothing is missing" in staff.page("/desk/plans?list=clauses").text("main")
 
 
 def test_a_supervisor_takes_a_state_away_and_puts_it_back(

@@ -77,6 +77,7 @@ def _page(form: LeaveOutForm) -> str:
         states=STATES,
         known={one: accounts_living_in(db.session, one) for one in _states()},
         without=agreements_without_count(db.session, conditions=the_conditions()),
+        ended=agreements_without_count(db.session, conditions=the_conditions(), ended=True),
         form=form,
         act=ActForm(formdata=None),
         supervisor=is_supervisor(),

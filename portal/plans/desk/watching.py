@@ -30,7 +30,7 @@ from portal.web.pdf import pdf_answer
 
 #: How many days ahead the list of charges looks.
 AHEAD = 14
-LISTS = ("todo", "charges", "offered", "running", "clauses")
+LISTS = ("todo", "charges", "offered", "running", "clauses", "ended")
 
 
 def _asked_day(first: date, last: date, *, otherwise: date) -> date:
@@ -64,13 +64,19 @@ def plans() -> str:
     charges = (
         worklists.charges_on(db.session, day, limit=PER_PAGE, offset=offset(number)) if chosen == "charges" else []
     )
-    without_total = agreements_without_count(db.session, conditions=the_conditions())
+    conditions = the_conditions()
+    lacking = {
+        "clauses": agreements_without_count(db.session, conditions=conditions),
+        "ended": agreements_without_count(db.session, conditions=conditions, ended=True),
+    }
     without = (
-        agreements_without(db.session, conditions=the_conditions(), limit=PER_PAGE, offset=offset(number))
-        if chosen == "clauses"
+        agreements_without(
+            db.session, conditions=conditions, limit=PER_PAGE, offset=offset(number), ended=chosen == "ended"
+        )
+        if chosen in lacking
         else []
     )
-    in_all = {"charges": on_day.count, "running": running_total, "clauses": without_total}.get(chosen, 0)
+    in_all = {"charges": on_day.count, "running": running_total, **lacking}.get(chosen, 0)
     return render_template(
         "staff/plans.html",
         chosen=chosen,
@@ -79,7 +85,7 @@ def plans() -> str:
             "charges": by_day[tomorrow].count if tomorrow in by_day else 0,
             "offered": len(offered),
             "running": running_total,
-            "clauses": without_total,
+            **lacking,
         },
         without=without,
         states=STATES,

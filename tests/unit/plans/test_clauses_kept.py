@@ -320,6 +320,63 @@ def test_a_plan_that_is_over_and_an_offer_are_not_listed(world: PlanWorld) -> No
     assert without(world) == []
 
 
+def over_without(world: PlanWorld) -> list[tuple[str, list[str], int]]:
+    """The ended plans that the desk lists, with what they lack and the cents that are owed."""
+    found = agreements_without(world.session, conditions=world.conditions, limit=25, ended=True)
+    assert len(found) == agreements_without_count(world.session, conditions=world.conditions, ended=True)
+    world.session.rollback()
+    return [(one.plan.public_id, [missing.id for missing in one.missing], one.owed.cents) for one in found]
+
+
+def end_it(world: PlanWorld) -> None:
+    cancel(
+        world.session,
+        plan_id=world.plan().id,
+        actor_user_id=world.user_id,
+        by_staff=False,
+        conditions=world.conditions,
+    )
+
+
+def test_an_ended_plan_without_is_listed_while_its_bills_are_owed(world: PlanWorld) -> None:
+    plan = made_before(world)
+    lines = [line for line in world.lines() if line.on_plan]
+    owed = sum(line.sums.due.cents for line in lines)
+    assert over_without(world) == []  # it runs, and is on the other list
+    end_it(world)
+    assert over_without(world) == [(plan, ["ca-credit-reporting"], owed)]
+    live_in(world, "TX")
+    assert over_without(world) == []
+    live_in(world, "CA")
+    assert over_without(world) == [(plan, ["ca-credit-reporting"], owed)]
+    # Of one line nothing is due any more: the others still are.
+    first = lines[0]
+    world.adjust(first.charge_id, -first.sums.due.cents)
+    left = owed - first.sums.due.cents
+    assert over_without(world) == [(plan, ["ca-credit-reporting"], left)]
+    for line in lines[1:]:
+        world.adjust(line.charge_id, -line.sums.due.cents)
+    assert over_without(world) == []
+
+
+def test_bills_that_a_later_plan_took_up_are_owed_by_its_agreement(world: PlanWorld) -> None:
+    made_before(world)
+    end_it(world)
+    assert len(over_without(world)) == 1
+    offer(world)  # only offered: nothing is agreed to yet
+    assert len(over_without(world)) == 1
+    accept(world)
+    assert (over_without(world), without(world)) == ([], [])
+    end_it(world)
+    assert over_without(world) == []
+
+
+def test_an_ended_plan_that_has_the_clause_is_not_listed(world: PlanWorld) -> None:
+    world.enrol()
+    end_it(world)
+    assert over_without(world) == []
+
+
 def test_the_list_goes_by_pages(world: PlanWorld) -> None:
     made_before(world)
     assert agreements_without(world.session, conditions=world.conditions, limit=25, offset=25) == []
