@@ -173,11 +173,15 @@ def _live(life: Life, chance: random.Random) -> tuple[str, bool]:
     """Something happens; what, and whether it was possible."""
     standing, act = life.standing, chance.choice(ACTS)
     match act:
-        case "paid":
+        case "paid" | "put off":
             if not standing.unpaid:
                 return act, False
             due = standing.unpaid[0]
-            life.today, life.told = max(life.today, due.on), max(0, life.told - 1)
+            taken_on = due.on
+            if act == "put off":  # declined, and taken before the next one is due: often in another month
+                between = [one.on - due.on for one in standing.unpaid[1:2]] or [timedelta(days=25)]
+                taken_on += timedelta(days=chance.randint(0, max(0, between[0].days - 1)))
+            life.today, life.told = max(life.today, taken_on), max(0, life.told - 1)
             life.behind.append(due)
             life.standing = replace(
                 standing,
@@ -217,7 +221,7 @@ def _live(life: Life, chance: random.Random) -> tuple[str, bool]:
             return act, life.wish(Wish(ChangeKind.RESUMED))
 
 
-ACTS = ("paid", "announced", "insurance", "add", "remove", "day", "amount", "skip", "pause", "resume")
+ACTS = ("paid", "put off", "announced", "insurance", "add", "remove", "day", "amount", "skip", "pause", "resume")
 
 
 def test_a_plan_keeps_what_it_promises_whatever_happens_to_it() -> None:
