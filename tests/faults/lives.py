@@ -343,7 +343,8 @@ def judge_debts(lives: Lives) -> tuple[list[str], int]:
 
     A debit counts for a line until later payments have covered as much of it. One that the portal makes must not be
     the fourth that counts, nor follow a return for anything but lack of funds: of the same account, whoever made them,
-    and of any other that the portal charged since the patient agreed to this one.
+    and of any other that the portal charged and that came back since the patient agreed to this one; nor come later
+    than 180 days after the first of these.
     """
     notes, most = [], 0
     collected = _collected(lives.world)
@@ -368,7 +369,7 @@ def judge_debts(lives: Lives) -> tuple[list[str], int]:
                 if other.returned
                 and other.ended_at <= one.at
                 and _covered(collected[charge_id], other, one.at) < other.cents
-                and (other.bank == one.bank or (other.source in UNATTENDED and other.at > agreed_at))
+                and (other.bank == one.bank or (other.source in UNATTENDED and other.ended_at > agreed_at))
             ]
             # Those under way at that moment that came back later are presented as well.
             with_it = sum(
@@ -379,6 +380,8 @@ def judge_debts(lives: Lives) -> tuple[list[str], int]:
             if times > 3:
                 notes.append(f"line {charge_id} was presented for the {times}th time on {one.at:%Y-%m-%d}")
             refused = [other.returned for other in before if other.returned != "insufficient_funds"]
+            if any(one.at - other.at > timedelta(days=180) for other in before):
+                notes.append(f"line {charge_id} was presented on {one.at:%Y-%m-%d}, 180 days after the first time")
             if refused:
                 notes.append(f"line {charge_id} was presented on {one.at:%Y-%m-%d} after {refused[0]}")
     return notes, most
