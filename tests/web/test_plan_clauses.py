@@ -227,6 +227,24 @@ def test_ended_plans_without_are_listed_with_what_to_do(
     assert "Nothing is missing" in staff.page("/desk/plans?list=clauses").text("main")
 
 
+def test_an_ended_plan_owes_a_bill_that_was_put_back_on_it_once(
+    patient: Patient, saved: SavedMethod, desk: Callable[..., JudgingClient]
+) -> None:
+    without_clauses(patient)
+    assert patient.start().status_code == 302
+    page = patient.client.page(f"{patient.plan_url}/take-out")
+    line = page.all("input", name="lines")[0].get("value")
+    for act in ("take-out", "add"):
+        page = patient.client.page(f"{patient.plan_url}/{act}?go=1&lines={line}")
+        assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
+    with_clauses(patient)
+    left = patient.last_change().left
+    page = patient.client.page(f"{patient.plan_url}/end")
+    assert patient.client.submit(page, {}, action="/end").status_code == 302
+    words = desk().page("/desk/plans?list=ended").text("main")
+    assert f"; ${left.cents / 100:.2f} of its bills is due" in words
+
+
 def test_a_supervisor_takes_a_state_away_and_puts_it_back(
     patient: Patient, saved: SavedMethod, desk: Callable[..., JudgingClient]
 ) -> None:

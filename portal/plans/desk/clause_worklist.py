@@ -54,7 +54,8 @@ def _agreements(states: Sequence[PlanState]) -> sa.Subquery:
 def _owed_lines() -> sa.Select[*tuple[Any, ...]]:
     """What is due on each line that was last on a plan which has ended: (plan, charge, cents).
 
-    A line that is on a plan again, or was on a later one, is owed by that one's agreement.
+    A line that is on a plan again, or was on a later one, is owed by that one's agreement; one that was taken out and
+    put back is owed once. While an insurer decides on a line, nothing of it is due.
     """
     later, later_plan = aliased(PlanLine), aliased(Plan)
     due = sa.func.sum(Entry.patient)
@@ -66,13 +67,16 @@ def _owed_lines() -> sa.Select[*tuple[Any, ...]]:
             ~Charge.on_plan,
             ~sa.exists().where(
                 later.charge_id == PlanLine.charge_id,
-                later.plan_id > PlanLine.plan_id,
+                later.id > PlanLine.id,
                 later_plan.id == later.plan_id,
                 later_plan.state.in_([*RUNNING, *ENDED]),
             ),
         )
         .group_by(PlanLine.plan_id, PlanLine.charge_id)
-        .having(sa.type_coerce(due, sa.BigInteger) > 0)
+        .having(
+            sa.type_coerce(due, sa.BigInteger) > 0,
+            sa.type_coerce(sa.func.sum(Entry.insurer), sa.BigInteger) == 0,
+        )
     )
 
 

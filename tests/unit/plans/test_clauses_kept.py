@@ -14,6 +14,8 @@ from flask_babel import force_locale
 from portal.accounts.service import set_home_state
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.billing.kinds import EntryKind
+from portal.billing.service import NewEntry, write_entries
 from portal.documents.models import Document
 from portal.money import Money
 from portal.notifications.models import Notification
@@ -369,6 +371,38 @@ def test_bills_that_a_later_plan_took_up_are_owed_by_its_agreement(world: PlanWo
     assert (over_without(world), without(world)) == ([], [])
     end_it(world)
     assert over_without(world) == []
+
+
+def test_a_bill_that_was_taken_out_and_put_back_is_owed_once(world: PlanWorld) -> None:
+    policy = world.policy
+    world.policy = replace(policy, clauses=())
+    world.enrol()
+    WAYS["added"](world)
+    world.policy = policy
+    owed = sum(line.sums.due.cents for line in world.lines() if line.on_plan)
+    end_it(world)
+    assert over_without(world) == [(world.plan().public_id, ["ca-credit-reporting"], owed)]
+
+
+def test_what_an_insurer_decides_anew_is_not_owed_meanwhile(world: PlanWorld) -> None:
+    plan = made_before(world)
+    lines = [line for line in world.lines() if line.on_plan]
+    end_it(world)
+    owed = sum(line.sums.due.cents for line in lines)
+    for line in lines:
+        again = NewEntry(
+            account_id=world.account_id,
+            charge_id=line.charge_id,
+            kind=EntryKind.ADJUSTMENT,
+            insurer=Money(100),
+            patient=Money.zero(),
+            source="test",
+            source_id=f"again/{line.charge_id}",
+        )
+        write_entries(world.session, [again])
+        world.session.commit()
+        owed -= line.sums.due.cents
+        assert over_without(world) == ([(plan, ["ca-credit-reporting"], owed)] if owed else [])
 
 
 def test_an_ended_plan_that_has_the_clause_is_not_listed(world: PlanWorld) -> None:
