@@ -38,12 +38,6 @@ def sent_at(session: Session, *, key: str) -> datetime | None:
     return session.scalar(sa.select(Notification.sent_at).where(Notification.key == key))
 
 
-def is_waiting(session: Session, *, key: str) -> bool:
-    """Whether a message is in the outbox and the mail server has not taken it."""
-    query = sa.select(sa.func.count()).where(Notification.key == key, Notification.sent_at.is_(None))
-    return bool(session.scalar(query))
-
-
 def withdraw_email(session: Session, *, key: str) -> None:
     """Take a message that was not sent out of the outbox, in the caller's transaction."""
     session.execute(sa.delete(Notification).where(Notification.key == key, Notification.sent_at.is_(None)))

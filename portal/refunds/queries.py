@@ -376,12 +376,6 @@ def failed_count(session: Session) -> int:
     return int(session.scalar(sa.select(sa.func.count(Refund.id)).where(LISTS["failed"][0])) or 0)
 
 
-def waiting_count(session: Session) -> int:
-    """How many refunds want somebody at the desk."""
-    wanted = sa.or_(LISTS["failed"][0], LISTS["approval"][0])
-    return int(session.scalar(sa.select(sa.func.count(Refund.id)).where(wanted)) or 0)
-
-
 def account_of_refund(session: Session, refund_id: int) -> int:
     """The account under which a refund's payment is kept."""
     return session.execute(

@@ -155,14 +155,3 @@ def to_look_at(session: Session, *, today: date) -> list[int]:
         or (row.paused_until is not None and row.paused_until <= today)
     ]
     return list(dict.fromkeys(found))[:_AT_A_TIME]
-
-
-def look_soon(session: Session, *, account_id: int) -> None:
-    """See to it that the plans of an account are compared with what is due at the next run. The caller commits."""
-    session.execute(
-        sa.update(Plan)
-        .where(Plan.account_id == account_id, Plan.state.in_(RUNNING))
-        .values(checked_at=clock.now() - 2 * LOOK_AT_ALL_EVERY)
-    )
-
-
