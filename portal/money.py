@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-#: Above this an amount is a typing mistake, not a bill. What a card can be charged is less: ``payments/gateway.py``.
+#: Above this an amount is a typing mistake, not a bill. A card can be charged less: ``payments/gateway/client.py``.
 LARGEST_CENTS = 99_999_999_999
 
 _TYPED = re.compile(r"(?P<sign>-?)\$?\s*(?P<whole>\d{1,3}(?:,\d{3})+|\d+)?(?:\.(?P<part>\d{1,2}))?")

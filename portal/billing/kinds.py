@@ -41,7 +41,7 @@ MOVES_NO_MONEY = frozenset({"plan_enrolled", "plan_changed", "plan_ended"})
 
 
 class Check(StrEnum):
-    """The safety checks, in the order in which a reader is told of them (``billing/checks.py``)."""
+    """The safety checks, in the order in which a reader is told of them (``billing/checks/rules.py``)."""
 
     MATH = "math"
     DUPLICATE_LINE = "duplicate_line"

@@ -1,4 +1,4 @@
-"""What the documents name is there."""
+"""What documents and docstrings name is there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 NAMED = re.compile(r"`([\w./-]+\.(?:py|toml|html|md|json|css|js|typ))(?:[:.]\w+)?`|\]\(([\w./-]+)\)")
+IN_CODE = re.compile(r"``([\w/]+\.(?:py|toml|html))``")
 #: Names of files that are not ours.
 OTHERS = {"/dahlia/stripe.js"}
 
 
 def named() -> Iterator[tuple[str, str]]:
-    """Every file that a document names: (document, name)."""
+    """Every file that a document or a module's words name: (where, name)."""
     for document in [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]:
         for found in NAMED.finditer(document.read_text(encoding="utf-8")):
             yield document.relative_to(ROOT).as_posix(), found.group(1) or found.group(2)
+    for module in (ROOT / "portal").rglob("*.py"):
+        for found in IN_CODE.finditer(module.read_text(encoding="utf-8")):
+            yield module.relative_to(ROOT).as_posix(), found.group(1)
 
 
 def test_every_file_that_a_document_names_is_there() -> None:

@@ -1,4 +1,4 @@
-"""What a safety check looks at, and what it finds. Pure: facts in, findings out (``checks.py``).
+"""What a safety check looks at, and what it finds. Pure: facts in, findings out (``rules.py``).
 
 Amounts are :class:`Money`; ids are whatever the caller knows lines and claims by, and come back in the findings.
 """

@@ -1,4 +1,4 @@
-"""The safety checks in plain words, for the patient and for the desk. The rules are in ``checks.py``."""
+"""The safety checks in plain words, for the patient and for the desk. The rules are in ``rules.py``."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
