@@ -41,7 +41,7 @@ def migrate(revision: str | None) -> None:
 
 @main.command()
 def worker() -> None:
-    """Run the jobs: events, postings, e-mails, sweeps. Any number of workers may run."""
+    """Run the jobs: events, postings, emails, sweeps. Any number of workers may run."""
     from portal import worker as workers
     from portal.app import create_app
     from portal.config import BadSettings

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from html5lib.constants import E as PARSE_ERRORS
 from werkzeug.test import TestResponse
 
-#: What must never stand in an address: the people of the demo and of the tests, and e-mail addresses.
+#: What must never stand in an address: the people of the demo and of the tests, and email addresses.
 PEOPLE = ("testa", "demopatient", "sampleman", "paula", "pretendparent", "example.com", "ehp100001", "ehp100003")
 _ADDRESSES = ("href", "src", "action", "formaction")
 
@@ -163,7 +163,7 @@ def address_faults(address: str) -> Iterator[str]:
     parts = urlsplit(plain)
     tail = f"{parts.path}?{parts.query}#{parts.fragment}"
     if "@" in tail:
-        yield f"holds an e-mail address: {address}"
+        yield f"holds an email address: {address}"
     for person in PEOPLE:
         if person in tail:
             yield f"names somebody: {address}"

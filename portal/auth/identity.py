@@ -1,4 +1,4 @@
-"""Flask-Security, set up for Plainbill: argon2, our templates, our outbox, no e-mail address oracle."""
+"""Flask-Security, set up for Plainbill: argon2, our templates, our outbox, no email address oracle."""
 
 from typing import Any
 

@@ -56,7 +56,7 @@ def queue_notice(
         first = _("Your bank could not take %(amount)s, so we will try once more.", amount=str(amount))
     elif late:
         first = _(
-            "Our last e-mail about this charge came too late, so we did not make it. It has a new day. The charge is "
+            "Our last email about this charge came too late, so we did not make it. It has a new day. The charge is "
             "%(amount)s.",
             amount=str(amount),
         )

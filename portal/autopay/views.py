@@ -157,7 +157,7 @@ def _start(account: VisibleAccount, form: AgreementForm, cap: Money) -> Any:
         today=the_day(),
     )
     wake("autopay.run_due")
-    flash(_("Autopay is on. We have sent a copy of the agreement to your e-mail address."), "success")
+    flash(_("Autopay is on. We have sent a copy of the agreement to your email address."), "success")
     return redirect(url_for("autopay.show", account_id=account.public_id))
 
 

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 from flask_babel import gettext as _
 
-VERSION = "2026-11"
+VERSION = "2026-12"
 
 
 def agreement(*, clinic: str, phone: str, method: str, cap: str) -> str:
@@ -21,16 +21,16 @@ def agreement(*, clinic: str, phone: str, method: str, cap: str) -> str:
                 cap=cap,
             ),
             _(
-                "At least 10 days before each charge I get an e-mail with the amount and the day. The charge is never "
+                "At least 10 days before each charge I get an email with the amount and the day. The charge is never "
                 "more than that amount. Charges that are on hold or in dispute are left out."
             ),
             _(
                 "I can stop a charge, or autopay as a whole, at any time until the charge is made: with the button on "
-                "the autopay page, with the link in the e-mail, or by calling %(phone)s. My bank must also stop a "
+                "the autopay page, with the link in the email, or by calling %(phone)s. My bank must also stop a "
                 "charge when I tell it at least 3 business days before.",
                 phone=phone,
             ),
-            _("This lasts until I stop it. A copy of this text is sent to my e-mail address."),
+            _("This lasts until I stop it. A copy of this text is sent to my email address."),
         ]
     )
 

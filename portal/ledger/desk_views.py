@@ -34,7 +34,7 @@ KINDS = {
 @bp.route("/sync")
 @guards.staff
 def sync() -> Any:
-    """Postings on their way to the back office, Stripe's events and e-mails that wait."""
+    """Postings on their way to the back office, Stripe's events and emails that wait."""
     number = asked_page()
     postings, total = open_postings(db.session, limit=PER_PAGE, offset=offset(number))
     events, oldest_event = webhook_backlog(db.session)

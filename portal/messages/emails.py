@@ -27,7 +27,7 @@ def answer_waiting(*, clinic_name: str, base_url: str) -> Email:
                 _("Our billing staff answered your message. To read the answer, sign in here and open Messages:"),
                 base_url,
                 _(
-                    "For your privacy, the answer is not in this e-mail. Please don’t reply to it: nobody reads "
+                    "For your privacy, the answer is not in this email. Please don’t reply to it: nobody reads "
                     "replies."
                 ),
                 clinic_name,

@@ -58,7 +58,7 @@ def new() -> Any:
             _say_spent(form)
         else:
             db.session.commit()
-            flash(_("Your message was sent. We will e-mail you when there is an answer."), "success")
+            flash(_("Your message was sent. We will email you when there is an answer."), "success")
             return redirect(url_for("messages.thread", thread_id=sent.thread_public_id))
     elif request.method == "GET":
         form.renew_token()
@@ -86,7 +86,7 @@ def thread(thread_id: str) -> Any:
             _say_spent(form)
         else:
             db.session.commit()
-            flash(_("Your message was sent. We will e-mail you when there is an answer."), "success")
+            flash(_("Your message was sent. We will email you when there is an answer."), "success")
             return redirect(url_for("messages.thread", thread_id=thread_id))
     elif request.method == "GET":
         form.renew_token()

@@ -13,7 +13,7 @@ NOBODY = ""
 
 
 class Notification(Base):
-    """One e-mail that is to be sent once. ``key`` says what it is about, so that nothing is told twice."""
+    """One email that is to be sent once. ``key`` says what it is about, so that nothing is told twice."""
 
     __tablename__ = "notification"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What the outbox of e-mails still holds."""
+"""What the outbox of emails still holds."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from portal.notifications.models import NOBODY, Notification
 
 @dataclass(frozen=True, slots=True)
 class MailBacklog:
-    """E-mails that have not gone out."""
+    """Emails that have not gone out."""
 
     unsent: int
     oldest: datetime | None
@@ -19,7 +19,7 @@ class MailBacklog:
 
 
 def mail_backlog(session: Session) -> MailBacklog:
-    """What the outbox of e-mails still holds, those it has given up included."""
+    """What the outbox of emails still holds, those it has given up included."""
     unsent = sa.and_(Notification.sent_at.is_(None), Notification.to_email != NOBODY)
     count, oldest = session.execute(
         sa.select(sa.func.count(Notification.id), sa.func.min(Notification.created_at)).where(unsent)

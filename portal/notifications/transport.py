@@ -1,4 +1,4 @@
-"""How an e-mail leaves the house."""
+"""How an email leaves the house."""
 
 import smtplib
 import ssl

@@ -11,7 +11,7 @@ from portal.queue import wake
 
 
 def queue_receipt(session: Session, payment: Payment) -> None:
-    """The receipt's e-mail, once a payment; a guest who left no address gets none."""
+    """The receipt's email, once a payment; a guest who left no address gets none."""
     to = payment.receipt_email or (email_of(session, payment.user_id) if payment.user_id is not None else "")
     if not to:
         return

@@ -50,9 +50,9 @@ def queue_copy(session: Session, *, user_id: int, terms: Terms, version: int) ->
             _what_you_pay(terms),
             dues,
             _(
-                "A payment is never more than what you still owe by its day. You get an e-mail before each one; for "
+                "A payment is never more than what you still owe by its day. You get an email before each one; for "
                 "those of the next %(days)s days this is it. You can stop a payment or the plan at any time on the "
-                "plan’s page, with the link in that e-mail, or by phone; your bank must also stop one when you tell it "
+                "plan’s page, with the link in that email, or by phone; your bank must also stop one when you tell it "
                 "at least 3 business days before. The full agreement is on the plan’s page.",
                 days=terms.notice_days,
             ),
@@ -334,9 +334,9 @@ def queue_charges_stopped(session: Session, *, user_id: int, plan: str, version:
         key=f"{plan}/charges-stopped/{version}",
         subject=_("The charges of your payment plan are stopped"),
         paragraphs=[
-            _("Somebody stopped them with the link in our e-mail. Nothing is charged until you go on with the plan."),
+            _("Somebody stopped them with the link in our email. Nothing is charged until you go on with the plan."),
             _("What is left stays yours to pay, and nothing is due sooner. There is no fee."),
-            _("To go on, sign in and press “Go on with the plan”."),
+            _("To continue, sign in and press “Continue the plan”."),
             _look(plan_url),
         ],
     )

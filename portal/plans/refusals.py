@@ -93,7 +93,7 @@ def explain(error: Exception) -> str:
         NothingToChange: _("That is how the plan is already."),
         PauseTooLong: _("Choose a day after today, within the time that is possible."),
         PlanIsOver: _("This plan has ended."),
-        PlanIsPaused: _("The plan is paused. Go on with it first."),
+        PlanIsPaused: _("The plan is paused. Continue it first."),
         ScheduleMoved: _("The plan has changed since this page was opened. Here it is as it would be now."),
         AmountNotPositive: _("Write an amount above $0.00."),
         LineNotPayable: _("What you owe has changed. Please look again."),

@@ -101,7 +101,7 @@ def addresses(clinic: Clinic) -> Addresses:
 
 @pytest.fixture
 def browse(app: Flask, clinic: Clinic, sign_in: Callable[..., Any]) -> Browse:
-    """``browse(email)``: a browser of its own in which somebody is signed in, nobody for an empty e-mail."""
+    """``browse(email)``: a browser of its own in which somebody is signed in, nobody for an empty email."""
 
     def open_one(email: str) -> JudgingClient:
         client = app.test_client()

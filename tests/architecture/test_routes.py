@@ -393,7 +393,7 @@ def addresses(clinic: Clinic) -> Addresses:
 
 @pytest.fixture
 def browser(app: Flask, sign_in: Callable[..., Any]) -> Callable[[str], JudgingClient]:
-    """``browser(email)``: a browser of its own in which somebody is signed in, nobody for an empty e-mail."""
+    """``browser(email)``: a browser of its own in which somebody is signed in, nobody for an empty email."""
 
     def open_one(email: str) -> JudgingClient:
         client = app.test_client()

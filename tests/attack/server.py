@@ -65,7 +65,7 @@ def databases(kind: str) -> Iterator[tuple[Backend, Path]]:
 
 @contextlib.contextmanager
 def running(backend: Backend, directory: Path, people: list[str]) -> Iterator[Portal]:
-    """A portal where ``people`` (e-mail addresses) can sign in; it ends with the block.
+    """A portal where ``people`` (email addresses) can sign in; it ends with the block.
 
     One proxy is trusted, so that whoever asks can say which network they come from. Raises :class:`DidNotStart`.
     """

@@ -6,7 +6,7 @@ import subprocess
 
 from tests.browser import LiveDemo
 
-#: Runs in the demo's own environment. Arguments: what to do, the patient's e-mail, the account's number, and more.
+#: Runs in the demo's own environment. Arguments: what to do, the patient's email, the account's number, and more.
 _SCRIPT = """
 import os
 import sys

@@ -78,7 +78,7 @@ def turn_on(
     judge(page)
     take(page, "autopay-form")
     page.get_by_label("The most we may charge at a time").fill(cap)
-    page.get_by_role("button", name="Go on to the agreement").click()
+    page.get_by_role("button", name="Continue to the agreement").click()
     expect(page.get_by_text(f"No single charge will be more than ${float(cap):,.2f}")).to_be_visible()
     judge(page)
     take(page, "autopay-agreement")

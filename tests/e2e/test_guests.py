@@ -124,7 +124,7 @@ def test_a_guest_pays_with_the_code_of_a_statement(
     page.get_by_label("Another amount").check()
     page.get_by_label("Amount", exact=True).fill(amount)
     page.get_by_label("Email for your receipt").fill(f"{size[0]}@guest.example.org")
-    page.get_by_role("button", name="Go on to payment").click()
+    page.get_by_role("button", name="Continue to payment").click()
 
     # A card with 3-D Secure: the pass is still good after the way through the bank.
     expect(page.locator("#pay-form")).to_be_visible()
@@ -176,7 +176,7 @@ def test_a_guest_pays_from_a_bank_account(
     expect(page.get_by_text("Amount due now")).to_be_visible()
     due = dollars(page.locator(".big-amount-value").inner_text())
     page.get_by_label("Email for your receipt").fill("bank@guest.example.org")
-    page.get_by_role("button", name="Go on to payment").click()
+    page.get_by_role("button", name="Continue to payment").click()
     frame = page.frame_locator("#payment-element iframe")
     frame.get_by_text("US bank account").click()
     frame.locator("#email").fill("bank@guest.example.org")
@@ -230,7 +230,7 @@ def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
         come_in(page, live_demo, code, born_on)
         page.get_by_label("Another amount").check()
         page.get_by_label("Amount", exact=True).fill("1.00")
-        page.get_by_role("button", name="Go on to payment").click()
+        page.get_by_role("button", name="Continue to payment").click()
         expect(page.locator("#pay-form")).to_be_visible()
         pages.append(page)
     as_if_from_everywhere(live_demo)
@@ -258,7 +258,7 @@ def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
     come_in(other, live_demo, "BYSTAND000001", "3/14/1984")
     expect(other.get_by_text("Amount due now")).to_be_visible()
     expect(other.locator("main")).to_contain_text("call us at")
-    expect(other.get_by_role("button", name="Go on to payment")).to_have_count(0)
+    expect(other.get_by_role("button", name="Continue to payment")).to_have_count(0)
     judge(other)
     screenshots(other, "guest-bill-paused")
     while read(live_demo, "SELECT 1 FROM payment WHERE source = 'guest' AND state IN ('created', 'open', 'action')"):
@@ -281,7 +281,7 @@ def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
     judge(desk)
     screenshots(desk, "desk-guest-payment-open")
     other.goto(f"{live_demo.url}/guest/bill")
-    expect(other.get_by_role("button", name="Go on to payment")).to_be_visible()
+    expect(other.get_by_role("button", name="Continue to payment")).to_be_visible()
     assert reconciled(live_demo)["total"]["difference_cents"] == 0
 
 

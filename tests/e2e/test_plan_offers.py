@@ -71,7 +71,7 @@ def test_an_offer_is_answered_yes_by_one_and_no_by_another(
     for_paula = offered(desk, live_demo, "JDC-1003", "Paula Pretendparent", "150.00")
     assert told(live_demo)
 
-    # Yes, from the e-mail's link: signing in leads on to the offer.
+    # Yes, from the email's link: signing in leads on to the offer.
     page = open_page(PHONE)
     (mail,) = mails_to(page, live_demo, "testa@example.com", count=1)
     assert "It begins only if you agree to it." in mail
@@ -188,7 +188,7 @@ def test_an_offer_beyond_the_policy_is_a_supervisors_and_can_be_taken_back(
         expect(tab.get_by_text("This offer is not open any more.")).to_be_visible()
         expect(tab.get_by_text("What you owe has changed")).to_have_count(0)
         judge(tab)
-    page.goto(offer)  # the e-mail's link
+    page.goto(offer)  # the email's link
     expect(page.get_by_text("The billing office took this offer back.")).to_be_visible()
     judge(page)
     screenshots(page, "offer-withdrawn-link")

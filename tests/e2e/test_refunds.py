@@ -165,7 +165,7 @@ def test_a_chosen_charge_is_given_back_and_the_rest_stays_paid(
     lines = patient.locator("input[name=lines]")
     lines.nth(0).check()
     lines.nth(1).check()
-    patient.get_by_role("button", name="Go on", exact=True).click()
+    patient.get_by_role("button", name="Continue", exact=True).click()
     expect(patient.locator("#pay-form")).to_be_visible()
     payment_id = patient.url.rstrip("/").split("/")[-1]
     fill_card(patient, GOOD)
@@ -256,7 +256,7 @@ def test_a_credit_is_found_promised_by_a_day_and_returned(
     patient.locator(f"input[value='{charge_id}']").check()
     if patient.get_by_label("Another card or bank account").count():
         patient.get_by_label("Another card or bank account").check()
-    patient.get_by_role("button", name="Go on", exact=True).click()
+    patient.get_by_role("button", name="Continue", exact=True).click()
     expect(patient.locator("#pay-form")).to_be_visible()
     payment_id = patient.url.rstrip("/").split("/")[-1]
     fill_card(patient, GOOD)

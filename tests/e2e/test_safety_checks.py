@@ -45,7 +45,7 @@ def test_a_held_charge_is_explained_released_and_paid(
     expect(patient.get_by_text("We checked this bill: 13 checks, all fine")).to_be_visible()
     judge(patient)
     patient.get_by_role("link", name="Pay for this visit").click()
-    patient.get_by_role("button", name="Go on", exact=True).click()
+    patient.get_by_role("button", name="Continue", exact=True).click()
     fill_card(patient, GOOD)
     patient.locator("#pay-button").click()
     expect(patient).to_have_url(re.compile("/receipt"))

@@ -150,12 +150,12 @@ def test_a_bill_is_understood_paid_asked_about_and_in_the_books(
     judge(page)
     page.get_by_label("Another amount").check()
     page.get_by_label("Amount", exact=True).fill("1e9")
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.get_by_text("numbers only").first).to_be_visible()
     judge(page)
     screenshots(page, "choose-error")
     page.get_by_label("Amount", exact=True).fill(amount)
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
 
     # A declined card says what to do; nothing is taken.
     fill_card(page, DECLINED)
@@ -268,7 +268,7 @@ def test_a_double_click_and_a_second_tab_take_the_money_once(
     first.goto(f"{live_demo.url}/accounts/{account_id}/pay")
     first.get_by_label("Another amount").check()
     first.get_by_label("Amount", exact=True).fill("5.00")
-    first.get_by_role("button", name="Go on", exact=True).click()
+    first.get_by_role("button", name="Continue", exact=True).click()
     expect(first.locator("#pay-form")).to_be_visible()
     second = first.context.new_page()
     second.goto(first.url)

@@ -78,7 +78,7 @@ def test_a_bill_that_changes_while_the_card_page_is_open_is_not_paid(
     )
     # One chosen charge, and what it is for is shown before it is paid.
     page.goto(f"{live_demo.url}/accounts/{account_id}/pay?visit={visit_id}")
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.locator("#pay-form")).to_be_visible()
     expect(page.get_by_role("heading", name="What you are paying for")).to_be_visible()
     asked = dollars(page.locator("h1").inner_text())
@@ -114,7 +114,7 @@ def test_everything_is_paid_and_its_papers_are_there(
     page.goto(f"{live_demo.url}/accounts/{account_id}/pay")
     due = dollars(page.locator(".choice-amount").first.inner_text())
     page.get_by_label("Everything I can pay now").check()
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.locator("#pay-form")).to_be_visible()
     expect(page.get_by_text("HSA and FSA cards are welcome").first).to_be_visible()
     fill_card(page, GOOD)

@@ -75,7 +75,7 @@ def test_each_decline_says_what_to_do_and_too_many_end_it(
     judge(page)
     screenshots(page, "declined-too-often")
     open_choose(page, live_demo, "JDC-1002", "6.00")
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.get_by_text("Please wait an hour before you try again").first).to_be_visible()
     assert taken(live_demo, "JDC-1002") == 0
 
@@ -110,7 +110,7 @@ def test_stripe_in_trouble_takes_nothing_twice_and_says_what_to_do(
     press(stand_in, live_demo, "Stripe can’t be reached")
     judge(stand_in)
     screenshots(stand_in, "stand-in")
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     for trouble, words, shot in (
         ("", "Wait a minute and try again, or call", "away"),
         ("It is too busy (429)", "Wait a minute and try again.", "busy"),

@@ -44,7 +44,7 @@ def choose_amount(page: Page, demo: LiveDemo, account: str, amount: str) -> None
     open_choose(page, demo, account, amount)
     if page.get_by_label("Another card or bank account").count():
         page.get_by_label("Another card or bank account").check()
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.locator("#pay-form")).to_be_visible()
 
 
@@ -209,7 +209,7 @@ def test_a_card_is_kept_while_paying_and_used_the_next_time(
     page.get_by_label(re.compile(f"ending {card[-4:]}")).check()
     judge(page)
     screenshots(page, "choose-saved")
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.locator("#pay-button")).to_be_enabled()
     expect(page.locator("#payment-element")).to_have_count(0)
     judge(page)
@@ -298,7 +298,7 @@ def test_a_bank_account_is_saved_after_small_deposits(
     # It pays, days later, without the form.
     open_choose(page, live_demo, "JDC-1002", "3.30")
     page.get_by_label(re.compile("6789")).check()
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.locator("#pay-button")).to_be_enabled()
     expect(page.get_by_text("This takes up to 4 business days").first).to_be_visible()
     page.locator("#pay-button").click()
@@ -327,7 +327,7 @@ def test_a_family_is_paid_in_one_go_by_visits(
     screenshots(page, "family-choose")
     if page.get_by_label("Another card or bank account").count():
         page.get_by_label("Another card or bank account").check()
-    page.get_by_role("button", name="Go on", exact=True).click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     expect(page.get_by_role("heading", name=re.compile("Account of"))).to_have_count(2)
     judge(page)
     screenshots(page, "family-pay")

@@ -91,7 +91,7 @@ class Patient:
 
     def agreement_page(self, **query: Any) -> Page:
         """The page with the words."""
-        return self.client.page(self.asked(**query).links()["Go on with this plan"])
+        return self.client.page(self.asked(**query).links()["Continue with this plan"])
 
     def start(self, **query: Any) -> TestResponse:
         """From the control to the plan."""

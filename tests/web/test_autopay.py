@@ -112,7 +112,7 @@ def test_on_and_off(patient: JudgingClient, clinic: Clinic, session: Session, sa
     answer = patient.submit(page, action="/stop")
     assert answer.status_code == 302
     assert [one.state for one in _autopays(session)] == [AutopayState.STOPPED]
-    assert "Go on to the agreement" in patient.page(_where(clinic)).text()
+    assert "Continue to the agreement" in patient.page(_where(clinic)).text()
 
 
 @pytest.mark.parametrize(

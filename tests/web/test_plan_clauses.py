@@ -117,7 +117,7 @@ def test_on_a_spanish_page_each_part_says_its_language(
     patient: Patient, saved: SavedMethod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.web.templating.LANGUAGES", ("en", "es"))
-    address = patient.asked().links()["Go on with this plan"]
+    address = patient.asked().links()["Continue with this plan"]
     page = as_page(patient.client.get(address, headers={"Accept-Language": "es"}))
     (shown,) = page.all("section", class_="terms")
     by_text = {text_of(one): one for one in shown.iter("p")}

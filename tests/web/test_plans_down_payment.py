@@ -70,7 +70,7 @@ def test_what_is_paid_today_and_what_later_is_said_in_words(
     patient: Patient, saved: SavedMethod, query: dict[str, str], words: str, amounts: list[str]
 ) -> None:
     setup = patient.asked(**query)
-    agree = patient.client.page(setup.links()["Go on with this plan"])
+    agree = patient.client.page(setup.links()["Continue with this plan"])
     for page in (setup, agree):
         assert in_words(page).startswith(words)
         assert amounts_in(page, "Your payments") == [*amounts, "$248.32"]

@@ -348,8 +348,8 @@ def test_a_paused_plan_goes_on_with_a_yes(patient: Patient) -> None:
     assert "Nothing is charged until you go on." in page.text()
     assert "Your payment plan is paused." in patient.client.page("/").text()
     for act in ("skip", "day?frequency=monthly&day=25&weekday=4"):
-        assert "The plan is paused. Go on with it first." in patient.client.page(f"{patient.plan_url}/{act}").text()
-    page = patient.client.page(page.links()["Go on with the plan"])
+        assert "The plan is paused. Continue it first." in patient.client.page(f"{patient.plan_url}/{act}").text()
+    page = patient.client.page(page.links()["Continue the plan"])
     assert len(amounts_in(page, "After the change")) == 6
     assert patient.client.submit(page, {"agree": "y"}, field="agree").status_code == 302
     assert patient.plan().state is PlanState.ACTIVE

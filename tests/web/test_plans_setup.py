@@ -114,7 +114,7 @@ def test_one_control_makes_the_schedule(
 def test_what_is_not_possible_is_said(patient: Patient, query: dict[str, Any], words: str) -> None:
     page = patient.asked(**query)
     assert words in page.text()
-    assert words == "" or "Go on with this plan" not in page.text()
+    assert words == "" or "Continue with this plan" not in page.text()
     assert patient.plans() == 0
 
 
@@ -195,7 +195,7 @@ def test_sent_twice_it_is_one_plan(patient: Patient, saved: SavedMethod, woken: 
 def test_a_bill_that_changed_is_looked_at_again(patient: Patient, saved: SavedMethod) -> None:
     """A line goes on hold while the page is open: that plan is gone, and nothing is agreed to."""
     setup = patient.asked()
-    page = patient.client.page(setup.links()["Go on with this plan"])
+    page = patient.client.page(setup.links()["Continue with this plan"])
     charge_id, account = patient.charge(setup)
     place_hold(patient.session, charge_id=charge_id, account_id=account, reason=HoldReason.STAFF)
     patient.session.commit()

@@ -321,7 +321,7 @@ def _posting(clinic: Clinic, state: PostingState, error: str = "") -> str:
 def test_sync_shows_what_waits_and_says_so_when_nothing_does(desk: JudgingClient, clinic: Clinic) -> None:
     empty = desk.page("/desk/sync").text("main")
     assert "Everything is posted" in empty
-    assert "E-mails not sent1, the oldest" in empty  # the demo's answer to Sam
+    assert "Emails not sent1, the oldest" in empty  # the demo's answer to Sam
     queue_email(clinic.session, key="test/1", to="somebody@example.com", subject="Hello", body="Hello")
     _posting(clinic, PostingState.WAITING)
     _posting(clinic, PostingState.REJECTED, "AccountClosed")
@@ -332,7 +332,7 @@ def test_sync_shows_what_waits_and_says_so_when_nothing_does(desk: JudgingClient
     assert "Rejected" in rows[0]
     assert "AccountClosed" in rows[0]
     assert "Waiting" in rows[1]
-    assert "E-mails not sent2, the oldest" in page.text("main")
+    assert "Emails not sent2, the oldest" in page.text("main")
 
 
 def test_a_rejected_posting_is_tried_again_once(desk: JudgingClient, clinic: Clinic, woken: list[str]) -> None:

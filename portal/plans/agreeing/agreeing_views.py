@@ -272,7 +272,7 @@ def _start(wanted: Wanted) -> Any:
         keep_income(None)
         wake("plans.run_due")
         wake("notifications.send")
-        flash(_("Your plan is set up. We have sent a copy of the agreement to your e-mail address."), "success")
+        flash(_("Your plan is set up. We have sent a copy of the agreement to your email address."), "success")
         return redirect(url_for("plans.show", plan_id=plan_id))
     return _again(wanted, form)
 

@@ -19,7 +19,7 @@ from portal.plans.rules.terms import Agreement, Paragraph, ParagraphKind, Terms,
 from portal.plans.words import CHANGE, clause_title, language_now, rhythm_words
 from portal.web.templating import day
 
-VERSION = "2026-12.1"
+VERSION = "2026-12.2"
 
 
 def agreement(terms: Terms, *, clinic: str, phone: str) -> Agreement:
@@ -116,9 +116,9 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
             when=_when(terms),
         ),
         _(
-            "Before each payment I get an e-mail at least %(days)s days ahead with the amount and the day. Payments of "
+            "Before each payment I get an email at least %(days)s days ahead with the amount and the day. Payments of "
             "the next %(days)s days are told by this agreement and its copy. If the amount of a later bank payment is "
-            "not the usual one, the e-mail comes at least 10 days ahead.",
+            "not the usual one, the email comes at least 10 days ahead.",
             days=terms.notice_days,
         ),
         _(
@@ -128,7 +128,7 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
         ),
         _(
             "I can stop a payment or the whole plan at any time until it is made: on the plan’s page, with the link "
-            "in the e-mail, or by calling %(phone)s. My bank must also stop a payment when I tell it at least 3 "
+            "in the email, or by calling %(phone)s. My bank must also stop a payment when I tell it at least 3 "
             "business days before.",
             phone=phone,
         ),
@@ -146,7 +146,7 @@ def _promises(terms: Terms, *, clinic: str, phone: str) -> list[str]:
             grace=terms.grace_days,
             missed=terms.missed_ends_after,
         ),
-        _("A copy of this is sent to my e-mail address and stays on the plan’s page."),
+        _("A copy of this is sent to my email address and stays on the plan’s page."),
     ]
 
 

@@ -148,7 +148,7 @@ def _skip(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
 
 def _go_on(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
     return Asked(
-        _("Go on with the plan"),
+        _("Continue the plan"),
         _("The pause ends now. These are the payments from here on."),
         said=True,
         wish=Wish(ChangeKind.RESUMED),

@@ -110,7 +110,7 @@ def _change(plan_id: str, act: str) -> Any:
         return _page(plan, act, ask(db.session, plan, act, conditions=the_conditions()), form), 422
     wake("plans.run_due")
     wake("notifications.send")
-    flash(_("Your plan is changed. We have sent a copy of the agreement to your e-mail address."), "success")
+    flash(_("Your plan is changed. We have sent a copy of the agreement to your email address."), "success")
     return redirect(url_for("plans.show", plan_id=plan_id))
 
 

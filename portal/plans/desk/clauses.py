@@ -89,6 +89,6 @@ def _where(clause: Clause) -> str:
     words = {
         Place.AGREEMENT: _("the page that is agreed to"),
         Place.DOCUMENT: _("its PDF"),
-        Place.MAIL: _("its copy by e-mail"),
+        Place.MAIL: _("its copy by email"),
     }
     return ", ".join(words[one] for one in clause.places)
