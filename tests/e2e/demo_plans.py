@@ -27,7 +27,8 @@ from portal.payments.models import Consent, SavedMethod
 from portal.plans.agreeing.agreement import agreement
 from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.rules.conditions import conditions_at
-from portal.plans.agreeing.enrollment import draft, enrol, still_offered
+from portal.plans.agreeing.drafting import draft, still_offered
+from portal.plans.agreeing.enrollment import enrol
 from portal.plans.kinds import Frequency
 from portal.plans.models import Plan
 from portal.plans.rules.schedule import Rhythm
