@@ -105,7 +105,7 @@ def writing() -> Iterator[None]:
 
 
 def intend_to_write(intent: bool) -> None:
-    """The same as :func:`writing` for a whole request, whose end another function sees."""
+    """Say whether the transactions of a request intend to write (:func:`writing`); whoever ends it takes it back."""
     _write_intent.set(intent)
 
 

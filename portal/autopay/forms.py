@@ -22,7 +22,7 @@ class AutopayForm(Form):
 
 
 class AgreementForm(AutopayForm):
-    """The same under the agreement that was made of it; ``seen`` is the fingerprint of the text that was shown."""
+    """Saying yes to the agreement to autopay; ``seen`` is the fingerprint of the text that was shown."""
 
     method = HiddenField(validators=[InputRequired(_l("Choose a card or bank account."))])
     cap = MoneyField(widget=HiddenInput(), validators=[DataRequired(_l("Write the most we may charge at a time."))])

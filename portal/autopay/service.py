@@ -142,7 +142,7 @@ def stop(session: Session, *, autopay_id: int, actor_user_id: int | None, reason
 
 
 def end(session: Session, autopay_id: int, *, actor_user_id: int | None, reason: str) -> bool:
-    """The same under a lock that is held already, without the commit."""
+    """Turn an autopay off in the caller's transaction, which holds its account. False when it is off already."""
     autopay = session.get_one(Autopay, autopay_id, populate_existing=True)
     if autopay.state is AutopayState.STOPPED:
         return False

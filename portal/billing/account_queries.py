@@ -33,7 +33,7 @@ class MoveRow(NamedTuple):
 
 
 def moves_of_account(session: Session, account_id: int, *, user_id: int | None = None) -> list[MoveRow]:
-    """The same entries without their sources: all that the picture of a long account needs."""
+    """An account's entries without their sources: all that the picture of a long account needs."""
     rows = session.execute(
         sa.select(
             Charge.visit_id,

@@ -15,7 +15,6 @@ class UnknownLedger(ValueError):
     """No adapter has this name; the text lists those there are."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         super().__init__(f"LEDGER names no back office that the portal knows; it is one of: {', '.join(LEDGERS)}")
 
 

@@ -97,7 +97,7 @@ def start(account_id: str) -> Any:
 @guards.own_account
 @_MANY
 def start_for_family() -> Any:
-    """The same for every account that somebody may see."""
+    """Write the attempt down for every account that somebody may see, and go on to paying it."""
     return _start(accounts_of(db.session, current_user.id))
 
 

@@ -76,7 +76,7 @@ def queue_deposits_failed(session: Session, payment: Payment) -> None:
 
 
 def queue_setup_failed(session: Session, setup: MethodSetup) -> None:
-    """The same for a bank account that was to be saved: it is not."""
+    """Queue the email that a bank account could not be confirmed, and so was not saved."""
     queue_email(
         session,
         key=f"deposits/{setup.public_id}",

@@ -70,7 +70,7 @@ def locked(session: Session, plan_id: int) -> Plan:
 
 
 def running(session: Session, plan_id: int) -> Plan:
-    """The same for a plan that goes on. Raises :class:`PlanIsOver`."""
+    """A running plan, with its account's lock held until the transaction ends. Raises :class:`PlanIsOver`."""
     plan = locked(session, plan_id)
     if plan.state not in RUNNING:
         raise PlanIsOver
@@ -119,7 +119,7 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
 
 
 def look(session: Session, plan_id: int, *, today: date) -> PlanNow:
-    """The same without a lock, for pages that only show it."""
+    """How a plan stands, read without a lock, for pages that only show it."""
     return read(session, session.get_one(Plan, plan_id, populate_existing=True), today=today)
 
 

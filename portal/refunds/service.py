@@ -213,7 +213,7 @@ def withdraw(session: Session, *, public_id: str, actor: int, note: str) -> Refu
 
 
 def withdraw_row(session: Session, refund: Refund, payment: Payment, *, actor: int | None, note: str) -> None:
-    """The same for a row that the caller holds; ``actor`` None is the portal, which may propose anew."""
+    """Take back a refund whose row the caller holds; ``actor`` None is the portal, which may propose anew."""
     if refund.requested_at is not None or not may_move(refund.state, RefundState.WITHDRAWN):
         raise TooLate
     refund.state, refund.ended_at = RefundState.WITHDRAWN, clock.now()

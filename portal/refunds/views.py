@@ -3,11 +3,10 @@
 from flask import Blueprint, render_template
 from flask_login import current_user
 
-from portal import clock
 from portal.payments.queries import payment_for
 from portal.refunds.queries import payments_with_refunds, refunds_of_payment
 from portal.web import guards
-from portal.web.context import the_settings
+from portal.web.context import the_day, the_settings
 from portal.web.database import db
 
 bp = Blueprint("refunds", __name__)
@@ -28,5 +27,5 @@ def of_payment(payment_id: str) -> str:
         "refunds/payment.html",
         payment=payment_for(db.session, current_user.id, payment_id),
         refunds=refunds_of_payment(db.session, current_user.id, payment_id, timezone=timezone),
-        today=clock.today(timezone),
+        today=the_day(),
     )

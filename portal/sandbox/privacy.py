@@ -66,7 +66,7 @@ _KEY = re.compile(rf"(customer-)?{_OURS}(-(keep|[0-9]{{1,3}}))?|[0-9a-f-]{{36}}"
 
 
 def leaks_of_browser(request: Mapping[str, Any]) -> list[str]:
-    """The same of a request that a browser made from one of our pages."""
+    """What a request that a browser made from one of our pages should not have said."""
     where = f"{request.get('method', '')} {request['path']} (browser)"
     found = [] if _PATH.fullmatch(request["path"]) else [f"{where}: the path"]
     for name, value in _flat(request.get("params") or {}):
@@ -132,7 +132,7 @@ class JudgedHTTPClient(StandInHTTPClient):
 
 
 def leaks_of_demo(stripe_url: str, database_url: str) -> list[str]:
-    """The same of everything that a stand-in over HTTP was asked: with the secret key, and by browsers.
+    """What the requests to a stand-in over HTTP should not have said: with the secret key, and by browsers.
 
     Fails when the books know Stripe's names for things and yet no request is on record: then nothing was judged.
     """

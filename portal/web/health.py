@@ -49,7 +49,7 @@ class SchemaWatch:
             self.look()
 
     def look(self) -> None:
-        """The same, asked of the database now."""
+        """Ask the database now; raises what :meth:`require` raises."""
         self._served = False
         settings = the_settings()
         with db.engine.connect() as connection:

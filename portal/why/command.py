@@ -41,7 +41,7 @@ def trace_of(session: Session, name: str, *, visit: str = "", statement: str = "
 
 
 def as_text(facts: dict[str, Any]) -> Iterator[str]:
-    """The same for people: a line of text for each step, amounts in dollars."""
+    """A trace for people to read: a line of text for each step, amounts in dollars."""
     yield f"Account {facts['account']['ref']}, as of {facts['account']['as_of']}"
     if facts["of"] == "statement":
         yield f"Statement {facts['statement']['number']}, printed {facts['statement']['issued_on']}"

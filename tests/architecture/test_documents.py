@@ -37,3 +37,10 @@ def test_every_file_that_a_document_names_is_there() -> None:
         if name not in OTHERS and not any(f"/{path}".endswith(f"/{name.lstrip('./')}") for path in kept)
     ]
     assert missing == []
+
+
+def test_no_docstring_is_about_what_stands_elsewhere() -> None:
+    """"The same for …" is read where it stands, without what it is the same as."""
+    opens = re.compile(r'"""The same ')
+    modules = (ROOT / "portal").rglob("*.py")
+    assert [path.as_posix() for path in modules if opens.search(path.read_text(encoding="utf-8"))] == []

@@ -41,7 +41,7 @@ def math(bill: Bill) -> Iterator[Finding]:
 
 
 def duplicate_line(bill: Bill) -> Iterator[Finding]:
-    """The same line twice: day, code, modifiers, units and price agree, on this bill or on an earlier one of the same
+    """A line that stands twice: day, code, modifiers, units and price agree, on this bill or an earlier one of the same
     provider, and no modifier says that it was done again. Also where the payer itself calls it a duplicate (CARC 18).
 
     A line that insurance refused or has not decided is no second bill, and one of the alike may be asked for.
@@ -56,7 +56,7 @@ def duplicate_line(bill: Bill) -> Iterator[Finding]:
 
 
 def same_service_twice(bill: Bill) -> Iterator[Finding]:
-    """The same service twice on a day, in lines that are not the same: price, units or a modifier that says nothing
+    """A service that stands twice on a day, in lines that are not alike: price, units or a modifier that says nothing
     of a second service differ.
 
     Sides, fingers, disciplines, parts of the work and repeat modifiers make two services of it; so do supplies, drugs

@@ -46,7 +46,7 @@ class Preview:
 
     @property
     def seen(self) -> str:
-        """The same for the same schedule before and after only."""
+        """Says what was shown: equal for an equal schedule before and after, and for nothing else."""
         return fingerprint(self.before)[:16] + fingerprint(self.after)[:16]
 
 

@@ -111,7 +111,7 @@ def _without(
 
 
 def _has_to_have(clause: Clause, gone: frozenset[str]) -> sa.ColumnElement[bool]:
-    """The same in SQL as :func:`that_stand` of one account."""
+    """Whether an agreement of the account has to have a clause, in SQL: what :func:`that_stand` says of one account."""
     lives_there = Account.home_state.in_(clause.states)
     if set(clause.states) <= gone:
         return lives_there

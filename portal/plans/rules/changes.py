@@ -260,7 +260,7 @@ def _within_the_law(before: Standing, after: Standing, policy: Policy) -> None:
 
 
 def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> Standing:
-    """The same where it keeps to the policy, or strays from it no further than the plan does already.
+    """The plan ``after`` a wish, where it keeps to the policy, or strays from it no further than the plan does already.
 
     The staff may have agreed to more than the policy allows, and what a balance allows gets less as it is paid: neither
     may keep the patient from moving the day. The law's cap holds for everybody. Raises :class:`InstalmentTooSmall`,

@@ -56,7 +56,7 @@ class Clause:
 
     @property
     def digest(self) -> str:
-        """The same for the same words of the law only (SHA-256, hex)."""
+        """A fingerprint of the law's words (SHA-256, hex): other words have another one."""
         return hashlib.sha256(repr(sorted(self.words)).encode()).hexdigest()
 
     @property

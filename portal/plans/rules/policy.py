@@ -356,7 +356,7 @@ def limits(
 def limits_to_choose(
     policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None
 ) -> Limits:
-    """The same for the instalments that a patient chooses: those after what is paid down."""
+    """What the instalments that a patient chooses may be, and how many: those after what is paid down."""
     found = limits(policy, balance, frequency, month_cap=month_cap)
     rest = balance - down_payment(policy, balance, month_cap=month_cap)
     if not rest or rest == balance:

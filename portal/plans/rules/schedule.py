@@ -173,7 +173,7 @@ def _days_after(rhythm: Rhythm, last: date) -> Iterator[date]:
 
 
 def move(unpaid: Sequence[Due], rhythm: Rhythm, *, fixed: int, earliest: date) -> list[Due]:
-    """The same amounts on another rhythm's days from ``earliest`` on; the first ``fixed`` stay where they are."""
+    """The amounts of ``unpaid`` on another rhythm's days from ``earliest`` on; the first ``fixed`` stay."""
     kept, moved = list(unpaid[:fixed]), unpaid[fixed:]
     if kept:
         earliest = max(earliest, kept[-1].on + timedelta(days=1))
@@ -183,7 +183,7 @@ def move(unpaid: Sequence[Due], rhythm: Rhythm, *, fixed: int, earliest: date) -
 def change_amount(
     unpaid: Sequence[Due], each: Money, rhythm: Rhythm, *, fixed: int, most: Money | None = None
 ) -> list[Due]:
-    """The same total in instalments of another amount, from the same day on; the first ``fixed`` stay as they are."""
+    """The total of ``unpaid`` in instalments of another amount, from the same day on; the first ``fixed`` stay."""
     kept, changed = list(unpaid[:fixed]), list(unpaid[fixed:])
     sums = amounts(Money.total(due.amount for due in changed), each, most=most)
     if not changed:

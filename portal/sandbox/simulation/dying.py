@@ -71,7 +71,7 @@ def in_child(work: Callable[[Say], None]) -> tuple[bool, str]:
 def in_child_that_waits(
     work: Callable[[Say, Callable[[], None]], None], *, meanwhile: Callable[[], None]
 ) -> tuple[bool, str]:
-    """The same with ``work(say, hold)``: where it calls ``hold()``, it stands still until ``meanwhile()`` is done."""
+    """Do ``work(say, hold)`` as :func:`in_child` does; where it calls ``hold()``, it waits for ``meanwhile()``."""
     read, write = os.pipe()
     go_read, go_write = os.pipe()
     process = os.fork()

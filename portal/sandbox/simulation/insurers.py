@@ -38,7 +38,7 @@ class Decided:
     stands: bool = True
 
     def shared(self, share: int, *, by_payer: bool = False) -> Decided:
-        """The same bill with another share of the patient's: the payer pays the rest, or writes it off."""
+        """This bill with another share of the patient's: the payer pays the rest, or writes it off."""
         share = max(0, min(share, self.billed - self.paid))
         rest = self.billed - self.paid - share
         if by_payer:

@@ -70,7 +70,7 @@ class Witness:
 
     @contextlib.contextmanager
     def of_attempt(self, attempt: str) -> Iterator[None]:
-        """The same around whatever may take the money of one attempt."""
+        """Around whatever may take the money of one attempt: what it takes is held against what was owed before."""
         before = self._status(attempt)
         above = {} if before in _TAKEN else self._above(attempt)
         try:

@@ -24,7 +24,7 @@ _NOT_CHECKED = Path("/nowhere")
 
 
 class YearWorld(World):
-    """The same clinic every time; ``spells`` is the weather."""
+    """A clinic, alike every time; ``spells`` is the weather."""
 
     def __init__(self, url: str, time: Time, *, store: Path, journal: Journal) -> None:
         super().__init__(url, time, store=store, spec_path=_NOT_CHECKED, clinic="Simulated Clinic")

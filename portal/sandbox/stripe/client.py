@@ -48,7 +48,7 @@ class StandInHTTPClient(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, *,
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:  # fmt: skip
-        """The same as :meth:`request`, with the body as a stream."""
+        """Make a request as :meth:`request` does; the body of its answer is a stream."""
         content, status, out = self.request(method, url, headers, post_data)
         return BytesIO(content.encode()), status, out
 

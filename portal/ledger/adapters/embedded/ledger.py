@@ -171,6 +171,8 @@ class EmbeddedLedger:
 
     def record_claim(self, decision: ClaimDecision) -> None:
         """Post what the back office's own clerk would enter, in the caller's transaction."""
+        visit = decision.visit_ref
+        settled = decision.insurer_paid + decision.contractual + decision.other + decision.share
         post(
             self._session,
             key=decision.key,
@@ -178,22 +180,12 @@ class EmbeddedLedger:
             effective_on=decision.effective_on,
             account_ref=decision.account_ref,
             lines=[
-                (book, decision.visit_ref, amount)
-                for book, amount in (
-                    (Book.REVENUE, -decision.billed),
-                    (Book.INSURER_CASH, decision.insurer_paid),
-                    (Book.CONTRACTUAL_ALLOWANCE, decision.contractual),
-                    (Book.OTHER_ADJUSTMENT, decision.other),
-                    (Book.PATIENT_RECEIVABLE, decision.share),
-                    (
-                        Book.INSURER_RECEIVABLE,
-                        decision.billed
-                        - decision.insurer_paid
-                        - decision.contractual
-                        - decision.other
-                        - decision.share,
-                    ),
-                )
+                (Book.REVENUE, visit, -decision.billed),
+                (Book.INSURER_CASH, visit, decision.insurer_paid),
+                (Book.CONTRACTUAL_ALLOWANCE, visit, decision.contractual),
+                (Book.OTHER_ADJUSTMENT, visit, decision.other),
+                (Book.PATIENT_RECEIVABLE, visit, decision.share),
+                (Book.INSURER_RECEIVABLE, visit, decision.billed - settled),
             ],
         )
 
