@@ -11,10 +11,9 @@ from portal import clock
 from portal.db import RecordNotFound
 from portal.guests.models import GuestPass, GuestPayment
 from portal.money import Money
-from portal.payments.models import Payment
-from portal.payments.queries import reference
+from portal.payments.queries import PaymentRow, payments_among
 from portal.payments.service import payable_lines
-from portal.payments.state import DEPOSITS, PaymentState
+from portal.payments.state import PaymentState
 from portal.statements.models import Statement
 
 
@@ -39,48 +38,6 @@ class Due:
     def has_changed(self) -> bool:
         """Whether the paper says another amount."""
         return self.now != self.printed
-
-
-@dataclass(frozen=True, slots=True)
-class OwnPayment:
-    """A payment made with the pass that asks."""
-
-    id: int
-    public_id: str
-    amount: Money
-    state: PaymentState
-    method: str
-    created_at: datetime
-    settled_at: datetime | None
-    known_to_stripe: bool
-    receipt_email: str
-    method_kind: str
-    action: str
-
-    @property
-    def waits_for_deposits(self) -> bool:
-        """Whether the bank account has to be confirmed by two small deposits, days from now."""
-        return self.state is PaymentState.ACTION and self.action == DEPOSITS
-
-    @property
-    def reference(self) -> str:
-        """What people quote on the telephone."""
-        return reference(self.public_id)
-
-
-_OWN = (
-    Payment.id,
-    Payment.public_id,
-    Payment.amount,
-    Payment.state,
-    Payment.method,
-    Payment.created_at,
-    Payment.settled_at,
-    Payment.stripe_intent_id.is_not(None),
-    Payment.receipt_email,
-    Payment.method_kind,
-    Payment.action,
-)
 
 
 def pass_of(session: Session, token: str) -> Pass | None:
@@ -108,27 +65,19 @@ def due_of(session: Session, guest: Pass) -> Due:
     return Due(Money.total(line.amount for line in lines), printed)
 
 
-def own_payment(session: Session, guest: Pass, public_id: str) -> OwnPayment:
+def own_payment(session: Session, guest: Pass, public_id: str) -> PaymentRow:
     """A payment that was made with this pass. Raises :class:`RecordNotFound` for any other."""
-    row = session.execute(
-        sa.select(*_OWN)
-        .join(GuestPayment, GuestPayment.payment_id == Payment.id)
-        .where(Payment.public_id == public_id, GuestPayment.guest_pass_id == guest.id)
-    ).first()
-    if row is None:
+    found = next((one for one in _made_with(session, guest) if one.public_id == public_id), None)
+    if found is None:
         raise RecordNotFound("payment")
-    return OwnPayment(*row)
+    return found
 
 
-def own_payments(session: Session, guest: Pass) -> list[OwnPayment]:
+def own_payments(session: Session, guest: Pass) -> list[PaymentRow]:
     """What was paid with this pass and came to something, newest first."""
-    rows = session.execute(
-        sa.select(*_OWN)
-        .join(GuestPayment, GuestPayment.payment_id == Payment.id)
-        .where(
-            GuestPayment.guest_pass_id == guest.id,
-            Payment.state.in_([PaymentState.SUCCEEDED, PaymentState.PROCESSING]),
-        )
-        .order_by(Payment.id.desc())
-    )
-    return [OwnPayment(*row) for row in rows]
+    came_to_something = (PaymentState.SUCCEEDED, PaymentState.PROCESSING)
+    return [one for one in _made_with(session, guest) if one.state in came_to_something]
+
+
+def _made_with(session: Session, guest: Pass) -> list[PaymentRow]:
+    return payments_among(session, sa.select(GuestPayment.payment_id).where(GuestPayment.guest_pass_id == guest.id))

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, url_for
 from flask_babel import gettext as _
 from limits import parse
 
@@ -13,25 +13,31 @@ from portal.guests.alarm import shut_until, takes_no_card_from
 from portal.guests.breaker import WINDOW
 from portal.guests.forms import CodeForm, GuestPayForm
 from portal.guests.guessing import is_on, raise_alarm
-from portal.guests.queries import OwnPayment, due_of, own_payment, own_payments
+from portal.guests.queries import due_of, own_payment, own_payments
 from portal.guests.service import admit, end_pass, start_guest_payment
 from portal.money import Money
-from portal.payments.closing import close
-from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
+from portal.payments import checkout
+from portal.payments.checkout import Step
+from portal.payments.decline import (
+    when_closed,
+    when_stripe_fails,
+    words_by_code,
+    words_for,
+    words_for_not_closed,
+    words_for_too_many,
+)
 from portal.payments.errors import (
+    NO_ANSWER,
     AmountAboveBalance,
     AmountBelowMinimum,
     AmountNotPositive,
     AnotherPaymentRuns,
-    IntentMismatch,
     NothingToPay,
     PaymentIsOver,
-    StripeRefused,
-    StripeUnreachable,
 )
-from portal.payments.gateway import MINIMUM, Intent
+from portal.payments.gateway import MINIMUM
 from portal.payments.gateway.of_app import the_gateway
-from portal.payments.service import is_still_owed, prepare, refresh
+from portal.payments.kinds import NextPage
 from portal.payments.state import PaymentState
 from portal.payments.tries import must_wait
 from portal.web import guards
@@ -56,10 +62,6 @@ ATTEMPTS_ON_STATEMENT = "5 per minute; 15 per hour"
 
 #: Refused like what it is, so that limits can count it; a form that is not filled in right is 422.
 REFUSED = 403
-
-#: Whatever keeps Stripe from telling us how things stand.
-_NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)
-
 
 def _was_refused(response: Response) -> bool:
     return response.status_code == REFUSED
@@ -208,7 +210,7 @@ def choose() -> Any:
         form.form_errors.append(
             _("The amount due has changed since you opened this page. You have not been charged. Please look again.")
         )
-    except (AnotherPaymentRuns, *_NO_ANSWER):
+    except (AnotherPaymentRuns, *NO_ANSWER):
         db.session.rollback()
         form.form_errors.append(
             _(
@@ -227,77 +229,59 @@ def choose() -> Any:
 def pay(payment_id: str) -> Any:
     """The card form of one attempt; an attempt that is over leads to where it ended."""
     begin_writing()  # asking Stripe may settle the attempt
-    guest = door.the_pass()
-    payment = own_payment(db.session, guest, payment_id)
-    elsewhere = _where_it_ended(payment)
-    if elsewhere is not None:
-        return elsewhere
-    paused = _pause_page()
+    payment = own_payment(db.session, door.the_pass(), payment_id)
+    is_open = checkout.next_page(db.session, payment, payer_id=None) is NextPage.CARD_FORM
+    paused = _pause_page() if is_open else None
     if paused is not None:
         # It may have been confirmed just now: only a look at Stripe's answer tells.
         return redirect(url_for("guests.come_back", payment_id=payment_id)) if payment.known_to_stripe else paused
-    intent: Intent | None = None
-    failed: Exception | None = None
-    db.session.commit()
-    try:
-        if not is_still_owed(db.session, payment_id=payment.id):
-            close(db.session, the_gateway(), payment_id=payment.id)
-            g.bill_changed = True
-        else:
-            intent = prepare(db.session, the_gateway(), payment_id=payment.id)
-    except PaymentIsOver:
-        db.session.rollback()
-    except _NO_ANSWER as error:
-        db.session.rollback()
-        failed = error
-    payment = own_payment(db.session, guest, payment_id)
-    # A refused attempt is closed; the page says why before anything leads away from it.
-    elsewhere = _where_it_ended(payment) if failed is None else None
-    if elsewhere is not None:
-        return elsewhere
-    if failed is not None or intent is None:
-        return _no_answer(payment, failed or StripeUnreachable("nothing"))
+    step = checkout.open_card_form(db.session, the_gateway(), payment_id=payment.id, payer_id=None)
+    if step.intent is None or step.next is not NextPage.CARD_FORM:
+        return _page_of(step)
     allow_stripe()
-    settings = the_settings()
+    settings, intent = the_settings(), step.intent
     return render_template(
         "guests/pay.html",
-        payment=payment,
+        payment=step.payment,
         client_secret=intent.client_secret,
         publishable_key=settings.stripe_publishable_key,
         stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
         return_url=settings.base_url + url_for("guests.come_back", payment_id=payment_id),
-        decline=words_for(intent.failure_code, payment.method_kind) if intent.failure_code else "",
+        decline=words_for(intent.failure_code, step.payment.method_kind) if intent.failure_code else "",
         words=words_by_code(),
     )
 
 
-def _no_answer(payment: OwnPayment, error: Exception) -> str:
-    """Stripe could not be asked. Once it has the intent, it may have been confirmed, and we must not say we know."""
-    closed = payment.state is PaymentState.CANCELED
-    maybe = payment.known_to_stripe and not closed
-    title, text = when_stripe_fails(error, maybe_charged=maybe, phone=the_settings().clinic_phone)
-    return render_template(
-        "guests/no_answer.html", payment=payment, title=title, text=text, maybe_charged=maybe, closed=closed
+def _page_of(step: Step) -> Any:
+    """The page that a step is for a guest: most of them are elsewhere."""
+    payment_id = step.payment.public_id
+    match step.next:
+        case NextPage.NO_ANSWER:
+            return _no_answer(step)
+        case NextPage.RECEIPT:
+            return redirect(url_for("guests.receipt", payment_id=payment_id))
+        case NextPage.WAITING:
+            return redirect(url_for("guests.come_back", payment_id=payment_id))
+        case NextPage.CARD_FORM:
+            return redirect(url_for("guests.pay", payment_id=payment_id))
+    is_alarm = step.next is NextPage.TOO_MANY_DECLINES
+    flash(when_closed(step.next, the_settings().clinic_phone), "warning" if is_alarm else "info")
+    return redirect(url_for("guests.bill"))
+
+
+def _no_answer(step: Step) -> str:
+    """Stripe could not be asked, so nothing is promised about a payment that may have been confirmed."""
+    title, text = when_stripe_fails(
+        step.error, maybe_charged=step.maybe_charged, phone=the_settings().clinic_phone
     )
-
-
-def _where_it_ended(payment: OwnPayment) -> Any:
-    if payment.state is PaymentState.SUCCEEDED:
-        return redirect(url_for("guests.receipt", payment_id=payment.public_id))
-    if payment.state is PaymentState.PROCESSING or payment.waits_for_deposits:
-        return redirect(url_for("guests.come_back", payment_id=payment.public_id))
-    if payment.state is PaymentState.CANCELED:
-        if must_wait(db.session, account_ids=[door.the_pass().account_id], user_id=None):
-            flash(words_for_too_many(the_settings().clinic_phone), "warning")
-        elif g.get("bill_changed"):
-            flash(
-                _("Your bill has changed, so this payment was closed. You have not been charged. Please choose again."),
-                "info",
-            )
-        else:
-            flash(_("That payment was closed. You have not been charged for it."), "info")
-        return redirect(url_for("guests.bill"))
-    return None
+    return render_template(
+        "guests/no_answer.html",
+        payment=step.payment,
+        title=title,
+        text=text,
+        maybe_charged=step.maybe_charged,
+        closed=step.closed,
+    )
 
 
 @bp.get("/guest/payments/<pid:payment_id>/return")
@@ -305,50 +289,29 @@ def _where_it_ended(payment: OwnPayment) -> Any:
 def come_back(payment_id: str) -> Any:
     """Where Stripe sends the browser back to. It never marks anything paid: it asks Stripe."""
     begin_writing()
-    guest = door.the_pass()
-    payment = own_payment(db.session, guest, payment_id)
-    db.session.commit()
-    deposits_at, failed = "", False
-    if payment.state not in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
-        try:
-            deposits_at = refresh(db.session, the_gateway(), payment_id=payment.id).action_url
-        except PaymentIsOver:
-            db.session.rollback()
-        except _NO_ANSWER:
-            db.session.rollback()
-            failed = True
-        payment = own_payment(db.session, guest, payment_id)
-    if failed or payment.waits_for_deposits or payment.state is PaymentState.PROCESSING:
+    payment = own_payment(db.session, door.the_pass(), payment_id)
+    step = checkout.come_back(db.session, the_gateway(), payment_id=payment.id, payer_id=None)
+    if step.next in (NextPage.NO_ANSWER, NextPage.WAITING):
+        waits = step.payment.waits_for_deposits
         return render_template(
             "guests/come_back.html",
-            payment=payment,
-            failed=failed,
-            deposits_at=deposits_at if payment.waits_for_deposits else "",
+            payment=step.payment,
+            failed=step.next is NextPage.NO_ANSWER,
+            deposits_at=step.intent.action_url if waits and step.intent is not None else "",
         )
-    return _where_it_ended(payment) or _pause_page() or redirect(url_for("guests.pay", payment_id=payment_id))
+    return (_pause_page() if step.next is NextPage.CARD_FORM else None) or _page_of(step)
 
 
 @bp.post("/guest/payments/<pid:payment_id>/cancel")
 @guards.guest
 def cancel(payment_id: str) -> Any:
     """Close an attempt that was not confirmed, to choose again."""
-    guest = door.the_pass()
-    payment = own_payment(db.session, guest, payment_id)
-    db.session.commit()
-    try:
-        close(db.session, the_gateway(), payment_id=payment.id)
-    except PaymentIsOver:
-        db.session.rollback()
-    except _NO_ANSWER:
-        db.session.rollback()
-        flash(
-            _("We can’t reach the payment service, so this payment is not closed yet. Please look again in a minute."),
-            "warning",
-        )
+    payment = own_payment(db.session, door.the_pass(), payment_id)
+    step = checkout.give_up(db.session, the_gateway(), payment_id=payment.id, payer_id=None)
+    if step.next is NextPage.NO_ANSWER:
+        flash(words_for_not_closed(), "warning")
         return redirect(url_for("guests.pay", payment_id=payment_id))
-    return _where_it_ended(own_payment(db.session, guest, payment_id)) or redirect(
-        url_for("guests.pay", payment_id=payment_id)
-    )
+    return _page_of(step)
 
 
 @bp.get("/guest/payments/<pid:payment_id>/receipt")

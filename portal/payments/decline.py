@@ -9,6 +9,7 @@ from flask_babel import gettext
 from flask_babel import lazy_gettext as _l
 
 from portal.payments.errors import StripeRefused, StripeUnreachable
+from portal.payments.kinds import NextPage
 
 BANK = "us_bank_account"
 
@@ -111,7 +112,7 @@ def words_by_code() -> dict[str, str]:
     return {"": str(_CARD), **known}
 
 
-def when_stripe_fails(error: Exception, *, maybe_charged: bool, phone: str) -> tuple[str, str]:
+def when_stripe_fails(error: Exception | None, *, maybe_charged: bool, phone: str) -> tuple[str, str]:
     """A title and a text for when Stripe could not be asked, or would not do it.
 
     ``maybe_charged`` says that the payment may have been confirmed already: then nothing is promised.
@@ -164,4 +165,22 @@ def words_for_too_many(phone: str) -> str:
         "Several cards were declined, so we stopped here to protect you and the cards’ owners. You have not been "
         "charged. Please wait an hour before you try again, or call %(phone)s to pay by phone.",
         phone=phone,
+    )
+
+
+def when_closed(why: NextPage, phone: str) -> str:
+    """What to tell somebody whose payment was closed without a charge, on the page that they are led to."""
+    if why is NextPage.TOO_MANY_DECLINES:
+        return words_for_too_many(phone)
+    if why is NextPage.BILL_CHANGED:
+        return gettext(
+            "Your bill has changed, so this payment was closed. You have not been charged. Please choose again."
+        )
+    return gettext("That payment was closed. You have not been charged for it.")
+
+
+def words_for_not_closed() -> str:
+    """What to tell somebody who gave a payment up while Stripe could not be reached."""
+    return gettext(
+        "We can’t reach the payment service, so this payment is not closed yet. Please look again in a minute."
     )

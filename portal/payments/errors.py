@@ -99,3 +99,7 @@ class BadSignature(Exception):
 
 class IntentMismatch(Exception):
     """Stripe's object is not the one this payment made: somebody must look."""
+
+
+#: Whatever keeps Stripe from telling us how things are: it may or may not have acted.
+NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)

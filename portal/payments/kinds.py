@@ -1,6 +1,6 @@
 """The closed lists of payments. Pure."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 
 class PaymentSource(StrEnum):
@@ -49,3 +49,16 @@ class EventSource(StrEnum):
 
     WEBHOOK = "webhook"
     CATCH_UP = "catch_up"
+
+
+class NextPage(Enum):
+    """What somebody who pays sees next."""
+
+    CARD_FORM = "card form"
+    WAITING = "waiting"  # the money is on its way, or small deposits have to be confirmed
+    RECEIPT = "receipt"
+    RETURNED = "returned"  # the bank sent the debit back, days later
+    CLOSED = "closed"  # nothing was charged
+    BILL_CHANGED = "bill changed"  # closed, since its amount is not owed any more
+    TOO_MANY_DECLINES = "too many declines"  # closed, and the next one has to wait
+    NO_ANSWER = "no answer"  # Stripe could not be asked

@@ -41,6 +41,12 @@ class PaymentRow:
     keep_method: bool
     user_id: int | None
     failure_code: str
+    receipt_email: str
+
+    @property
+    def waits_for_deposits(self) -> bool:
+        """Whether the bank account has to be confirmed by two small deposits, days from now."""
+        return self.state is PaymentState.ACTION and self.action == DEPOSITS
 
     @property
     def reference(self) -> str:
@@ -98,6 +104,7 @@ _ROW: tuple[Any, ...] = (
     Payment.keep_method,
     Payment.user_id,
     Payment.failure_code,
+    Payment.receipt_email,
 )
 
 
@@ -131,6 +138,12 @@ def payment_for(session: Session, user_id: int, public_id: str) -> PaymentRow:
 def payment_by_id(session: Session, payment_id: int) -> PaymentRow:
     """One payment by its row's id, for jobs."""
     return PaymentRow(*session.execute(sa.select(*_ROW).where(Payment.id == payment_id)).one())
+
+
+def payments_among(session: Session, ids: sa.Select[int]) -> list[PaymentRow]:
+    """The payments whose rows' ids a query gives, newest first. Who may see them, the caller has asked."""
+    rows = session.execute(sa.select(*_ROW).where(Payment.id.in_(ids)).order_by(Payment.id.desc()))
+    return [PaymentRow(*row) for row in rows]
 
 
 def payments_of(session: Session, user_id: int) -> list[PaymentRow]:

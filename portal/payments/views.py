@@ -8,22 +8,25 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.db import RecordNotFound
-from portal.payments import choose_views, seen_views
+from portal.payments import checkout, choose_views, seen_views
 from portal.payments.blueprint import bp
-from portal.payments.closing import close
-from portal.payments.decline import when_stripe_fails, words_by_code, words_for, words_for_too_many
-from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused, StripeUnreachable
-from portal.payments.gateway import Intent
+from portal.payments.checkout import Step
+from portal.payments.decline import (
+    when_closed,
+    when_stripe_fails,
+    words_by_code,
+    words_for,
+    words_for_not_closed,
+)
+from portal.payments.errors import NO_ANSWER, PaymentIsOver
 from portal.payments.gateway.of_app import the_gateway
-from portal.payments.kinds import PaymentSource
+from portal.payments.kinds import NextPage, PaymentSource
 from portal.payments.methods.consents import save_method_words
 from portal.payments.methods.queries import MethodRow, methods_of
 from portal.payments.methods.service import Agreement, collect, wish_to_keep
-from portal.payments.progress import is_failed_debit, spread_of
+from portal.payments.progress import spread_of
 from portal.payments.queries import PaymentRow, is_for_plan, payment_for
-from portal.payments.service import is_still_owed, prepare, refresh
-from portal.payments.state import DEPOSITS, PaymentState
-from portal.payments.tries import must_wait
+from portal.payments.state import PaymentState
 from portal.web import guards
 from portal.web.context import the_settings
 from portal.web.database import begin_writing, db
@@ -31,10 +34,6 @@ from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
 
 __all__ = ["bp", "choose_views", "seen_views"]
-
-#: Whatever keeps Stripe from telling us how things stand.
-_NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)
-
 
 def _own(payment_id: str) -> PaymentRow:
     """A payment that its reader may go on with: they began it themselves, here.
@@ -54,60 +53,65 @@ def pay(payment_id: str) -> Any:
     """Pay one attempt; an attempt that is over leads to where it ended."""
     begin_writing()  # asking Stripe may settle the attempt
     payment = _own(payment_id)
-    elsewhere = _where_it_ended(payment)
-    if elsewhere is not None:
-        return elsewhere
-    intent: Intent | None = None
-    failed: Exception | None = None
-    db.session.commit()
-    try:
-        if not is_still_owed(db.session, payment_id=payment.id):
-            return _close_what_is_not_owed(payment)
-        intent = prepare(db.session, the_gateway(), payment_id=payment.id)
-    except PaymentIsOver:
-        db.session.rollback()
-    except _NO_ANSWER as error:
-        db.session.rollback()
-        failed = error
-    payment = payment_for(db.session, current_user.id, payment_id)
-    # A refused attempt is closed; the page says why before anything leads away from it.
-    elsewhere = _where_it_ended(payment) if failed is None else None
-    if elsewhere is not None:
-        return elsewhere
-    if failed is not None or intent is None:
-        return _no_answer(payment, failed or StripeUnreachable("nothing"))
-    saved = _saved(payment)
-    if payment.method_id and saved is None:
-        return _method_is_gone(payment)
+    step = checkout.open_card_form(
+        db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id
+    )
+    if step.intent is None or step.next is not NextPage.CARD_FORM:
+        return _page_of(step)
+    saved = _saved(step.payment)
+    if step.payment.method_id and saved is None:
+        return _method_is_gone(step.payment)
     allow_stripe()
-    settings = the_settings()
+    settings, intent = the_settings(), step.intent
     return render_template(
         "payments/pay.html",
-        payment=payment,
-        spread=spread_of(db.session, payment.id),
+        payment=step.payment,
+        spread=spread_of(db.session, step.payment.id),
         saved=saved,
         client_secret=intent.client_secret,
         publishable_key=settings.stripe_publishable_key,
         stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
         return_url=settings.base_url + url_for("payments.come_back", payment_id=payment_id),
-        decline=words_for(intent.failure_code, payment.method_kind) if intent.failure_code else "",
+        decline=words_for(intent.failure_code, step.payment.method_kind) if intent.failure_code else "",
         words=words_by_code(),
         agreement=save_method_words(settings.clinic_name),
     )
 
 
-def _no_answer(payment: PaymentRow, error: Exception) -> Any:
-    """Stripe could not be asked. Once it has the intent, it may have been confirmed, and we must not say we know."""
-    maybe = payment.known_to_stripe and payment.state is not PaymentState.CANCELED
-    title, text = when_stripe_fails(error, maybe_charged=maybe, phone=the_settings().clinic_phone)
+def _page_of(step: Step) -> Any:
+    """The page that a step is for a patient: most of them are elsewhere."""
+    payment_id = step.payment.public_id
+    match step.next:
+        case NextPage.NO_ANSWER:
+            return _no_answer(step)
+        case NextPage.RECEIPT:
+            return redirect(url_for("payments.receipt", payment_id=payment_id))
+        case NextPage.WAITING:
+            return redirect(url_for("payments.come_back", payment_id=payment_id))
+        case NextPage.RETURNED:
+            return redirect(url_for("payments.returned", payment_id=payment_id))
+        case NextPage.CARD_FORM:
+            return redirect(url_for("payments.pay", payment_id=payment_id))
+    is_alarm = step.next is NextPage.TOO_MANY_DECLINES
+    flash(when_closed(step.next, the_settings().clinic_phone), "warning" if is_alarm else "info")
+    if step.next is NextPage.BILL_CHANGED:
+        return redirect(url_for("payments.choose", account_id=step.payment.account_public_id))
+    return redirect(url_for("home.start"))
+
+
+def _no_answer(step: Step) -> str:
+    """Stripe could not be asked, so nothing is promised about a payment that may have been confirmed."""
+    title, text = when_stripe_fails(
+        step.error, maybe_charged=step.maybe_charged, phone=the_settings().clinic_phone
+    )
     return render_template(
         "payments/no_answer.html",
-        payment=payment,
-        spread=spread_of(db.session, payment.id),
+        payment=step.payment,
+        spread=spread_of(db.session, step.payment.id),
         title=title,
         text=text,
-        maybe_charged=maybe,
-        closed=payment.state is PaymentState.CANCELED,
+        maybe_charged=step.maybe_charged,
+        closed=step.closed,
     )
 
 
@@ -118,45 +122,11 @@ def _saved(payment: PaymentRow) -> MethodRow | None:
 
 def _method_is_gone(payment: PaymentRow) -> Any:
     """The saved method was removed since it was chosen."""
-    db.session.commit()
-    try:
-        close(db.session, the_gateway(), payment_id=payment.id)
-    except _NO_ANSWER as error:
-        db.session.rollback()
-        return _no_answer(payment, error)
+    step = checkout.give_up(db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id)
+    if step.next is NextPage.NO_ANSWER:
+        return _no_answer(step)
     flash(_("That card or bank account is no longer saved. You have not been charged. Please choose again."), "info")
     return redirect(url_for("payments.choose", account_id=payment.account_public_id))
-
-
-def _close_what_is_not_owed(payment: PaymentRow) -> Any:
-    """The bill has changed since this attempt was written down: nobody pays the old amount."""
-    state = close(db.session, the_gateway(), payment_id=payment.id)
-    if state is not PaymentState.CANCELED:
-        return redirect(url_for("payments.come_back", payment_id=payment.public_id))
-    flash(
-        _("Your bill has changed, so this payment was closed. You have not been charged. Please choose again."),
-        "info",
-    )
-    return redirect(url_for("payments.choose", account_id=payment.account_public_id))
-
-
-def _where_it_ended(payment: PaymentRow) -> Any:
-    """Where a payment that can't be paid here any more is to be looked at; None for one that can."""
-    if payment.state is PaymentState.SUCCEEDED:
-        return redirect(url_for("payments.receipt", payment_id=payment.public_id))
-    if payment.state is PaymentState.PROCESSING or (
-        payment.state is PaymentState.ACTION and payment.action == DEPOSITS
-    ):
-        return redirect(url_for("payments.come_back", payment_id=payment.public_id))
-    if is_failed_debit(payment):
-        return redirect(url_for("payments.returned", payment_id=payment.public_id))
-    if payment.state is PaymentState.CANCELED:
-        if must_wait(db.session, account_ids=[payment.account_id], user_id=current_user.id):
-            flash(words_for_too_many(the_settings().clinic_phone), "warning")
-        else:
-            flash(_("That payment was closed. You have not been charged for it."), "info")
-        return redirect(url_for("home.start"))
-    return None
 
 
 @bp.post("/payments/<pid:payment_id>/keep")
@@ -175,7 +145,7 @@ def keep(payment_id: str) -> Any:
     except PaymentIsOver:
         db.session.rollback()
         return Response(status=409, mimetype="text/plain")
-    except _NO_ANSWER:
+    except NO_ANSWER:
         db.session.rollback()
         return Response(status=503, mimetype="text/plain")
     return Response(status=204, mimetype="text/plain")
@@ -196,31 +166,20 @@ def come_back(payment_id: str) -> Any:
     """Where Stripe sends the browser back to. It never marks anything paid: it asks Stripe."""
     begin_writing()
     payment = payment_for(db.session, current_user.id, payment_id)
-    db.session.commit()
-    deposits_at, failed = "", False
-    if payment.state not in (PaymentState.SUCCEEDED, PaymentState.CANCELED):
-        try:
-            intent = refresh(db.session, the_gateway(), payment_id=payment.id)
-            deposits_at = intent.action_url
-        except PaymentIsOver:
-            db.session.rollback()
-        except _NO_ANSWER:
-            db.session.rollback()
-            failed = True
-        payment = payment_for(db.session, current_user.id, payment_id)
-    waits = payment.state is PaymentState.ACTION and payment.action == DEPOSITS
-    if failed or waits or payment.state is PaymentState.PROCESSING:
-        mine = payment.user_id == current_user.id
+    step = checkout.come_back(db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id)
+    if step.next in (NextPage.NO_ANSWER, NextPage.WAITING):
+        waits = step.payment.waits_for_deposits
+        # Only the one whose bank account it is can see its statement.
+        mine = step.payment.user_id == current_user.id
         return render_template(
             "payments/come_back.html",
-            payment=payment,
-            failed=failed,
-            # Only the one whose bank account it is can see its statement.
-            deposits_at=deposits_at if waits and mine else "",
+            payment=step.payment,
+            failed=step.next is NextPage.NO_ANSWER,
+            deposits_at=step.intent.action_url if waits and mine and step.intent is not None else "",
             waits=waits,
         )
-    _collect(payment)
-    return _where_it_ended(payment) or redirect(url_for("payments.pay", payment_id=payment_id))
+    _collect(step.payment)
+    return _page_of(step)
 
 
 def _collect(payment: PaymentRow) -> None:
@@ -229,7 +188,7 @@ def _collect(payment: PaymentRow) -> None:
         db.session.commit()
         try:
             collect(db.session, the_gateway(), payment_id=payment.id)
-        except _NO_ANSWER:
+        except NO_ANSWER:
             db.session.rollback()
 
 
@@ -238,24 +197,15 @@ def _collect(payment: PaymentRow) -> None:
 def cancel(payment_id: str) -> Any:
     """Close an attempt that was not confirmed, to choose again."""
     payment = _own(payment_id)
-    db.session.commit()
-    try:
-        state = close(db.session, the_gateway(), payment_id=payment.id)
-    except PaymentIsOver:
-        db.session.rollback()
+    step = checkout.give_up(db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id)
+    if step.next is NextPage.NO_ANSWER:
+        flash(words_for_not_closed(), "warning")
         return redirect(url_for("payments.pay", payment_id=payment_id))
-    except _NO_ANSWER:
-        db.session.rollback()
-        flash(
-            _("We can’t reach the payment service, so this payment is not closed yet. Please look again in a minute."),
-            "warning",
-        )
-        return redirect(url_for("payments.pay", payment_id=payment_id))
-    if state is PaymentState.CANCELED and payment.confirmed_at is None:
-        flash(_("The payment was canceled. You have not been charged."), "info")
-        if len(spread_of(db.session, payment.id)) > 1:
-            return redirect(url_for("payments.choose_for_family"))
-        if is_for_plan(db.session, payment.id):
-            return redirect(url_for("plans.setup", account_id=payment.account_public_id))  # the plan, where one runs
-        return redirect(url_for("payments.choose", account_id=payment.account_public_id))
-    return redirect(url_for("payments.pay", payment_id=payment_id))
+    if step.next not in (NextPage.CLOSED, NextPage.TOO_MANY_DECLINES):
+        return _page_of(step)
+    flash(_("The payment was canceled. You have not been charged."), "info")
+    if len(spread_of(db.session, payment.id)) > 1:
+        return redirect(url_for("payments.choose_for_family"))
+    if is_for_plan(db.session, payment.id):
+        return redirect(url_for("plans.setup", account_id=payment.account_public_id))  # the plan, where one runs
+    return redirect(url_for("payments.choose", account_id=payment.account_public_id))

@@ -9,7 +9,7 @@ from flask_login import current_user
 
 from portal.payments.blueprint import uses_of_method
 from portal.payments.decline import what_happened, when_stripe_fails, words_by_code
-from portal.payments.errors import IntentMismatch, SetupIsOver, StripeRefused, StripeUnreachable
+from portal.payments.errors import NO_ANSWER, SetupIsOver, StripeUnreachable
 from portal.payments.forms import Confirm, LabelForm
 from portal.payments.gateway.of_app import the_gateway
 from portal.payments.kinds import SetupState
@@ -33,7 +33,6 @@ bp = Blueprint("methods", __name__)
 _OURS = re.compile(r"/(accounts|plans)/[0-9a-z/-]+(\?[0-9A-Za-z_=&%.-]*)?")
 _BACK = "after_saving_method"
 
-_NO_ANSWER = (StripeUnreachable, StripeRefused, IntentMismatch)
 _SOME = limiter.limit("10 per minute; 30 per hour", key_func=lambda: f"user {current_user.get_id()}")
 
 
@@ -101,7 +100,7 @@ def _setup_page(setup_id: str, *, back: bool) -> Any:
     except SetupIsOver:
         db.session.rollback()
         return _setup_ended(SetupState.CANCELED)
-    except _NO_ANSWER as error:
+    except NO_ANSWER as error:
         db.session.rollback()
         title, text = when_stripe_fails(error, maybe_charged=False, phone=settings.clinic_phone)
         return render_template("payments/method_no_answer.html", setup=found, title=title, text=text)
@@ -144,7 +143,7 @@ def cancel(setup_id: str) -> Any:
     db.session.commit()
     try:
         close_setup(db.session, the_gateway(), setup_id=found.id)
-    except _NO_ANSWER:
+    except NO_ANSWER:
         db.session.rollback()
         flash(_("We can’t reach the payment service right now. Please try again in a minute."), "warning")
         return redirect(url_for("methods.methods"))
