@@ -1,7 +1,5 @@
 """What the worker does for autopay each minute."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 
 import sqlalchemy as sa
@@ -15,6 +13,7 @@ from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.service import CHECK_EVERY, StopUrl, charge, follow
 from portal.payments.errors import StripeAway
 from portal.payments.gateway import StripeGateway
+from portal.payments.unattended import on_its_own
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +34,7 @@ def run_due(
         .limit(_AT_A_TIME)
     )
     for autopay_id in _ids(session, to_check):
-        with _on_its_own(session, "announce", autopay_id):
+        with on_its_own(session, "autopay", "announce", autopay_id):
             announce(session, autopay_id=autopay_id, today=today, stop_url=stop_url)
     try:
         _ask_stripe(session, gateway, today=today, stop_url=stop_url, timezone=timezone)
@@ -51,31 +50,15 @@ def _ask_stripe(
         AutopayCharge.state == ChargeState.NOTICED, AutopayCharge.charge_on <= today
     )
     for charge_id in _ids(session, due):
-        with _on_its_own(session, "charge", charge_id):
+        with on_its_own(session, "autopay", "charge", charge_id):
             if not announce_again(
                 session, charge_id=charge_id, today=today, stop_url=stop_url, timezone=timezone
             ):
                 charge(session, gateway, charge_id=charge_id)
     under_way = sa.select(AutopayCharge.id).where(AutopayCharge.state == ChargeState.CHARGING)
     for charge_id in _ids(session, under_way):
-        with _on_its_own(session, "follow", charge_id):
+        with on_its_own(session, "autopay", "follow", charge_id):
             follow(session, gateway, charge_id=charge_id, today=today, stop_url=stop_url)
-
-
-@contextmanager
-def _on_its_own(session: Session, act: str, subject: int) -> Iterator[None]:
-    """What goes wrong with one must not keep the others from their turn; it is tried again in a minute.
-
-    Raises :class:`StripeAway`, which goes wrong with all of them.
-    """
-    try:
-        yield
-    except StripeAway:
-        session.rollback()
-        raise
-    except Exception as error:
-        session.rollback()
-        log.warning("autopay.waits", act=act, subject=subject, error=type(error).__name__)
 
 
 def _ids(session: Session, query: sa.Select[int]) -> list[int]:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -36,30 +35,18 @@ from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.words import VERSION
 from portal.money import Money
 from portal.payments.allocate import Payable
-from portal.payments.closing import close
-from portal.payments.errors import (
-    AmountAboveBalance,
-    AmountBelowMinimum,
-    AnotherPaymentRuns,
-    IntentMismatch,
-    NothingToPay,
-    PaymentIsOver,
-    StripeAway,
-    StripeRefused,
-    StripeUnreachable,
-)
+from portal.payments.errors import AnotherPaymentRuns
 from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import ConsentKind, PaymentSource
 from portal.payments.methods.consents import keep_consent
 from portal.payments.methods.queries import MethodRow, method_by_id, method_for
 from portal.payments.presenting import BANK, is_for_lack_of_funds
 from portal.payments.progress import waits_on
-from portal.payments.queries import PaymentRow, payment_by_id
-from portal.payments.service import Payer, is_still_owed, prepare, start_payment
+from portal.payments.queries import PaymentRow
+from portal.payments.service import Payer
 from portal.payments.settle import parts_of
-from portal.payments.state import OPEN, PaymentState
-
-log = structlog.get_logger(__name__)
+from portal.payments.state import PaymentState
+from portal.payments.unattended import Charged, charge_once, follow_up
 
 #: How often an account with autopay is looked at for something new to announce.
 CHECK_EVERY = timedelta(hours=1)
@@ -208,39 +195,23 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
     owed = Money.total(line.amount for line in payable_by(session, autopay, bounced=bounced))
     session.commit()
     try:
-        payment = start_payment(
+        charged = charge_once(
             session,
             gateway,
-            account_ids=[account_id],
+            account_id=account_id,
             payer=Payer(user_id, PaymentSource.AUTOPAY, method.stripe_method_id),
             amount=min(noticed, owed),
             narrow=narrow,
             unless=gone,
             along=link,
         )
-    except PaymentIsOver:
-        session.rollback()  # stopped, or another worker's
-        return
-    except (NothingToPay, AmountBelowMinimum):
-        session.rollback()
-        _close_charge(session, charge_id, ChargeState.NOTICED, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
-        return
     except AnotherPaymentRuns:
         session.rollback()
         if not _waits_for_deposits(session, account_id):
             raise
-        # The patient pays it themselves, which takes days: what is left after that is announced anew.
+        charged = Charged.TOO_LITTLE  # the patient pays it themselves: what is left after that is announced anew
+    if charged is Charged.TOO_LITTLE:
         _close_charge(session, charge_id, ChargeState.NOTICED, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
-        return
-    except AmountAboveBalance:
-        session.rollback()  # something was paid in between: the next run looks again
-        return
-    payment_id = payment.id
-    try:
-        prepare(session, gateway, payment_id=payment_id)
-    except (PaymentIsOver, StripeRefused, IntentMismatch) as error:
-        session.rollback()
-        log.error("autopay.not_charged", payment=payment_id, error=type(error).__name__)
 
 
 def _waits_for_deposits(session: Session, account_id: int) -> bool:
@@ -277,35 +248,18 @@ def follow(session: Session, gateway: StripeGateway, *, charge_id: int, today: d
     ).one()
     if payment_id is None:
         return
-    payment = payment_by_id(session, payment_id)
-    session.commit()
+
+    def goes_on() -> bool:
+        out = left_out(session, autopay)
+        return autopay.state is AutopayState.ACTIVE and not any(
+            part.charge_id in out for part in parts_of(session, payment_id)
+        )
+
+    payment = follow_up(session, gateway, payment_id=payment_id, goes_on=goes_on)
+    if payment is None:
+        return
     if payment.state is PaymentState.SUCCEEDED:
         _close_charge(session, charge_id, ChargeState.CHARGING, ChargeState.PAID, Tag.AUTOPAY_CHARGED)
-        return
-    if payment.state in OPEN:
-        try:
-            out = left_out(session, autopay)
-            go_on = (
-                autopay.state is AutopayState.ACTIVE
-                and is_still_owed(session, payment_id=payment.id)
-                and not any(part.charge_id in out for part in parts_of(session, payment.id))
-            )
-            session.commit()
-            if payment.state is PaymentState.CREATED and go_on:
-                prepare(session, gateway, payment_id=payment.id)
-            else:
-                close(session, gateway, payment_id=payment.id)
-        except PaymentIsOver:
-            session.rollback()
-        except StripeAway:
-            session.rollback()
-            raise
-        except (StripeUnreachable, StripeRefused, IntentMismatch) as error:
-            session.rollback()
-            log.warning("autopay.follow_waits", charge=charge_id, error=type(error).__name__)
-            return
-        payment = payment_by_id(session, payment.id)
-        session.commit()
     if payment.state is PaymentState.CANCELED:
         _fail(session, charge_id, payment, today=today, stop_url=stop_url)
 

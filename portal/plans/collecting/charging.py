@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
@@ -19,16 +18,7 @@ from portal.accounts.access import has_access
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.money import Money
-from portal.payments.closing import close
-from portal.payments.errors import (
-    AmountAboveBalance,
-    AmountBelowMinimum,
-    AnotherPaymentRuns,
-    IntentMismatch,
-    NothingToPay,
-    PaymentIsOver,
-    StripeRefused,
-)
+from portal.payments.errors import AnotherPaymentRuns
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import PaymentSource
 from portal.payments.methods.queries import method_by_id
@@ -36,8 +26,9 @@ from portal.payments.presenting import BANK
 from portal.payments.progress import waits_on
 from portal.payments.queries import PaymentRow, payment_by_id
 from portal.payments.returns import awaited_debts
-from portal.payments.service import Payer, is_still_owed, prepare, start_payment
+from portal.payments.service import Payer
 from portal.payments.state import OPEN, PaymentState
+from portal.payments.unattended import charge_once, follow_up
 from portal.plans import emails, unsent
 from portal.plans.coverage import coverage, left_by_charge
 from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
@@ -46,8 +37,6 @@ from portal.plans.returned import RETURNED, is_stopped, last_day_of, stopped_on,
 from portal.plans.rows import end, locked, read, take_back, write
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.declines import Decision, decide, last_day, retry_day
-
-log = structlog.get_logger(__name__)
 
 #: A bank debit of another amount than the regular one is announced so long before: 12 CFR 1005.10(d)(1).
 VARYING_NOTICE_DAYS = 10
@@ -170,29 +159,17 @@ def charge(session: Session, gateway: StripeGateway, *, instalment_id: int, cond
             or (not the_row.tries and waits_for_another_try(session, the_plan, instalment_id, left))
         )
 
-    try:
-        payment = start_payment(
-            session,
-            gateway,
-            account_ids=[account_id],
-            payer=Payer(user_id, PaymentSource.PLAN, method.stripe_method_id),
-            amount=amount,
-            only=left,
-            unless=gone,
-            along=lambda payment_id: link(session, instalment_id, payment_id),
-        )
-    except PaymentIsOver:
-        session.rollback()  # paid, moved, stopped, or another worker's
-        return
-    except (NothingToPay, AmountBelowMinimum, AmountAboveBalance):
-        session.rollback()  # what is due has moved: the plan is made to fit first
-        return
-    payment_id = payment.id
-    try:
-        prepare(session, gateway, payment_id=payment_id)
-    except (PaymentIsOver, StripeRefused, IntentMismatch) as error:
-        session.rollback()
-        log.error("plan.not_charged", payment=payment_id, error=type(error).__name__)
+    # What can't be charged since what is due has moved, waits until the plan is made to fit.
+    charge_once(
+        session,
+        gateway,
+        account_id=account_id,
+        payer=Payer(user_id, PaymentSource.PLAN, method.stripe_method_id),
+        amount=amount,
+        only=left,
+        unless=gone,
+        along=lambda payment_id: link(session, instalment_id, payment_id),
+    )
 
 
 def instalment_with_plan(session: Session, instalment_id: int) -> tuple[Plan, Instalment]:
@@ -237,39 +214,26 @@ def follow(session: Session, gateway: StripeGateway, *, attempt_id: int, conditi
     """Note what became of an instalment's payment; commits.
 
     A request whose answer was lost is made good here, since no browser comes back to ask. Raises
-    :class:`StripeUnreachable`.
+    :class:`StripeAway`.
     """
     attempt = session.get_one(Attempt, attempt_id, populate_existing=True)
     payment_id, instalment_id, made_at = attempt.payment_id, attempt.instalment_id, attempt.made_at
     row = session.get_one(Instalment, instalment_id, populate_existing=True)
     plan = session.get_one(Plan, row.plan_id, populate_existing=True)
     is_due, runs = row.charge_on <= conditions.today, plan.state in RUNNING
-    payment = payment_by_id(session, payment_id)
+    before = payment_by_id(session, payment_id)
     session.commit()
-    if payment.state in OPEN:
-        theirs = payment.source is PaymentSource.PATIENT
-        if theirs and not (is_due and abs(clock.now() - made_at) > _THEIR_TURN):
-            return
-        try:
-            go_on = (
-                not theirs
-                and runs
-                and is_still_owed(session, payment_id=payment_id)
-                and not is_stopped(session, plan, payment_id)
-            )
-            session.commit()
-            if payment.state is PaymentState.CREATED and go_on:
-                prepare(session, gateway, payment_id=payment_id)
-            else:
-                close(session, gateway, payment_id=payment_id)
-        except PaymentIsOver:
-            session.rollback()
-        except (StripeRefused, IntentMismatch) as error:
-            session.rollback()
-            log.warning("plan.follow_waits", attempt=attempt_id, error=type(error).__name__)
-            return
-        payment = payment_by_id(session, payment_id)
-        session.commit()
+    theirs = before.source is PaymentSource.PATIENT
+    if before.state in OPEN and theirs and not (is_due and abs(clock.now() - made_at) > _THEIR_TURN):
+        return
+    payment = follow_up(
+        session,
+        gateway,
+        payment_id=payment_id,
+        goes_on=lambda: not theirs and runs and not is_stopped(session, plan, payment_id),
+    )
+    if payment is None:
+        return
     if payment.state is PaymentState.SUCCEEDED:
         _note_paid(session, attempt_id)
     elif payment.state is PaymentState.CANCELED:

@@ -1,7 +1,5 @@
 """What the worker does for plans each minute."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -9,9 +7,10 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
-from portal.payments.errors import StripeUnreachable
+from portal.payments.errors import StripeAway
 from portal.payments.gateway import StripeGateway
 from portal.payments.queries import in_processing
+from portal.payments.unattended import on_its_own
 from portal.plans.collecting.charging import VARYING_NOTICE_DAYS, charge, follow, miss, notice
 from portal.plans.collecting.fitting import keep_up, to_look_at
 from portal.plans.kinds import InstalmentState, Need, PlanState
@@ -45,23 +44,23 @@ def run_due(session: Session, gateway: StripeGateway, *, conditions: Conditions)
     today = conditions.today
     try:
         for attempt_id in _to_follow(session):
-            with _on_its_own(session, "follow", attempt_id):
+            with on_its_own(session, "plans", "follow", attempt_id):
                 follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
-    except StripeUnreachable as error:
+    except StripeAway as error:
         log.warning("plans.stopped", act="follow", error=str(error))
     for plan_id in to_look_at(session, today=today):
-        with _on_its_own(session, "keep_up", plan_id):
+        with on_its_own(session, "plans", "keep_up", plan_id):
             keep_up(session, plan_id=plan_id, conditions=conditions)
     grace = today - timedelta(days=conditions.policy.grace_days)
     for instalment_id in _ids(session, _planned(Instalment.due_on < grace)):
-        with _on_its_own(session, "miss", instalment_id):
+        with on_its_own(session, "plans", "miss", instalment_id):
             miss(session, instalment_id=instalment_id, conditions=conditions)
     for instalment_id in _ids(session, _planned(Plan.need == Need.NOTHING, _to_be_told(conditions))):
-        with _on_its_own(session, "notice", instalment_id):
+        with on_its_own(session, "plans", "notice", instalment_id):
             notice(session, instalment_id=instalment_id, conditions=conditions)
     try:
         _charge_due(session, gateway, conditions)
-    except StripeUnreachable as error:
+    except StripeAway as error:
         # The others would only wait for the same: in a minute.
         log.warning("plans.stopped", act="charge", error=str(error))
 
@@ -69,14 +68,14 @@ def run_due(session: Session, gateway: StripeGateway, *, conditions: Conditions)
 def _charge_due(session: Session, gateway: StripeGateway, conditions: Conditions) -> None:
     due = sa.and_(Instalment.charge_on <= conditions.today, Instalment.noticed_at.is_not(None))
     for instalment_id in _ids(session, _planned(due, Plan.need == Need.NOTHING)):
-        with _on_its_own(session, "charge", instalment_id):
+        with on_its_own(session, "plans", "charge", instalment_id):
             plan_id = session.execute(
                 sa.select(Instalment.plan_id).where(Instalment.id == instalment_id)
             ).scalar_one()
             keep_up(session, plan_id=plan_id, conditions=conditions)  # never more than is due at this moment
             charge(session, gateway, instalment_id=instalment_id, conditions=conditions)
     for attempt_id in _to_follow(session):
-        with _on_its_own(session, "follow", attempt_id):
+        with on_its_own(session, "plans", "follow", attempt_id):
             follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
 
 
@@ -108,22 +107,6 @@ def _planned(*where: sa.ColumnElement[bool]) -> sa.Select[int]:
         .join(Plan, Plan.id == Instalment.plan_id)
         .where(Instalment.state == InstalmentState.PLANNED, Plan.state == PlanState.ACTIVE, *where)
     )
-
-
-@contextmanager
-def _on_its_own(session: Session, act: str, subject: int) -> Iterator[None]:
-    """What goes wrong with one must not keep the others from their turn; it is tried again in a minute.
-
-    Raises :class:`StripeUnreachable`, which goes wrong with all of them.
-    """
-    try:
-        yield
-    except StripeUnreachable:
-        session.rollback()
-        raise
-    except Exception as error:
-        session.rollback()
-        log.warning("plans.waits", act=act, subject=subject, error=type(error).__name__)
 
 
 def _ids(session: Session, query: sa.Select[int]) -> list[int]:
