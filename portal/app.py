@@ -5,8 +5,6 @@ from datetime import timedelta
 
 import structlog
 from flask import Flask
-from flask_bootstrap import Bootstrap5
-from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import clock, features
@@ -18,9 +16,24 @@ from portal.payments import returning
 from portal.payments.gateway import StripeGateway
 from portal.plans.rules.policy import Policy, PolicyIsWrong, load
 from portal.queue import open_queue
-from portal.web import counters, database, edge, errors, guards, headers, health, hosts, ids, limits, templating
+from portal.web import (
+    compression,
+    counters,
+    database,
+    edge,
+    errors,
+    guards,
+    headers,
+    health,
+    hosts,
+    ids,
+    limits,
+    static_files,
+    templating,
+)
+from portal.web.csrf import MaskedCSRFProtect
 
-csrf = CSRFProtect()
+csrf = MaskedCSRFProtect()
 
 
 def configure_logging(settings: Settings) -> None:
@@ -42,7 +55,7 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
     configure_logging(settings)
     _check_ledger(settings)
     database_engine = engine_options(settings.database_url)
-    app = Flask("portal", static_folder="static", template_folder="templates")
+    app = Flask("portal", static_folder="static", static_url_path=static_files.url_path(), template_folder="templates")
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SERVER_NAME=None,
@@ -56,7 +69,6 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
         WTF_CSRF_TIME_LIMIT=None,
         # Our pages send no Referer (headers.py), so a form over TLS would always be refused; its token is the proof.
         WTF_CSRF_SSL_STRICT=False,
-        BOOTSTRAP_SERVE_LOCAL=True,
         SQLALCHEMY_ENGINES={"default": database_engine, counters.ENGINE: counters.engine_for(database_engine)},
     )
     hosts.init_app(app, settings)
@@ -73,12 +85,13 @@ def create_app(settings: Settings, *, gateway: StripeGateway | None = None) -> F
 
     ids.init_app(app)
     headers.init_app(app, settings)
+    static_files.init_app(app)
+    compression.init_app(app)
     returning.init_app(app)
     database.init_app(app)
     health.init_app(app)
     limits.init_app(app, settings)
     csrf.init_app(app)
-    Bootstrap5(app)
     templating.init_app(app, settings)
     identity.init_app(app, settings)
     sessions.init_app(app)

@@ -179,7 +179,8 @@ class JudgingClient(FlaskClient):
         location = response.headers.get("Location", "")
         faults += [f"redirect {fault}" for fault in address_faults(location)]
         bodiless = response.request.method in ("HEAD", "OPTIONS") or response.status_code in (301, 302, 303, 307, 308)
-        if response.mimetype == "text/html" and not bodiless:
+        readable = response.mimetype == "text/html" and "Content-Encoding" not in response.headers
+        if readable and not bodiless:
             page = Page(response.get_data(as_text=True), asked)
             faults += faults_of(page, csp=response.headers.get("Content-Security-Policy", ""))
         if faults:

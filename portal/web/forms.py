@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from flask import g
 from flask_babel import get_translations
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import IntegerField, StringField
+from wtforms.csrf.core import CSRF
 from wtforms.validators import ValidationError
 
 from portal.money import Money, NotMoney
+from portal.web.csrf import csrf_token
 
 
 class _Translations:
@@ -24,10 +27,23 @@ class _Translations:
         return str(get_translations().ngettext(one, many, count))
 
 
+class _MaskedCSRF(CSRF):
+    """The hidden field's token; that it came back right, is seen before any form is read (``csrf.py``)."""
+
+    def generate_csrf_token(self, csrf_token_field: Any) -> str:
+        return csrf_token()
+
+    def validate_csrf_token(self, form: Any, field: Any) -> None:
+        if not g.get("csrf_valid", False):
+            raise ValidationError(_l("Reload the page and try again."))
+
+
 class Form(FlaskForm):
     """CSRF-protected; what is sent is known to be text (``edge.py``)."""
 
     class Meta(FlaskForm.Meta):
+        csrf_class = _MaskedCSRF
+
         def get_translations(self, form: Any) -> _Translations:
             return _Translations()
 

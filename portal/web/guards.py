@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from flask import Flask, abort, current_app, request
 from flask_login import current_user
 
+from portal.web import static_files
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -39,7 +41,7 @@ ROLES: dict[Guard, frozenset[str]] = {
 
 #: Endpoints that look at nobody: files, what monitors ask, and Stripe's webhook; None is where no page is. They answer
 #: also a browser whose person can't be looked up, as while the database is away.
-IMPERSONAL = frozenset({None, "static", "bootstrap.static", "health.alive", "health.ready", "webhook.receive"})
+IMPERSONAL = frozenset({None, *static_files.ENDPOINTS, "health.alive", "health.ready", "webhook.receive"})
 
 #: Where the feature that gives out passes leaves what it looks at them with: a function that returns None to let a
 #: request in, or the answer to give instead. Without one, nobody is let in.
@@ -47,8 +49,7 @@ GUEST_DOOR = "plainbill_guest_door"
 
 #: Guards of endpoints that libraries define.
 FOREIGN: dict[str, Guard] = {
-    "static": Guard.PUBLIC,
-    "bootstrap.static": Guard.PUBLIC,
+    **dict.fromkeys(static_files.ENDPOINTS, Guard.PUBLIC),
     "security.login": Guard.PUBLIC,
     "security.logout": Guard.PUBLIC,
     "security.forgot_password": Guard.PUBLIC,

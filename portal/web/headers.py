@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_NONCE, _STRIPE = "plainbill.csp_nonce", "plainbill.allow_stripe"
+_NONCE, _STRIPE, _KEEP = "plainbill.csp_nonce", "plainbill.allow_stripe", "plainbill.allow_to_keep"
 #: What is said when not even an error page can be made: it needs no template, no style and no language.
 _LAST_WORDS = (
     b'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -33,6 +33,16 @@ def csp_nonce() -> str:
 def allow_stripe() -> None:
     """Let this response load Stripe.js and its frames; only the pages that pay or save a method ask."""
     request.environ[_STRIPE] = True
+
+
+def allow_to_keep() -> None:
+    """Let browsers keep this response as it says itself; only files of ours ask."""
+    request.environ[_KEEP] = True
+
+
+def is_for_stripe() -> bool:
+    """Whether this response is a page that takes money or saves a method."""
+    return bool(request.environ.get(_STRIPE))
 
 
 def _nonce_of(environ: "WSGIEnvironment") -> str:
@@ -123,17 +133,11 @@ class _Headers:
         self, environ: "WSGIEnvironment", status: str, headers: list[tuple[str, str]]
     ) -> list[tuple[str, str]]:
         ours = security_headers(self._settings, nonce=_nonce_of(environ), stripe=bool(environ.get(_STRIPE)))
-        if not _may_be_kept(environ, status):
+        if not environ.get(_KEEP):
             # A bill must not come back with the back button after signing out on a shared computer.
             ours["Cache-Control"] = "no-store"
         names = {name.lower() for name in ours}
         return [*((name, value) for name, value in headers if name.lower() not in names), *ours.items()]
-
-
-def _may_be_kept(environ: "WSGIEnvironment", status: str) -> bool:
-    """Whether it is a file of ours that browsers may keep."""
-    asked = environ.get("werkzeug.request")
-    return getattr(asked, "endpoint", None) in ("static", "bootstrap.static") and status[:3] in ("200", "206", "304")
 
 
 def _refuse_to_write(_data: bytes) -> NoReturn:
