@@ -4,11 +4,13 @@ Revision: 0003
 Follows: 0002
 """
 
-import re
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.append_only import protect
+from migrations.closed_lists import as_it_is, hold_to, members
 
 revision = "0003"
 down_revision = "0002"
@@ -19,8 +21,6 @@ Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 #: New tables whose rows are written once.
 APPEND_ONLY = ("booking", "booking_part", "consent")
-#: Their rows are written once, too; on SQLite the triggers go with a rebuilt table.
-REBUILT = ("entry", "audit_event")
 
 #: Closed lists that grow: table, column, the check's name, and what comes to it.
 GROWN = (
@@ -110,55 +110,6 @@ def _only(condition: str) -> Any:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
-def _table(name: str) -> sa.Table:
-    """A table as it is, with its checks: Alembic's own reflection forgets them when SQLite's tables are rebuilt."""
-    bind = op.get_bind()
-    table = sa.Table(name, sa.MetaData(), autoload_with=bind)
-    for check in sa.inspect(bind).get_check_constraints(name):
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    return table
-
-
-def _protect(table: str) -> None:
-    """The database itself refuses to edit or delete rows of ``table``."""
-    if op.get_bind().dialect.name == "postgresql":
-        for suffix, event, each in (
-            ("append_only", "UPDATE OR DELETE", "ROW"),
-            ("no_truncate", "TRUNCATE", "STATEMENT"),
-        ):
-            op.execute(
-                f"CREATE TRIGGER {table}_{suffix} BEFORE {event} ON {table} "
-                f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
-            )
-        return
-    for act in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
-
-
-def _members(table: str, check: str) -> list[str]:
-    """What a closed list holds now."""
-    checks = sa.inspect(op.get_bind()).get_check_constraints(table)
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == f"ck_{table}_{check}")
-    return re.findall(r"'([^']+)'", text)
-
-
-def _hold_to(table: str, column: str, check: str, members: list[str]) -> None:
-    """Hold a column to a closed list in place of the one it was held to."""
-    listed = ", ".join(f"'{member}'" for member in members)
-    with op.batch_alter_table(table, copy_from=_table(table)) as batch:
-        batch.drop_constraint(op.f(f"ck_{table}_{check}"), type_="check")
-        batch.create_check_constraint(op.f(f"ck_{table}_{check}"), f"{column} IN ({listed})")
-
-
-def _protect_rebuilt() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        for table in REBUILT:
-            _protect(table)
-
-
 def _change_customers(owner: list[sa.Column[object]], rows: list[dict[str, object]], *extra: sa.Constraint) -> None:
     """Make the customers' table anew: its key changes, and nothing refers to it."""
     op.drop_table("stripe_customer")
@@ -179,7 +130,7 @@ def _change_customers(owner: list[sa.Column[object]], rows: list[dict[str, objec
 
 def _customers() -> list[dict[str, object]]:
     """The accounts' customers as they are."""
-    table = _table("stripe_customer")
+    table = as_it_is("stripe_customer")
     rows = op.get_bind().execute(
         sa.select(table.c.account_id, table.c.key, table.c.customer_id, table.c.created_at).where(
             table.c.account_id.is_not(None)
@@ -192,8 +143,7 @@ def upgrade() -> None:
     for table, column, check, more in GROWN:
         known = [*BEFORE[check], *more]
         # A database that came down from a newer version keeps the words that are written in it.
-        _hold_to(table, column, check, [*known, *(one for one in _members(table, check) if one not in known)])
-    _protect_rebuilt()
+        hold_to(table, column, check, [*known, *(one for one in members(table, check) if one not in known)])
     op.create_index("ix_audit_event_surprising", "audit_event", ["at"], **_only(SURPRISING))
 
     op.create_table(
@@ -725,7 +675,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_refund_part_charge_id", "refund_part", ["charge_id"], unique=False)
     for table in APPEND_ONLY:
-        _protect(table)
+        protect(table)
 
     _change_customers(
         [
@@ -741,7 +691,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(user_id IS NULL) <> (account_id IS NULL)", name=op.f("ck_stripe_customer_one_owner")),
     )
 
-    with op.batch_alter_table("payment", copy_from=_table("payment")) as batch:
+    with op.batch_alter_table("payment", copy_from=as_it_is("payment")) as batch:
         batch.drop_index("uq_payment_open")
         batch.add_column(sa.Column("source", sa.String(length=40), nullable=False, server_default="patient"))
         batch.add_column(sa.Column("customer_id", sa.String(length=64), nullable=True))
@@ -755,7 +705,7 @@ def upgrade() -> None:
         batch.alter_column("user_id", existing_type=Id, nullable=True)
         batch.create_check_constraint(op.f("ck_payment_paymentsource"), "source IN ('patient', 'guest', 'autopay')")
         batch.create_check_constraint(op.f("ck_payment_somebody_pays"), "source = 'guest' OR user_id IS NOT NULL")
-    with op.batch_alter_table("payment", copy_from=_table("payment")) as batch:
+    with op.batch_alter_table("payment", copy_from=as_it_is("payment")) as batch:
         for name in ("source", "action", "method_kind", "receipt_email"):
             batch.alter_column(name, existing_type=sa.String(), server_default=None)
         batch.alter_column("keep_method", existing_type=sa.Boolean(), server_default=None)
@@ -779,14 +729,14 @@ def upgrade() -> None:
         "JOIN allocation ON allocation.payment_id = booking.payment_id"
     )
 
-    with op.batch_alter_table("stripe_event", copy_from=_table("stripe_event")) as batch:
+    with op.batch_alter_table("stripe_event", copy_from=as_it_is("stripe_event")) as batch:
         batch.add_column(sa.Column("source", sa.String(length=40), nullable=False, server_default="webhook"))
         batch.add_column(sa.Column("created_at", sa.DateTime(timezone=True), nullable=True))
         batch.add_column(sa.Column("lag_seconds", sa.Integer(), nullable=False, server_default="0"))
         batch.add_column(sa.Column("last_error", sa.String(length=80), nullable=False, server_default=""))
         batch.create_check_constraint(op.f("ck_stripe_event_eventsource"), "source IN ('webhook', 'catch_up')")
     op.execute("UPDATE stripe_event SET created_at = received_at")
-    with op.batch_alter_table("stripe_event", copy_from=_table("stripe_event")) as batch:
+    with op.batch_alter_table("stripe_event", copy_from=as_it_is("stripe_event")) as batch:
         batch.alter_column("created_at", existing_type=sa.DateTime(timezone=True), nullable=False)
         batch.alter_column("source", existing_type=sa.String(), server_default=None)
         batch.alter_column("lag_seconds", existing_type=sa.Integer(), server_default=None)
@@ -806,7 +756,7 @@ def downgrade() -> None:
     op.drop_index("ix_stripe_event_intent", "stripe_event")
     op.drop_index("ix_stripe_event_received", "stripe_event")
     op.drop_index("ix_audit_event_surprising", "audit_event")
-    with op.batch_alter_table("stripe_event", copy_from=_table("stripe_event")) as batch:
+    with op.batch_alter_table("stripe_event", copy_from=as_it_is("stripe_event")) as batch:
         batch.drop_constraint(op.f("ck_stripe_event_eventsource"), type_="check")
         batch.drop_column("lag_seconds")
         batch.drop_column("last_error")
@@ -837,7 +787,7 @@ def downgrade() -> None:
     op.drop_table("consent")
     op.drop_table("card_testing_alarm")
     op.drop_table("stripe_cursor")
-    with op.batch_alter_table("payment", copy_from=_table("payment")) as batch:
+    with op.batch_alter_table("payment", copy_from=as_it_is("payment")) as batch:
         batch.drop_constraint(op.f("ck_payment_somebody_pays"), type_="check")
         batch.drop_constraint(op.f("ck_payment_paymentsource"), type_="check")
         for name in (

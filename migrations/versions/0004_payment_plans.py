@@ -4,10 +4,11 @@ Revision: 0004
 Follows: 0003
 """
 
-import re
-
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.append_only import protect
+from migrations.closed_lists import grow
 
 revision = "0004"
 down_revision = "0003"
@@ -16,8 +17,6 @@ depends_on = None
 
 #: New tables whose rows are written once.
 APPEND_ONLY = ("plan_change",)
-#: Rows of these are written once, too; on SQLite the triggers go with a rebuilt table.
-REBUILT = ("audit_event", "consent")
 
 #: Closed lists that grow: table, column, the check's name, and what comes to it.
 GROWN = (
@@ -45,60 +44,9 @@ GROWN = (
 )
 
 
-def _table(name: str) -> sa.Table:
-    """A table as it is, with its checks: Alembic's own reflection forgets them when SQLite's tables are rebuilt."""
-    bind = op.get_bind()
-    table = sa.Table(name, sa.MetaData(), autoload_with=bind)
-    for check in sa.inspect(bind).get_check_constraints(name):
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    return table
-
-
-def _protect(table: str) -> None:
-    """The database itself refuses to edit or delete rows of ``table``."""
-    if op.get_bind().dialect.name == "postgresql":
-        for suffix, event, each in (
-            ("append_only", "UPDATE OR DELETE", "ROW"),
-            ("no_truncate", "TRUNCATE", "STATEMENT"),
-        ):
-            op.execute(
-                f"CREATE TRIGGER {table}_{suffix} BEFORE {event} ON {table} "
-                f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
-            )
-        return
-    for act in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
-
-
-def _members(table: str, check: str) -> list[str]:
-    """What a closed list holds now."""
-    checks = sa.inspect(op.get_bind()).get_check_constraints(table)
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == f"ck_{table}_{check}")
-    return re.findall(r"'([^']+)'", text)
-
-
-def _hold_to(table: str, column: str, check: str, members: list[str]) -> None:
-    """Hold a column to a closed list in place of the one it was held to."""
-    listed = ", ".join(f"'{member}'" for member in members)
-    with op.batch_alter_table(table, copy_from=_table(table)) as batch:
-        batch.drop_constraint(op.f(f"ck_{table}_{check}"), type_="check")
-        batch.create_check_constraint(op.f(f"ck_{table}_{check}"), f"{column} IN ({listed})")
-
-
-def _protect_rebuilt() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        for table in REBUILT:
-            _protect(table)
-
-
 def upgrade() -> None:
     for table, column, check, more in GROWN:
-        known = _members(table, check)
-        _hold_to(table, column, check, [*known, *(one for one in more if one not in known)])
-    _protect_rebuilt()
+        grow(table, column, check, more)
     op.add_column("charge", sa.Column("on_plan", sa.Boolean(), server_default=sa.false(), nullable=False))
 
     op.create_table(
@@ -357,7 +305,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     for table in APPEND_ONLY:
-        _protect(table)
+        protect(table)
 
 
 def downgrade() -> None:

@@ -4,10 +4,10 @@ Revision: 0005
 Follows: 0004
 """
 
-import re
-
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.closed_lists import grow
 
 revision = "0005"
 down_revision = "0004"
@@ -49,45 +49,9 @@ CHECKS = (
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _table(name: str) -> sa.Table:
-    """A table as it is, with its checks: Alembic's own reflection forgets them when SQLite's tables are rebuilt."""
-    bind = op.get_bind()
-    table = sa.Table(name, sa.MetaData(), autoload_with=bind)
-    for check in sa.inspect(bind).get_check_constraints(name):
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    return table
-
-
-def _members(table: str, check: str) -> list[str]:
-    """What a closed list holds now."""
-    checks = sa.inspect(op.get_bind()).get_check_constraints(table)
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == f"ck_{table}_{check}")
-    return re.findall(r"'([^']+)'", text)
-
-
-def _hold_to(table: str, column: str, check: str, members: list[str]) -> None:
-    """Hold a column to a closed list in place of the one it was held to."""
-    listed = ", ".join(f"'{member}'" for member in members)
-    with op.batch_alter_table(table, copy_from=_table(table)) as batch:
-        batch.drop_constraint(op.f(f"ck_{table}_{check}"), type_="check")
-        batch.create_check_constraint(op.f(f"ck_{table}_{check}"), f"{column} IN ({listed})")
-
-
-def _protect_rebuilt() -> None:
-    """On SQLite the triggers that refuse changes of the audit trail go with the rebuilt table."""
-    if op.get_bind().dialect.name == "sqlite":
-        for act in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER audit_event_no_{act.lower()} BEFORE {act} ON audit_event "
-                "BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END"
-            )
-
-
 def upgrade() -> None:
     for table, column, check, more in GROWN:
-        known = _members(table, check)
-        _hold_to(table, column, check, [*known, *(one for one in more if one not in known)])
-    _protect_rebuilt()
+        grow(table, column, check, more)
     # Every bill there is gets checked by the worker's next turn.
     op.add_column("account", sa.Column("check_due", sa.Boolean(), server_default=sa.true(), nullable=False))
     op.create_index(

@@ -4,10 +4,11 @@ Revision: 0006
 Follows: 0005
 """
 
-import re
-
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.append_only import protect
+from migrations.closed_lists import grow_tags
 
 revision = "0006"
 down_revision = "0005"
@@ -15,52 +16,14 @@ branch_labels = None
 depends_on = None
 
 TAGS = ["codes.table.loaded", "codes.translation.reviewed", "codes.unknown.handled"]
-#: Rows are written once; on SQLite the triggers of ``audit_event`` go with the rebuilt table.
+#: New tables whose rows are written once.
 APPEND_ONLY = ("text_review",)
-REBUILT = ("audit_event",)
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _protect(table: str) -> None:
-    """The database itself refuses to edit or delete rows of ``table``."""
-    if op.get_bind().dialect.name == "postgresql":
-        for suffix, event, each in (
-            ("append_only", "UPDATE OR DELETE", "ROW"),
-            ("no_truncate", "TRUNCATE", "STATEMENT"),
-        ):
-            op.execute(
-                f"CREATE TRIGGER {table}_{suffix} BEFORE {event} ON {table} "
-                f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
-            )
-        return
-    for act in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
-
-
-def _grow_tags() -> None:
-    bind = op.get_bind()
-    checks = sa.inspect(bind).get_check_constraints("audit_event")
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == "ck_audit_event_tag")
-    known = re.findall(r"'([^']+)'", text)
-    listed = ", ".join(f"'{one}'" for one in [*known, *(tag for tag in TAGS if tag not in known)])
-    # Alembic's own reflection forgets the checks when SQLite's tables are rebuilt.
-    table = sa.Table("audit_event", sa.MetaData(), autoload_with=bind)
-    for check in checks:
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    with op.batch_alter_table("audit_event", copy_from=table) as batch:
-        batch.drop_constraint(op.f("ck_audit_event_tag"), type_="check")
-        batch.create_check_constraint(op.f("ck_audit_event_tag"), f"tag IN ({listed})")
-    if bind.dialect.name == "sqlite":
-        for name in REBUILT:
-            _protect(name)
-
-
 def upgrade() -> None:
-    _grow_tags()
+    grow_tags(TAGS)
     op.create_table(
         "code_text",
         sa.Column(
@@ -115,7 +78,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("handled_at IS NULL"),
     )
     for table in APPEND_ONLY:
-        _protect(table)
+        protect(table)
 
 
 def downgrade() -> None:

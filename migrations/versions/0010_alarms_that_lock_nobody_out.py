@@ -4,10 +4,10 @@ Revision: 0010
 Follows: 0009
 """
 
-import re
-
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.closed_lists import grow_tags
 
 revision = "0010"
 down_revision = "0009"
@@ -21,29 +21,8 @@ TAGS = ["guests.codes.guessed"]
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _grow_tags() -> None:
-    bind = op.get_bind()
-    checks = sa.inspect(bind).get_check_constraints("audit_event")
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == "ck_audit_event_tag")
-    known = re.findall(r"'([^']+)'", text)
-    listed = ", ".join(f"'{one}'" for one in [*known, *(tag for tag in TAGS if tag not in known)])
-    # Alembic's own reflection forgets the checks when SQLite's tables are rebuilt.
-    table = sa.Table("audit_event", sa.MetaData(), autoload_with=bind)
-    for check in checks:
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    with op.batch_alter_table("audit_event", copy_from=table) as batch:
-        batch.drop_constraint(op.f("ck_audit_event_tag"), type_="check")
-        batch.create_check_constraint(op.f("ck_audit_event_tag"), f"tag IN ({listed})")
-    if bind.dialect.name == "sqlite":  # the triggers went with the rebuilt table
-        for act in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER audit_event_no_{act.lower()} BEFORE {act} ON audit_event "
-                "BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END"
-            )
-
-
 def upgrade() -> None:
-    _grow_tags()
+    grow_tags(TAGS)
     op.add_column("guest_payment", sa.Column("network", sa.String(length=64), nullable=False, server_default=""))
     for name in ("statements", "networks"):
         op.add_column("card_testing_alarm", sa.Column(name, sa.Integer(), nullable=False, server_default="0"))

@@ -4,12 +4,12 @@ Revision: 0014
 Follows: 0013
 """
 
-import re
 import uuid
-import warnings
 
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.closed_lists import grow, hold_to, members
 
 revision = "0014"
 down_revision = "0013"
@@ -17,32 +17,7 @@ branch_labels = None
 depends_on = None
 
 _WAITING = "waiting"
-
-
-def _table(name: str) -> sa.Table:
-    """A table as it is, with its checks: Alembic's own reflection forgets them when SQLite's tables are rebuilt."""
-    bind = op.get_bind()
-    with warnings.catch_warnings():
-        # Tables it refers to are read along, and their indexes of expressions are nothing to it.
-        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
-        table = sa.Table(name, sa.MetaData(), autoload_with=bind)
-    for check in sa.inspect(bind).get_check_constraints(name):
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    return table
-
-
-def _states() -> list[str]:
-    """What a refund's state may be now."""
-    checks = sa.inspect(op.get_bind()).get_check_constraints("refund")
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == "ck_refund_refundstate")
-    return re.findall(r"'([^']+)'", text)
-
-
-def _hold_to(states: list[str]) -> None:
-    listed = ", ".join(f"'{state}'" for state in states)
-    with op.batch_alter_table("refund", copy_from=_table("refund")) as batch:
-        batch.drop_constraint(op.f("ck_refund_refundstate"), type_="check")
-        batch.create_check_constraint(op.f("ck_refund_refundstate"), f"state IN ({listed})")
+_STATE = ("refund", "state", "refundstate")
 
 
 def _note_what_was_dealt_with() -> None:
@@ -90,12 +65,12 @@ def _note_what_was_dealt_with() -> None:
 
 def upgrade() -> None:
     op.add_column("stripe_event", sa.Column("first_tried_at", sa.DateTime(timezone=True), nullable=True))
-    _hold_to([*_states(), _WAITING])
+    grow(*_STATE, [_WAITING])
     _note_what_was_dealt_with()
 
 
 def downgrade() -> None:
     # Nothing was booked of these, and the older version would not know them.
     op.execute(f"DELETE FROM refund WHERE state = '{_WAITING}'")
-    _hold_to([state for state in _states() if state != _WAITING])
+    hold_to(*_STATE, [state for state in members("refund", "refundstate") if state != _WAITING])
     op.drop_column("stripe_event", "first_tried_at")

@@ -7,6 +7,8 @@ Follows: 0014
 import sqlalchemy as sa
 from alembic import op
 
+from migrations.append_only import protect
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -14,9 +16,6 @@ depends_on = None
 
 # Not so for the code before: it would let debits come back without a trace.
 previous_code_still_works = False
-
-_TRIGGERS = (("append_only", "UPDATE OR DELETE", "ROW"), ("no_truncate", "TRUNCATE", "STATEMENT"))
-_ACTS = ("UPDATE", "DELETE")
 
 #: What came back so far: a debit that failed was never booked; the money of a dispute had been.
 _SAVED = "(SELECT m.{0} FROM saved_method m WHERE m.stripe_method_id = p.method_id)"
@@ -63,18 +62,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_debit_return_returned_at"), "debit_return", ["returned_at"])
     op.execute(_FAILED)
     op.execute(_DISPUTED)
-    if op.get_bind().dialect.name == "postgresql":
-        for suffix, event, each in _TRIGGERS:
-            op.execute(
-                f"CREATE TRIGGER debit_return_{suffix} BEFORE {event} ON debit_return "
-                f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
-            )
-        return
-    for act in _ACTS:
-        op.execute(
-            f"CREATE TRIGGER debit_return_no_{act.lower()} BEFORE {act} ON debit_return "
-            "BEGIN SELECT RAISE(ABORT, 'debit_return is append-only'); END"
-        )
+    protect("debit_return")
 
 
 def downgrade() -> None:

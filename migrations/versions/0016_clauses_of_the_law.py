@@ -4,10 +4,11 @@ Revision: 0016
 Follows: 0015
 """
 
-import re
-
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.append_only import protect
+from migrations.closed_lists import grow_tags
 
 revision = "0016"
 down_revision = "0015"
@@ -28,49 +29,12 @@ STATES = (
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def _protect(table: str) -> None:
-    """The database itself refuses to edit or delete rows of ``table``."""
-    if op.get_bind().dialect.name == "postgresql":
-        for suffix, event, each in (
-            ("append_only", "UPDATE OR DELETE", "ROW"),
-            ("no_truncate", "TRUNCATE", "STATEMENT"),
-        ):
-            op.execute(
-                f"CREATE TRIGGER {table}_{suffix} BEFORE {event} ON {table} "
-                f"FOR EACH {each} EXECUTE FUNCTION refuse_change()"
-            )
-        return
-    for act in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )
-
-
-def _grow_tags() -> None:
-    bind = op.get_bind()
-    checks = sa.inspect(bind).get_check_constraints("audit_event")
-    text = next(str(one["sqltext"]) for one in checks if one["name"] == "ck_audit_event_tag")
-    known = re.findall(r"'([^']+)'", text)
-    listed = ", ".join(f"'{one}'" for one in [*known, *(tag for tag in TAGS if tag not in known)])
-    # Alembic's own reflection forgets the checks when SQLite's tables are rebuilt. The tables it refers to are not
-    # looked at: "user" has an index over an expression by now, which SQLAlchemy warns that it can't reflect.
-    table = sa.Table("audit_event", sa.MetaData(), autoload_with=bind, resolve_fks=False)
-    for check in checks:
-        table.append_constraint(sa.CheckConstraint(sa.text(check["sqltext"]), name=check["name"]))
-    with op.batch_alter_table("audit_event", copy_from=table) as batch:
-        batch.drop_constraint(op.f("ck_audit_event_tag"), type_="check")
-        batch.create_check_constraint(op.f("ck_audit_event_tag"), f"tag IN ({listed})")
-    if bind.dialect.name == "sqlite":
-        _protect("audit_event")  # the triggers went with the rebuilt table
-
-
 def _is_known(column: str) -> str:
     return f"{column} IN ({', '.join(repr(one) for one in STATES)})"
 
 
 def upgrade() -> None:
-    _grow_tags()
+    grow_tags(TAGS)
     # With its check in one statement, which neither database rebuilds the table for.
     op.execute(
         "ALTER TABLE account ADD COLUMN home_state VARCHAR(2) "
@@ -96,7 +60,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_plan_clause")),
         sa.UniqueConstraint("consent_id", "clause", name=op.f("uq_plan_clause_consent_id_clause")),
     )
-    _protect("plan_clause")
+    protect("plan_clause")
     op.create_table(
         "plan_clause_state",
         sa.Column("id", _ID, nullable=False),
