@@ -74,9 +74,20 @@ def terms_of(
 
 
 def keep_agreement(
-    session: Session, plan: Plan, agreement: Agreement, *, terms: Terms, user_id: int, language: str, address: str
+    session: Session,
+    plan: Plan,
+    agreement: Agreement,
+    *,
+    version: int,
+    terms: Terms,
+    user_id: int,
+    language: str,
+    address: str,
 ) -> tuple[int, int]:
-    """Keep the consent, the law's clauses in it and the document, and queue the copy; the ids of the first and last."""
+    """Keep the consent, the law's clauses in it and the document, and queue the copy; the ids of the first and last.
+
+    ``version`` is the one that the plan has once what is agreed to is written.
+    """
     consent_id = keep_consent(
         session,
         user_id=user_id,
@@ -91,5 +102,5 @@ def keep_agreement(
     document_id = store(
         session, kind=DocumentKind.PLAN_AGREEMENT, content=agreement.document, account_id=plan.account_id
     )
-    emails.queue_copy(session, user_id=user_id, terms=terms, version=plan.version)
+    emails.queue_copy(session, user_id=user_id, terms=terms, version=version)
     return consent_id, document_id

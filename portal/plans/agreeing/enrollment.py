@@ -109,7 +109,7 @@ def enrol(
         replaces=running is not None,
     )
     consent_id, document_id = keep_agreement(
-        session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
+        session, plan, agree(terms), version=1, terms=terms, user_id=user_id, language=language, address=address
     )
     note_change(
         session,

@@ -119,27 +119,58 @@ def change(
         raise MethodNotUsable
     if wish.kind is ChangeKind.LINES_ADDED:
         check_method(session, plan.account_id, wish.charges, method_id=plan.method_id)
-    lines = _lines_after(session, now, found.after, conditions)
-    terms = terms_of(
-        session,
-        plan,
-        standing=found.after,
-        lines=lines,
-        method=method_by_id(session, plan.method_id),
-        change=wish.kind,
-        conditions=conditions,
-    )
-    # The copy's number is that of the change that is written below.
-    plan.version += 1
-    consent_id, document_id = keep_agreement(
-        session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
-    )
-    plan.version -= 1
-    write(
+    _write_as_agreed(
         session,
         now,
         found.after,
         kind=wish.kind,
+        agree=agree,
+        user_id=user_id,
+        language=language,
+        address=address,
+        conditions=conditions,
+    )
+
+
+def _write_as_agreed(
+    session: Session,
+    now: PlanNow,
+    after: Standing,
+    *,
+    kind: ChangeKind,
+    agree: Agree,
+    user_id: int,
+    language: str,
+    address: str,
+    conditions: Conditions,
+) -> None:
+    """Write what the payer agreed to down with their consent and the agreement; commits."""
+    plan = now.plan
+    assert plan.method_id is not None  # nobody agrees to charges that nothing can be charged to
+    terms = terms_of(
+        session,
+        plan,
+        standing=after,
+        lines=_lines_after(session, now, after, conditions),
+        method=method_by_id(session, plan.method_id),
+        change=kind,
+        conditions=conditions,
+    )
+    consent_id, document_id = keep_agreement(
+        session,
+        plan,
+        agree(terms),
+        version=plan.version + 1,
+        terms=terms,
+        user_id=user_id,
+        language=language,
+        address=address,
+    )
+    write(
+        session,
+        now,
+        after,
+        kind=kind,
         actor_user_id=user_id,
         consent_id=consent_id,
         document_id=document_id,
@@ -280,31 +311,17 @@ def change_method(
         else:
             # Not what was turned down: that the page says is made at once, and it is agreed to as such.
             give_its_days(session, plan, row, conditions)
-    terms = terms_of(
-        session,
-        plan,
-        standing=now.standing,
-        lines=_lines_after(session, now, now.standing, conditions),
-        method=method,
-        change=ChangeKind.METHOD_CHANGED,
-        conditions=conditions,
-    )
-    plan.version += 1
-    consent_id, document_id = keep_agreement(
-        session, plan, agree(terms), terms=terms, user_id=user_id, language=language, address=address
-    )
-    plan.version -= 1
-    write(
+    _write_as_agreed(
         session,
         now,
         now.standing,
         kind=ChangeKind.METHOD_CHANGED,
-        actor_user_id=user_id,
-        consent_id=consent_id,
-        document_id=document_id,
-        told_until=told_until(conditions),
+        agree=agree,
+        user_id=user_id,
+        language=language,
+        address=address,
+        conditions=conditions,
     )
-    session.commit()
 
 
 def cancel(
