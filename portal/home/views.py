@@ -33,6 +33,7 @@ from portal.money import Money
 from portal.payments.progress import waiting_for
 from portal.payments.queries import reserved
 from portal.payments.service import left_to_pay
+from portal.plans.notices import HomeNotice, notice_at_home
 from portal.plans.queries import Outlook, PlanRow, open_plans, outlooks
 from portal.refunds.queries import PatientRefund, refunds_on_account
 from portal.statements.queries import accounts_with_statements
@@ -61,6 +62,16 @@ class HomeAccount:
     plan: PlanRow | None
     outlook: Outlook | None
     refunds: Sequence[PatientRefund]
+
+    @property
+    def plan_notice(self) -> HomeNotice | None:
+        """What is said about its payment plan."""
+        return notice_at_home(
+            state=self.plan.state if self.plan else None,
+            need=self.plan.need if self.plan else None,
+            left=self.outlook.left if self.outlook else None,
+            on_plan=self.on_plan,
+        )
 
     @property
     def credit(self) -> Money:

@@ -19,6 +19,7 @@ from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.collecting.effects import begun_payment
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
 from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
+from portal.plans.notices import notices_for_payer
 from portal.plans.of_app import the_conditions
 from portal.plans.queries import (
     InstalmentRow,
@@ -77,25 +78,41 @@ def show(plan_id: str) -> Any:
     asked = requests_of(db.session, plan.id)
     waiting = next((one for one in asked if one.decided_at is None), None)
     begun = begun_payment(db.session, plan.id)
+    begun = begun if begun is not None and begun.user_id == current_user.id else None
     offered = plans_of_account(db.session, plan.account_id, user_id=current_user.id)
+    offer = next((one for one in offered if one.state is PlanState.PROPOSED), None)
+    answered = asked[-1] if asked and waiting is None else None
+    charging = next((row for row in rows if row.state is InstalmentState.CHARGING), None)
+    declined = [row for row in coming if row.tries]
     return render_template(
         "plans/show.html",
         plan=plan,
-        offer=next((one for one in offered if one.state is PlanState.PROPOSED), None),
+        notices=notices_for_payer(
+            state=plan.state,
+            need=plan.need,
+            offered=offer is not None,
+            declined=bool(declined),
+            begun=begun is not None,
+            charging=charging is not None,
+            moved=now.has_moved,
+            pause_asked=waiting is not None,
+            pause_refused=answered is not None and not answered.granted,
+        ),
+        offer=offer,
+        declined=declined,
         method=method_by_id(db.session, plan.method_id) if plan.method_id is not None else None,
         rhythm=rhythm_words(plan.rhythm),
         left=now.standing.total,
-        moved=plan.runs and now.has_moved,
         lines=now.covered,
         rows=rows,
         paid=sum(1 for row in rows if row.state is InstalmentState.PAID),
         next=coming[0] if coming else None,
-        charging=next((row for row in rows if row.state is InstalmentState.CHARGING), None),
-        begun=begun if begun is not None and begun.user_id == current_user.id else None,
+        charging=charging,
+        begun=begun,
         missed_on=_missed_on(plan, coming),
         changes=changes_of(db.session, plan.id),
         waiting=waiting,
-        answered=asked[-1] if asked and waiting is None else None,
+        answered=answered,
         possible=_possible(plan, now, asks=waiting is not None),
         instalment_words=INSTALMENT,
         plan_words=PLAN,

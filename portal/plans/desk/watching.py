@@ -19,6 +19,7 @@ from portal.plans.desk.clause_worklist import agreements_without, agreements_wit
 from portal.plans.desk.forms import ActForm
 from portal.plans.desk.words import CHANGES, DECLINED_REASONS, END_REASONS, why_at_risk
 from portal.plans.kinds import InstalmentState, PlanState
+from portal.plans.notices import notices_for_staff
 from portal.plans.of_app import the_conditions, the_policy
 from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
 from portal.web import guards
@@ -123,8 +124,18 @@ def plan(plan_id: str) -> str:
     at_risk = [one for one in _at_risk() if one.plan.id == found.id]
     instalments = queries.instalments_of(db.session, found.id)
     lines = worklists.lines_of_plan(db.session, found)
+    requests, why = queries.requests_of(db.session, found.id), [one for risk in at_risk for one in why_at_risk(risk)]
+    asked = next((one for one in requests if one.decided_at is None), None)
     page = {
         "plan": found,
+        "notices": notices_for_staff(
+            state=found.state,
+            paused_to_a_day=found.paused_until is not None,
+            ended=found.ended_at is not None,
+            pause_asked=asked is not None,
+            at_risk=bool(why),
+        ),
+        "asked": asked,
         "account": account_by_public_id(db.session, found.account_public_id),
         "people": worklists.people_of_plan(db.session, found.id),
         "method": method_by_id(db.session, found.method_id) if found.method_id else None,
@@ -135,8 +146,8 @@ def plan(plan_id: str) -> str:
         "dropped": sum(one.state is InstalmentState.DROPPED for one in instalments),
         "tries": worklists.tries_of(db.session, found.id),
         "changes": changes,
-        "requests": queries.requests_of(db.session, found.id),
-        "why": [why for one in at_risk for why in why_at_risk(one)],
+        "requests": requests,
+        "why": why,
         "change_words": CHANGES,
         "instalment_words": INSTALMENT,
         "end_reasons": DECLINED_REASONS if found.state is PlanState.DECLINED else END_REASONS,
