@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 UNATTENDED := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
 
 .DEFAULT_GOAL := help
-.PHONY: attack faults help install demo demo-reset test test-days types-js lint lock chromium redis clean
+.PHONY: attack faults help install demo demo-reset test test-all test-days types-js lint lock chromium redis clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,8 +22,14 @@ demo: $(INSTALLED) ## start the portal with a demo clinic on http://127.0.0.1:80
 demo-reset: $(INSTALLED) ## forget everything the demo has stored
 	@$(BIN)/portal demo-reset
 
-test: $(INSTALLED) chromium redis script-types ## run every test: SQLite, PostgreSQL where there is one, Chromium
-	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+# One process more than there are cores: browser tests wait for their pages and worker while others compute.
+PROCESSES ?= $$(($$(nproc 2>/dev/null || echo 2) + 1))
+
+test: $(INSTALLED) chromium redis script-types ## run every test; those of pages on SQLite, the others on PostgreSQL, too
+	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=worksteal
+
+test-all: $(INSTALLED) chromium redis script-types ## run every test that has a database on both kinds of it
+	PLAINBILL_TEST_DATABASE=all $(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=worksteal
 
 # What has to do with days, and the days on which it went wrong or might: tests/days.py.
 ON_DAYS ?= tests/unit/refunds tests/unit/statements tests/unit/payments tests/web/test_autopay.py \
