@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import flask
 import pytest
 import sqlalchemy as sa
 import time_machine
 from flask import Flask
+from flask_security.utils import login_user
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
 
@@ -38,6 +41,8 @@ from portal.sandbox import clinic as demo_clinic
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn, spec
 from portal.web.database import db
+from portal.web.health import SchemaWatch
+from portal.web.limits import limiter
 from tests import pages
 from tests.databases import Backend, PostgresServer, SqliteFiles
 from tests.postgres import NoPostgres, start_cluster
@@ -119,7 +124,7 @@ def database(
         name = f"clinic_{clinic_made:%Y%m%d}" if clinic_made else "clinic"
         fill = functools.partial(_fill_with_clinic, tmp_path / "queue.sqlite", clinic_made)
         template = backend.template(name, fill)
-    url = backend.copy(template)
+    url = backend.copy_in_place(template)
     yield Database(url, backend.name)
     backend.drop(url)
 
@@ -152,13 +157,16 @@ def _settings(url: str, queue: Path) -> Settings:
     )
 
 
-def _make_app(settings: Settings, standin: StandIn) -> Flask:
-    gateway = StripeGateway(
+def _gateway(settings: Settings, standin: StandIn) -> StripeGateway:
+    return StripeGateway(
         settings.stripe_secret_key, settings.stripe_webhook_secret, http_client=JudgedHTTPClient(standin, _leaks)
     )
+
+
+def _make_app(settings: Settings, standin: StandIn) -> Flask:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(portal.app, "open_queue", lambda **_where: None)
-        app = portal.app.create_app(settings, gateway=gateway)
+        app = portal.app.create_app(settings, gateway=_gateway(settings, standin))
     app.test_client_class = pages.JudgingClient
     app.jinja_env.bytecode_cache = _compiled_templates()
     return app
@@ -235,10 +243,55 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def app(settings: Settings, standin: StandIn, woken: list[str]) -> Iterator[Flask]:
-    """The portal on the test's database, with the stand-in for Stripe."""
+    """The portal on the test's database, with the stand-in for Stripe.
+
+    It is the app of the test before where that had the same settings: making one takes longer than most tests, and so
+    does learning the portal's statements anew. Nothing of that test is left in it.
+    """
+    key = replace(settings, queue_path="")
+    if key not in _kept_apps:
+        _kept_apps[key] = _KeptApp.of(_make_app(settings, standin))
+    app = _kept_apps[key].as_new(settings, standin)
+    yield app
+    _let_go(app)
+
+
+@pytest.fixture
+def new_app(settings: Settings, standin: StandIn, woken: list[str]) -> Iterator[Flask]:
+    """A portal that no other test sees, for tests that add views to it."""
     app = _make_app(settings, standin)
     yield app
     _let_go(app)
+
+
+_kept_apps: dict[Settings, _KeptApp] = {}
+
+
+@dataclass(frozen=True)
+class _KeptApp:
+    """An app, and what tests may have changed of it, as it was at first."""
+
+    app: Flask
+    changeable: dict[str, dict[str, Any]]
+    limiter: dict[str, Any]
+
+    @classmethod
+    def of(cls, app: Flask) -> _KeptApp:
+        names = ("config", "extensions", "view_functions")
+        return cls(app, {name: dict(getattr(app, name)) for name in names}, dict(vars(limiter)))
+
+    def as_new(self, settings: Settings, standin: StandIn) -> Flask:
+        for name, kept in self.changeable.items():
+            there = getattr(self.app, name)
+            there.clear()
+            there.update(kept)
+        portal.app.configure_logging(settings)
+        # Other apps, which tests made for themselves, have left their place to count in it.
+        vars(limiter).update(self.limiter)
+        self.app.extensions["plainbill_settings"] = settings
+        self.app.extensions["plainbill_gateway"] = _gateway(settings, standin)
+        self.app.extensions["plainbill_schema_watch"] = SchemaWatch()
+        return self.app
 
 
 @pytest.fixture
@@ -252,9 +305,34 @@ def client(app: Flask) -> pages.JudgingClient:
 @pytest.fixture
 def engine(database: Database) -> Iterator[sa.Engine]:
     """An engine on the test's database, apart from the app's."""
-    engine = sa.create_engine(normal_url(database.url))
+    engine = _engine_on(normal_url(database.url))
     yield engine
     engine.dispose()
+
+
+@functools.cache
+def _engine_on(url: str) -> sa.Engine:
+    """One for all tests: it knows their statements by heart."""
+    return sa.create_engine(url)
+
+
+@pytest.fixture(autouse=True)
+def deaf_engines() -> Iterator[None]:
+    """What a test listens to, nobody hears after it: engines are there for all."""
+    heard: list[tuple[Any, ...]] = []
+    listen = sa.event.listen
+
+    def note(*what: Any, **how: Any) -> None:
+        listen(*what, **how)
+        if sys._getframe(1).f_globals["__name__"].startswith("tests."):
+            heard.append(what[:3])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sa.event, "listen", note)
+        yield
+    for one in heard:
+        if sa.event.contains(*one):
+            sa.event.remove(*one)
 
 
 @pytest.fixture
@@ -301,10 +379,19 @@ def clinic(session: Session) -> Clinic:
 
 
 @pytest.fixture
-def sign_in() -> Callable[..., pages.Page]:
-    """``sign_in(client, "testa@example.com")`` through the page; returns the page that follows."""
+def sign_in() -> Callable[..., None]:
+    """``sign_in(client, "testa@example.com")`` without the page: what it writes is written, what it checks is not.
 
-    def act(client: pages.JudgingClient, email: str, password: str = demo_clinic.PASSWORD) -> pages.Page:
-        return pages.sign_in(client, email, password)
+    ``tests.pages.sign_in`` does it through the page, where that is what is tested.
+    """
+
+    def act(client: pages.JudgingClient, email: str) -> None:
+        with client.application.test_request_context("/sign-in"):
+            user = db.session.scalars(sa.select(User).where(User.email == email)).one()
+            login_user(user, authn_via=["password"])
+            signed_in = dict(flask.session)
+        with client.session_transaction() as session:
+            session.clear()
+            session.update(signed_in)
 
     return act

@@ -31,6 +31,13 @@ class Backend(Protocol):
         """The URL of a new copy."""
         ...
 
+    def copy_in_place(self, template: str) -> str:
+        """The URL of a new copy that is always the same, so that what knows its statements by heart can stay.
+
+        What was there before is gone, and nobody has a connection to it any more.
+        """
+        ...
+
     def drop(self, url: str) -> None:
         """Delete a copy."""
         ...
@@ -55,6 +62,12 @@ class SqliteFiles:
         path = self._directory / f"test-{next(self._numbers)}.sqlite"
         shutil.copyfile(template, path)
         return f"sqlite:///{path}"
+
+    def copy_in_place(self, template: str) -> str:
+        url = f"sqlite:///{self._directory / 'test.sqlite'}"
+        self.drop(url)
+        shutil.copyfile(template, self._directory / "test.sqlite")
+        return url
 
     def drop(self, url: str) -> None:
         path = url.removeprefix("sqlite:///")
@@ -89,7 +102,14 @@ class PostgresServer:
         return database
 
     def copy(self, template: str) -> str:
-        database = f"pb_{self._tag}_{next(self._numbers)}"
+        return self._copy(template, f"pb_{self._tag}_{next(self._numbers)}")
+
+    def copy_in_place(self, template: str) -> str:
+        database = f"pb_{self._tag}_test"
+        self.drop(self._named(database))
+        return self._copy(template, database)
+
+    def _copy(self, template: str, database: str) -> str:
         self._run(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database), sql.Identifier(template))
         )

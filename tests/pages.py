@@ -181,7 +181,7 @@ class JudgingClient(FlaskClient):
         bodiless = response.request.method in ("HEAD", "OPTIONS") or response.status_code in (301, 302, 303, 307, 308)
         readable = response.mimetype == "text/html" and "Content-Encoding" not in response.headers
         if readable and not bodiless:
-            page = Page(response.get_data(as_text=True), asked)
+            page = response.page = Page(response.get_data(as_text=True), asked)  # type: ignore[attr-defined]
             faults += faults_of(page, csp=response.headers.get("Content-Security-Policy", ""))
         if faults:
             raise BadPage(f"{response.request.method} {asked} ({response.status_code}):\n  " + "\n  ".join(faults))
@@ -214,8 +214,9 @@ class JudgingClient(FlaskClient):
 
 
 def as_page(response: TestResponse) -> Page:
-    """The page in an answer."""
-    return Page(response.get_data(as_text=True), response.request.url)
+    """The page in an answer, which was parsed when it was judged."""
+    judged: Page | None = getattr(response, "page", None)
+    return judged or Page(response.get_data(as_text=True), response.request.url)
 
 
 def sign_in(client: JudgingClient, email: str, password: str) -> Page:

@@ -469,12 +469,16 @@ def test_what_is_no_public_id_reaches_no_view(app: Flask, bad: str) -> None:
     assert app.test_client().get(f"/visits/{bad}").status_code == 404
 
 
-def test_a_view_without_a_guard_answers_nobody(app: Flask, clinic: Clinic, browser: Callable[..., Any]) -> None:
-    app.add_url_rule("/unguarded", "unguarded", lambda: "secret")
-    app.add_url_rule("/guarded", "guarded", guards.supervisor(lambda: Response("open", mimetype="text/plain")))
-    client = browser(SUPERVISOR)
-    assert (client.get("/unguarded").status_code, client.get("/guarded").status_code) == (404, 200)
-    assert browser(STAFF).get("/guarded").status_code == 404
+def test_a_view_without_a_guard_answers_nobody(
+    new_app: Flask, clinic: Clinic, sign_in: Callable[..., None]
+) -> None:
+    new_app.add_url_rule("/unguarded", "unguarded", lambda: "secret")
+    new_app.add_url_rule("/guarded", "guarded", guards.supervisor(lambda: Response("open", mimetype="text/plain")))
+    supervisor, staff = new_app.test_client(), new_app.test_client()
+    for client, email in ((supervisor, SUPERVISOR), (staff, STAFF)):
+        sign_in(client, email)
+    assert (supervisor.get("/unguarded").status_code, supervisor.get("/guarded").status_code) == (404, 200)
+    assert staff.get("/guarded").status_code == 404
 
 
 def test_the_command_lists_every_route_with_its_guard(

@@ -89,13 +89,14 @@ def test_what_is_away_is_told_from_what_is_wrong(name: str) -> None:
 
 
 @pytest.fixture
-def raising(app: Flask) -> Callable[..., TestResponse]:
+def raising(new_app: Flask) -> Callable[..., TestResponse]:
     """``raising(error)``: the answer where a view raises it; ``late=True``: where what ends the request does."""
     told: list[Exception] = []
 
     def view() -> str:
         raise told[0]
 
+    app = new_app
     app.add_url_rule("/raising", "raising", guards.public(view))
     app.add_url_rule("/late", "late", guards.public(lambda: "fine"))
 

@@ -85,7 +85,9 @@ def test_without_redis_a_sign_in_is_a_503_and_pages_are_read(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_headers_are_there_when_not_even_an_error_page_can_be_made(app: Flask, method: str) -> None:
+def test_the_headers_are_there_when_not_even_an_error_page_can_be_made(new_app: Flask, method: str) -> None:
+    app = new_app
+
     def fail(_response: object) -> None:
         raise ZeroDivisionError
 

@@ -157,7 +157,8 @@ def test_the_count_sees_the_librarys_own_way(
     app: Flask, everybody: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that the test above can fail: the library hashes for known people only, slowly, and mails them only."""
-    app.extensions["plainbill_security"].forms["forgot_password_form"].cls = ForgotPasswordForm
+    form = app.extensions["plainbill_security"].forms["forgot_password_form"]
+    monkeypatch.setattr(form, "cls", ForgotPasswordForm)
     costs, _answers = work_of_each(app, monkeypatch, "/forgot-password", {}, [TESTA, UNKNOWN], False)
     assert costs[0].hashes != costs[1].hashes
     assert costs[0].writes != costs[1].writes

@@ -332,8 +332,11 @@ def has_layout(page: Page, status: int, got: int) -> None:
 
 @pytest.mark.parametrize("signed_in", [False, True], ids=["nobody", "testa"])
 def test_error_pages_say_nothing_of_the_request(
-    app: Flask, client: JudgingClient, clinic: Clinic, signed_in: bool
+    new_app: Flask, clinic: Clinic, signed_in: bool
 ) -> None:
+    client = new_app.test_client()
+    assert isinstance(client, JudgingClient)
+
     def fail() -> str:
         raise RuntimeError(f"broken by {MARK}")
 
@@ -341,7 +344,7 @@ def test_error_pages_say_nothing_of_the_request(
         raise OperationalError(f"SELECT '{MARK}'", {}, Exception(MARK))
 
     for name, view in (("fail", fail), ("away", away), ("teapot", lambda: abort(418, MARK))):
-        app.add_url_rule(f"/test-{name}", f"test_{name}", guards.public(view))
+        new_app.add_url_rule(f"/test-{name}", f"test_{name}", guards.public(view))
     if signed_in:
         sign_in(client, TESTA, clinic.password)
     asked: list[tuple[int, Any]] = [
