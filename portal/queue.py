@@ -14,6 +14,9 @@ from huey import Huey, RedisHuey, SqliteHuey
 
 log = structlog.get_logger(__name__)
 
+#: Asks for the whole timetable, as each minute does.
+EVERY_JOB = "every job"
+
 _ask: Callable[[str], Any] | None = None
 
 

@@ -28,7 +28,7 @@ from portal.payments.methods.jobs import look_after_methods, method_event, setup
 from portal.payments.stripe_events.inbox import Handler, refresh_payment
 from portal.payouts.jobs import payout_changed, pull_payouts
 from portal.plans.collecting.jobs import run_plans
-from portal.queue import open_queue
+from portal.queue import EVERY_JOB, open_queue
 from portal.refunds.credits import find_credits
 from portal.refunds.learning import refresh_refund, refresh_refunds_of_charge, sweep_refunds
 from portal.refunds.sending import send_due as send_refunds
@@ -128,16 +128,15 @@ def make_queue(app: Flask, settings: Settings, stop: Callable[[MayNotRun], None]
     """The worker's end of the queue with the timetable on it; ``stop`` is called where this code may not run."""
     jobs = timetable(app, settings)
 
-    def run_one(name: str) -> None:
+    def run(asked: str) -> None:
         if may_work(app, stop):
-            run_job(app, jobs, name)
+            for name in jobs if asked == EVERY_JOB else [asked]:
+                run_job(app, jobs, name)
 
-    queue = open_queue(redis_url=settings.redis_url, path=settings.queue_path, run=run_one)
+    queue = open_queue(redis_url=settings.redis_url, path=settings.queue_path, run=run)
 
     def tick() -> None:
-        if may_work(app, stop):
-            for name in jobs:
-                run_job(app, jobs, name)
+        run(EVERY_JOB)
 
     queue.periodic_task(crontab(minute="*"), name="tick")(tick)
     # What waited while no worker ran must not wait for the next full minute.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -85,6 +87,15 @@ class LiveDemo:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
         return {**os.environ, **demo_environment(Addresses(self.port), self.data_dir), "PYTHONPATH": path}
 
+    def nudge(self) -> None:
+        """Have the worker do now what it would do within the minute."""
+        from portal.queue import EVERY_JOB, close_queue, open_queue, wake
+
+        queue = open_queue(redis_url="", path=str(self.data_dir / "queue.sqlite"))
+        wake(EVERY_JOB)
+        close_queue()
+        queue.storage.close()
+
     def stop(self) -> int:
         """Ctrl-C; returns the exit code."""
         if self.process.poll() is None:
@@ -132,22 +143,54 @@ def _start_demo(data_dir: Path) -> LiveDemo:
     return demo
 
 
+#: The demos that run now: what waits for one of their workers nudges them (:func:`until`).
+_running: list[LiveDemo] = []
+
+
 @contextmanager
 def running_demo(data_dir: Path) -> Iterator[LiveDemo]:
     """A real demo on free ports. It must end cleanly, and have told Stripe nothing but ids and amounts."""
     demo = _start_demo(data_dir)
+    _running.append(demo)
     try:
         yield demo
         told = leaks_of_demo(demo.standin_url, demo.database_url)
     finally:
+        _running.remove(demo)
         code = demo.stop()
     assert code == 0, "".join(demo.output)
     assert not told, "Stripe was told more than ids and amounts:\n" + "\n".join(told)
 
 
+def until(what: Callable[[], Any], *, seconds: float = 90) -> Any:
+    """The first answer of ``what`` that is something; the last one when none came in time.
+
+    The workers of the demos that run are nudged meanwhile: on their own they look after things each minute.
+    """
+    end, pause = time.monotonic() + seconds, threading.Event()  # never set: the demo needs the processor more than we
+    next_nudge = time.monotonic()
+    while not (found := what()) and time.monotonic() < end:
+        if time.monotonic() >= next_nudge:
+            next_nudge = time.monotonic() + 2
+            for demo in _running:
+                demo.nudge()
+        pause.wait(0.1)
+    return found
+
+
+@pytest.fixture(scope="session")
+def prepared_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a demo that has just been started for the first time, to copy."""
+    folder = tmp_path_factory.mktemp("prepared") / "demo"
+    with running_demo(folder):
+        pass
+    return folder
+
+
 @pytest.fixture
-def live_demo(tmp_path: Path) -> Iterator[LiveDemo]:
+def live_demo(prepared_demo: Path, tmp_path: Path) -> Iterator[LiveDemo]:
     """A demo for one test, which may pay all its bills."""
+    shutil.copytree(prepared_demo, tmp_path / "demo")
     with running_demo(tmp_path / "demo") as demo:
         yield demo
 

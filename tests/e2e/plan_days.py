@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import date, timedelta
 
 from portal.plans.rules.policy import load
-from tests.browser import LiveDemo
+from tests.browser import LiveDemo, until
 from tests.e2e.test_story import read
-from tests.e2e.test_ways_to_pay import let_pass_until, until
+from tests.e2e.test_ways_to_pay import let_pass_until
 
 UNSENT = "SELECT 1 FROM notification WHERE sent_at IS NULL LIMIT 1"
 NOTICE = timedelta(days=load().notice_days)
-
-
-def work(demo: LiveDemo) -> None:
-    """Ask the worker to look after plans, mail and postings now rather than within the minute."""
-    code = (
-        "import os; from portal.queue import open_queue, wake; "
-        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); "
-        "[wake(job) for job in ('plans.run_due', 'notifications.send', 'ledger.deliver_postings')]"
-    )
-    subprocess.run([*demo.command()[:1], "-c", code], env=demo.environment, check=True, timeout=60)
 
 
 def all_sent(demo: LiveDemo) -> bool:
@@ -44,9 +33,9 @@ def announce_next(demo: LiveDemo) -> int:
     rows = read(demo, "SELECT id FROM instalment WHERE state = 'planned' AND noticed_at IS NULL ORDER BY charge_on, id")
     instalment = int(rows[0][0])
     let_pass_until(demo, charge_on(demo, instalment) - NOTICE)
-    work(demo)
+    demo.nudge()
     assert until(lambda: read(demo, f"SELECT 1 FROM instalment WHERE id = {instalment} AND noticed_at IS NOT NULL"))
-    work(demo)  # once more: plans and mail are looked after side by side
+    demo.nudge()  # once more: plans and mail are looked after side by side
     assert all_sent(demo)
     return instalment
 
@@ -64,7 +53,7 @@ def charge_next(demo: LiveDemo) -> int:
             announce_next(demo)
         day = charge_on(demo, instalment)
         let_pass_until(demo, day)
-        work(demo)
+        demo.nudge()
         until(lambda day=day: len(read(demo, tries)) > before or charge_on(demo, instalment) != day)
         if len(read(demo, tries)) > before:
             return int(instalment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from datetime import date
 
@@ -11,9 +10,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal.autopay.kinds import ChargeState
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import let_pass_until, until
+from tests.e2e.test_ways_to_pay import let_pass_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -21,15 +20,6 @@ __all__ = ["screenshots"]
 
 #: It can be saved, and is declined when it is charged.
 DECLINED_LATER = "4000000000000341"
-
-
-def work(demo: LiveDemo) -> None:
-    """Ask the worker to look after autopay now rather than within the minute."""
-    code = (
-        "import os; from portal.queue import open_queue, wake; "
-        "open_queue(redis_url='', path=os.environ['QUEUE_PATH']); wake('autopay.run_due')"
-    )
-    subprocess.run([*demo.command()[:1], "-c", code], env=demo.environment, check=True, timeout=60)
 
 
 def account(demo: LiveDemo, ref: str) -> str:
@@ -109,7 +99,7 @@ def test_announced_and_charged_ten_days_later(
     judge(page)
     screenshots(page, "autopay-start-page")
     to_the_charge(live_demo)
-    work(live_demo)
+    live_demo.nudge()
     assert until(lambda: states(live_demo, "JDC-1001")[:1] == ["paid"])
     (captured,) = read(live_demo, "SELECT sum(amount_cents) FROM booking")
     assert captured[0] == cents
@@ -136,9 +126,9 @@ def test_a_declined_charge_and_a_bill_above_the_limit_are_told(
     judge(paula)
     screenshots(paula, "autopay-above-limit")
     to_the_charge(live_demo)
-    work(live_demo)
+    live_demo.nudge()
     assert until(lambda: states(live_demo, "JDC-1002")[:1] == ["failed"])
-    work(live_demo)
+    live_demo.nudge()
     sam.reload()
     expect(sam.get_by_text("Did not go through")).to_be_visible()
     expect(sam.get_by_text("Try another card, or call the number on the back of it.")).to_be_visible()
@@ -168,5 +158,5 @@ def test_the_link_in_the_mail_stops_it(
     judge(stranger)
     screenshots(stranger, "autopay-stopped")
     to_the_charge(live_demo)
-    work(live_demo)
+    live_demo.nudge()
     assert until(lambda: states(live_demo, "JDC-1003") == ["stopped"])

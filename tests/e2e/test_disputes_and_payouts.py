@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.test_story import fill_card, judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import choose_amount
 
@@ -36,14 +35,6 @@ def control(demo: LiveDemo, path: str, **body: Any) -> Any:
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
-
-
-def until(what: Callable[[], Any], seconds: float = 90) -> Any:
-    """The first answer that is something."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, "it did not come about"
-    return found
 
 
 def pay(page: Page, demo: LiveDemo, account: str, amount: str, card: str) -> str:

@@ -16,7 +16,7 @@ from portal.accounts.models import Account
 from portal.db import writing
 from portal.payments.queries import reserved
 from portal.statements.service import issue_statement
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.test_story import (
     DECLINED,
     GOOD_AFTER_3DS,
@@ -29,7 +29,7 @@ from tests.e2e.test_story import (
     screenshots,
     sign_in,
 )
-from tests.e2e.test_ways_to_pay import DAY, let_pass, until
+from tests.e2e.test_ways_to_pay import DAY, let_pass
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -251,6 +251,7 @@ def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
     until = time.monotonic() + 60
     while "is paused for a while" not in other.content():
         assert time.monotonic() < until, "guest payment was not paused"
+        live_demo.nudge()
         other.goto(f"{live_demo.url}/guest")
     judge(other)
     screenshots(other, "guest-start-paused")
@@ -263,6 +264,7 @@ def test_somebody_who_tries_stolen_cards_meets_a_closed_door(
     screenshots(other, "guest-bill-paused")
     while read(live_demo, "SELECT 1 FROM payment WHERE source = 'guest' AND state IN ('created', 'open', 'action')"):
         assert time.monotonic() < until, "an attempt is still open"
+        live_demo.nudge()
     assert [try_a_card(page, live_demo) for page in pages] == [0, 0, 0]
     pages[0].reload()
     expect(pages[0].locator("main")).to_contain_text(re.compile("paused|closed"))

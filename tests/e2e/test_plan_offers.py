@@ -15,13 +15,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal import clock
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.plan_days import work
 from tests.e2e.test_plans import add_card, coming, fitted, start
 from tests.e2e.test_plans_desk import account
 from tests.e2e.test_refunds import correction
 from tests.e2e.test_story import judge, mails_to, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from portal.plans.rules.policy import load
-from tests.browser import DESKTOP, PHONE, LiveDemo
-from tests.e2e.plan_days import announce_next, charge_next, work
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
+from tests.e2e.plan_days import announce_next, charge_next
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import DAY, let_pass, until
+from tests.e2e.test_ways_to_pay import DAY, let_pass
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -69,7 +69,7 @@ def fitted(demo: LiveDemo, is_so: Callable[[], bool]) -> bool:
     """Whether the plan is made to fit what was paid: it is compared with what is due once an hour."""
     let_pass(demo, 2 * 3_600)
     for _turn in range(3):
-        work(demo)
+        demo.nudge()
         if until(is_so):
             return True
     return False
@@ -321,7 +321,7 @@ def test_the_days_charge_it_and_paying_besides_makes_it_shorter(
         page.get_by_role("button", name=re.compile("^Continue to pay")).click()
         page.locator("#pay-button").click()
         expect(page).to_have_url(re.compile("/receipt"))
-        work(live_demo)
+        live_demo.nudge()
 
     act(page, plan, "Pay the next one now")
     pay("pay-next")
@@ -386,7 +386,7 @@ def test_the_link_in_the_mail_stops_it_and_the_page_goes_on(
     judge(stranger)
     screenshots(stranger, "plan-stopped")
     let_pass(live_demo, 40 * DAY)
-    work(live_demo)
+    live_demo.nudge()
     page.goto(plan)
     expect(page.get_by_text("Nothing is charged until you go on.")).to_be_visible()
     judge(page)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import DESKTOP, PHONE, LiveDemo
-from tests.e2e.plan_days import all_sent, charge_next, work
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
+from tests.e2e.plan_days import all_sent, charge_next
 from tests.e2e.test_disputes_and_payouts import DISPUTED, booked, control, dispute_of, stripes
 from tests.e2e.test_plans import coming, fitted, start
 from tests.e2e.test_story import GOOD_AFTER_3DS, fill_card, judge, mails_to, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import DAY, element, let_pass, until
+from tests.e2e.test_ways_to_pay import DAY, element, let_pass
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -65,7 +65,7 @@ def test_a_bank_that_wants_its_customer_to_confirm_a_charge(
     charge_next(live_demo)
     assert until(lambda: read(live_demo, "SELECT 1 FROM plan WHERE need = 'confirmation'"))
     assert read(live_demo, "SELECT state, tries FROM instalment WHERE ordinal = 1") == [("planned", 1)]
-    work(live_demo)
+    live_demo.nudge()
     assert all_sent(live_demo)
     (mail,) = mails_to(open_page(DESKTOP), live_demo, "testa@example.com", count=1)
     assert "Your bank wants you to confirm the payment yourself." in mail
@@ -104,7 +104,7 @@ def test_a_bank_that_wants_its_customer_to_confirm_a_charge(
     expect(page).to_have_url(re.compile("/receipt"))
     judge(page)
     screenshots(page, "plan-confirmed")
-    work(live_demo)
+    live_demo.nudge()
     assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE ordinal = 1 AND state = 'paid'"))
     assert until(lambda: read(live_demo, "SELECT 1 FROM plan WHERE need = 'nothing'"))
     page.goto(plan)
@@ -160,7 +160,7 @@ def test_a_plan_on_a_bank_account_is_paid_days_after_its_day(
 
     let_pass(live_demo, 5 * DAY)
     assert until(lambda: read(live_demo, "SELECT 1 FROM payment WHERE state = 'succeeded'"))
-    work(live_demo)
+    live_demo.nudge()
     assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE ordinal = 1 AND state = 'paid'"))
     page.goto(plan)
     expect(page.get_by_text("1 of 3 payments made")).to_be_visible()
@@ -204,5 +204,5 @@ def test_a_payment_that_the_bank_takes_back_leaves_its_lines_out_until_it_decide
     screenshots(page, "plan-dispute-won")
     kinds = [row[0] for row in read(live_demo, "SELECT kind FROM plan_change ORDER BY version")]
     assert kinds == ["enrolled", "held", "hold_ended"]
-    work(live_demo)
+    live_demo.nudge()
     assert reconciled(live_demo)["total"]["difference_cents"] == 0

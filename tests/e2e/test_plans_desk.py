@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal import clock
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.demo_plans import accepted, asked_for_a_pause, enrolled
 from tests.e2e.plan_days import NOTICE, work
 from tests.e2e.test_story import judge, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import let_pass_until, until
+from tests.e2e.test_ways_to_pay import let_pass_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

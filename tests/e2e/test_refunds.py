@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.test_story import GOOD, fill_card, judge, read, reconciled, screenshots, sign_in
-from tests.e2e.test_ways_to_pay import choose_amount, until
+from tests.e2e.test_ways_to_pay import choose_amount
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

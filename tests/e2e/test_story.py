@@ -88,6 +88,7 @@ def reconciled(demo: LiveDemo) -> dict[str, Any]:
     """``portal reconcile --json`` once nothing is on its way any more; it must exit with 0."""
     until = time.monotonic() + 90
     while True:
+        demo.nudge()
         done = subprocess.run(
             demo.command("reconcile", "--json"),
             env=demo.environment,
@@ -246,6 +247,7 @@ def mails_to(page: Page, demo: LiveDemo, email: str, *, count: int) -> list[str]
     """The texts of the newest ``count`` mails to somebody, once they have come."""
     until = time.monotonic() + 90
     while True:
+        demo.nudge()
         page.goto(demo.mail_url)
         rows = page.locator("tr, li").filter(has_text=email)
         if rows.count() >= count or time.monotonic() > until:

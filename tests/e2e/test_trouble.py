@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import DESKTOP, PHONE, LiveDemo
+from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.test_story import (
     DECLINED,
     GOOD,
@@ -21,7 +21,7 @@ from tests.e2e.test_story import (
     sign_in,
 )
 from tests.e2e.test_tabs_and_papers import taken
-from tests.e2e.test_ways_to_pay import DAY, choose_amount, let_pass, open_choose, payment_id, until
+from tests.e2e.test_ways_to_pay import DAY, choose_amount, let_pass, open_choose, payment_id
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-import time
 from collections.abc import Callable
 from datetime import date, datetime
 from datetime import time as dt_time
-from typing import Any
 from urllib.request import Request, urlopen
 from zoneinfo import ZoneInfo
 
@@ -65,15 +62,6 @@ def let_pass_until(demo: LiveDemo, day: date) -> None:
         now = datetime.fromisoformat(json.load(answer)["now"])
     noon = datetime.combine(day, dt_time(12), tzinfo=CLINIC)
     let_pass(demo, max(0, int((noon - now).total_seconds())))
-
-
-def until(what: Callable[[], Any]) -> Any:
-    """Ask until there is an answer, for a minute and a half at most (the worker's clock ticks each minute)."""
-    end = time.monotonic() + 90
-    pause = threading.Event()  # never set: what is waited for needs the processor more than the question does
-    while not (found := what()) and time.monotonic() < end:
-        pause.wait(0.2)
-    return found
 
 
 def payment_id(page: Page) -> str:
