@@ -1,7 +1,10 @@
 """What tests can ask for.
 
 ``database`` is an empty, migrated database of the test's own, on SQLite and once more on PostgreSQL where there is
-one. ``PLAINBILL_TEST_DATABASE=sqlite`` (or ``postgres``) runs one of them only; ``PLAINBILL_TEST_POSTGRES_URL`` names a
+one. Tests of pages run on SQLite alone: what a page shows is the same on both, and that PostgreSQL takes every page's
+statements is seen in ``tests/architecture/test_query_plans.py``, which opens them all there. A module of those that is
+about the database after all says ``BOTH_DATABASES = True``. ``PLAINBILL_TEST_DATABASE=all`` runs everything on both
+(``make test-all``), ``sqlite`` or ``postgres`` on one of them only; ``PLAINBILL_TEST_POSTGRES_URL`` names a
 server to use instead of a private one. ``PLAINBILL_TEST_NOW`` has it all happen on another day (tests/days.py).
 """
 
@@ -15,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import flask
@@ -61,10 +65,17 @@ identity.ARGON2.update({"argon2__memory_cost": 64, "argon2__time_cost": 1})
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what uses a database on every kind of it."""
     if "backend" in metafunc.fixturenames:
-        only = os.environ.get("PLAINBILL_TEST_DATABASE", "")
-        if only and only not in BACKENDS:
-            raise pytest.UsageError(f"PLAINBILL_TEST_DATABASE is {only!r}, not one of {', '.join(BACKENDS)}")
-        metafunc.parametrize("backend", [only] if only else BACKENDS, indirect=True, scope="session")
+        asked = os.environ.get("PLAINBILL_TEST_DATABASE", "")
+        if asked not in ("", "all", *BACKENDS):
+            raise pytest.UsageError(f"PLAINBILL_TEST_DATABASE is {asked!r}, not one of all, {', '.join(BACKENDS)}")
+        both = asked == "all" or not _is_of_pages(metafunc.module)
+        backends = [asked] if asked in BACKENDS else BACKENDS if both else BACKENDS[:1]
+        metafunc.parametrize("backend", backends, indirect=True, scope="session")
+
+
+def _is_of_pages(module: ModuleType) -> bool:
+    """Whether a module's tests look at pages, which are the same on both databases."""
+    return module.__name__.startswith("tests.web.") and not getattr(module, "BOTH_DATABASES", False)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from playwright.sync_api import Page, expect
 
 from portal import clock
 from tests.browser import DESKTOP, PHONE, LiveDemo, until
-from tests.e2e.plan_days import work
 from tests.e2e.test_plans import add_card, coming, fitted, start
 from tests.e2e.test_plans_desk import account
 from tests.e2e.test_refunds import correction
@@ -273,7 +272,7 @@ def test_the_desk_makes_a_plan_easier_and_the_patient_sees_how_and_why(
     screenshots(desk, "amended-four-times")
 
     # Each was told, and none of the reasons stands in a mail.
-    work(live_demo)
+    live_demo.nudge()
     assert told(live_demo)
     mails = read(live_demo, "SELECT body FROM notification WHERE key LIKE 'plan/%/changed/%' ORDER BY id")
     assert len(mails) == 4
@@ -342,7 +341,7 @@ def test_an_insurers_decision_and_a_hold_move_a_running_plan(
     judge(page)
     screenshots(page, "plan-moved-three-times")
 
-    work(live_demo)
+    live_demo.nudge()
     assert told(live_demo)
     mails = read(live_demo, "SELECT body FROM notification WHERE key LIKE 'plan/%/changed/%' ORDER BY id")
     reasons = ("an insurance decision", "A charge is on hold", "A charge that was on hold was settled")

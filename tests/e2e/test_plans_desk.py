@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from portal import clock
 from tests.browser import DESKTOP, PHONE, LiveDemo, until
 from tests.e2e.demo_plans import accepted, asked_for_a_pause, enrolled
-from tests.e2e.plan_days import NOTICE, work
+from tests.e2e.plan_days import NOTICE
 from tests.e2e.test_story import judge, read, reconciled, screenshots, sign_in
 from tests.e2e.test_ways_to_pay import let_pass_until
 
@@ -132,7 +132,7 @@ def test_a_pause_is_asked_for_and_granted(
     desk.goto(f"{live_demo.url}/desk/plans?list=running")
     expect(desk.get_by_text("Paused until").first).to_be_visible()
     shown(desk, screenshots, "plans-running")
-    work(live_demo)
+    live_demo.nudge()
     assert read(live_demo, "SELECT state FROM plan WHERE paused_until IS NOT NULL")[0][0] == "paused"
 
 
@@ -155,12 +155,12 @@ def test_what_is_charged_tomorrow_and_what_is_at_risk(
         "WHERE ordinal = 1 AND instalment.state = 'planned' AND frequency = 'weekly'",
     )
     assert cents == 15_000
-    work(live_demo)
+    live_demo.nudge()
     # What is older than some days is not mailed any more: the copies have to be out before days pass.
     assert until(lambda: not read(live_demo, "SELECT 1 FROM notification WHERE sent_at IS NULL"))
     next_on = date.fromisoformat(str(next_on))
     let_pass_until(live_demo, next_on - NOTICE)
-    work(live_demo)
+    live_demo.nudge()
     # Told in time: days that pass before the mail has gone out would be no notice.
     assert until(
         lambda: (
@@ -184,7 +184,7 @@ def test_what_is_charged_tomorrow_and_what_is_at_risk(
     shown(desk, screenshots, "plans-charges")
 
     let_pass_until(live_demo, next_on)
-    work(live_demo)
+    live_demo.nudge()
     assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE state = 'paid'"))
     assert until(lambda: read(live_demo, "SELECT 1 FROM instalment WHERE tries = 1"))
     desk.goto(f"{live_demo.url}/desk/plans")

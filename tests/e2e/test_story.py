@@ -43,6 +43,7 @@ def screenshots() -> Callable[[Page, str], None]:
 
 def judge(page: Page) -> None:
     """No accessibility violations, and nothing that has to be scrolled sideways."""
+    page.wait_for_load_state()  # a frame without its document is no page to judge
     found = Axe().run(page).response["violations"]
     assert not found, [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
     width = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")

@@ -18,6 +18,8 @@ from portal.payments.errors import StripeAway
 from portal.web import guards
 from tests.pages import as_page
 
+BOTH_DATABASES = True
+
 TESTA, STAFF = "testa@example.com", "staff@example.com"
 HEADERS = (
     "Content-Security-Policy",

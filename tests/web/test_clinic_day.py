@@ -38,6 +38,8 @@ from tests.web.money_moves import ACCOUNT, Pay, agrees, gateway, pay
 from tests.web.paying import TESTA, client_of
 from tests.web.test_statements import STAFF, statements_of, words
 
+BOTH_DATABASES = True
+
 __all__ = ["gateway", "pay"]
 
 SignIn = Callable[..., Page]

@@ -31,6 +31,8 @@ from portal.worker import timetable
 from tests.conftest import Clinic, Database
 from tests.trying import wrong_tries
 
+BOTH_DATABASES = True
+
 
 @pytest.fixture
 def counters(app: Flask) -> Iterator[DatabaseCounters]:

@@ -22,6 +22,8 @@ from tests.outage import Outage
 from tests.pages import JudgingClient, as_page
 from tests.web.test_away import STAFF, TESTA, has_headers, is_styled_503
 
+BOTH_DATABASES = True
+
 SignIn = Callable[..., object]
 
 

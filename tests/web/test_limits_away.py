@@ -22,6 +22,8 @@ from tests.redis import NoRedis, PrivateRedis
 from tests.trying import wrong_tries
 from tests.web.guesting import BORN, CODE, issue, knock
 
+BOTH_DATABASES = True
+
 TESTA = "testa@example.com"
 
 

@@ -21,6 +21,8 @@ from tests.outage import Outage
 from tests.pages import JudgingClient
 from tests.web.test_away import HEADERS, TESTA, has_headers, is_styled_503
 
+BOTH_DATABASES = True
+
 
 def fill(path: str) -> None:
     """Let the database's file grow no more, and write what is audited at a sign-in until no page has room for it."""

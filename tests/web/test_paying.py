@@ -33,6 +33,8 @@ from tests.conftest import Clinic
 from tests.pages import JudgingClient, as_page
 from tests.web.paying import TESTA, client_of, confirm, payment_at, start
 
+BOTH_DATABASES = True
+
 ACCOUNT = "JDC-1001"
 
 

@@ -22,6 +22,8 @@ from tests.browser import free_port, portal_command
 from tests.conftest import Database
 from tests.web.test_away import HEADERS
 
+BOTH_DATABASES = True
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 

@@ -27,6 +27,8 @@ from portal.sandbox.stripe import StandIn
 from tests.web.money_moves import Pay, gateway, pay
 from tests.web.paying import client_of
 
+BOTH_DATABASES = True
+
 __all__ = ["gateway", "pay"]
 
 DAY = 86_400

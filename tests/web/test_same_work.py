@@ -27,6 +27,8 @@ from portal.web.database import db
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page
 
+BOTH_DATABASES = True
+
 TESTA, SAM = "testa@example.com", "sam@example.com"
 CLOSED, PASSWORDLESS, UNKNOWN = "closed@example.com", "passwordless@example.com", "nobody@example.com"
 

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.payments.models import StripeEvent
 
+BOTH_DATABASES = True
+
 SECRET = "whsec_plainbill_standin"
 EVENT: dict[str, Any] = {
     "id": "evt_1",

@@ -30,6 +30,8 @@ from tests.pages import JudgingClient
 from tests.web.money_moves import Pay, gateway, pay
 from tests.web.paying import client_of
 
+BOTH_DATABASES = True
+
 __all__ = ["gateway", "pay"]
 
 
