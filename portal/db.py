@@ -74,15 +74,15 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def closed_list(enum: type[StrEnum], length: int = 40) -> sa.Enum:
-    """A text column that the database itself holds to the members of ``enum``."""
+def closed_list(enum: type[StrEnum], length: int = 40, *, name: str = "") -> sa.Enum:
+    """A text column that the database itself holds to the members of ``enum``; ``name`` is that of the check."""
     return sa.Enum(
         enum,
         native_enum=False,
         create_constraint=True,
         length=length,
         values_callable=lambda members: [member.value for member in members],
-        name=enum.__name__.lower(),
+        name=name or enum.__name__.lower(),
     )
 
 

@@ -40,7 +40,7 @@ FINISHED = {
     "plan.need": "nothing",
     "autopay_charge.state": "paid",
     "check_finding.state": "gone",
-    "instalment.state": "paid",
+    "installment.state": "paid",
     "thread.state": "closed",
 }
 

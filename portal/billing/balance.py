@@ -31,7 +31,7 @@ class LineState(StrEnum):
     """What a line asks of the patient."""
 
     PAYABLE = "payable"
-    ON_PLAN = "on_plan"  # paid in instalments: owed, but not asked for besides them
+    ON_PLAN = "on_plan"  # paid in installments: owed, but not asked for besides them
     WITH_INSURER = "with_insurer"
     ON_HOLD = "on_hold"
     SETTLED = "settled"

@@ -36,7 +36,7 @@ class HoldReason(StrEnum):
     STAFF = "staff"
 
 
-#: Postings that only tell of something and move no money: how much of which visit is paid in instalments.
+#: Postings that only tell of something and move no money: how much of which visit is paid in installments.
 MOVES_NO_MONEY = frozenset({"plan_enrolled", "plan_changed", "plan_ended"})
 
 

@@ -66,7 +66,7 @@ class Charge(Base):
     description: Mapped[str] = mapped_column(sa.String(200), default="")
     units: Mapped[str] = mapped_column(sa.String(16), default="")
     billed: Mapped[Money] = mapped_column("billed_cents", MoneyType)
-    #: It is paid in instalments, and not asked for besides them.
+    #: It is paid in installments, and not asked for besides them.
     on_plan: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 

@@ -48,12 +48,12 @@ class Line:
 
     @property
     def payable(self) -> Money:
-        """What may be asked for now; a line on a payment plan is not asked for besides its instalments."""
+        """What may be asked for now; a line on a payment plan is not asked for besides its installments."""
         return payable(self.sums, held=self.held, on_plan=self.on_plan)
 
     @property
     def collectable(self) -> Money:
-        """What may be taken now: what may be asked for, also where it is asked for in instalments."""
+        """What may be taken now: what may be asked for, also where it is asked for in installments."""
         return payable(self.sums, held=self.held)
 
 

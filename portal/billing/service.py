@@ -277,5 +277,5 @@ def queue_posting(
 
 
 def set_on_plan(session: Session, charge_ids: Iterable[int], *, on_plan: bool) -> None:
-    """Say of lines whether they are paid in instalments; those that are, are not asked for besides them."""
+    """Say of lines whether they are paid in installments; those that are, are not asked for besides them."""
     session.execute(sa.update(Charge).where(Charge.id.in_(list(charge_ids))).values(on_plan=on_plan))

@@ -30,7 +30,7 @@ class VisitPart:
 class PostingRequest:
     """A patient's payment as the back office is told of it; ``key`` is the same at every try.
 
-    A ``kind`` of ``billing.kinds.MOVES_NO_MONEY`` moves nothing: it says what of each visit is paid in instalments
+    A ``kind`` of ``billing.kinds.MOVES_NO_MONEY`` moves nothing: it says what of each visit is paid in installments
     from then on, and replaces what was said of that account before. No parts: nothing any more.
     """
 

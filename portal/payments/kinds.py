@@ -9,7 +9,7 @@ class PaymentSource(StrEnum):
     PATIENT = "patient"  # somebody signed in
     GUEST = "guest"  # with the code of a printed statement
     AUTOPAY = "autopay"  # the portal, as the patient agreed
-    PLAN = "plan"  # the portal: an instalment of a payment plan
+    PLAN = "plan"  # the portal: an installment of a payment plan
 
 
 #: Made by the portal with nobody there: confirmed in the same call; their feature tells what became of them.

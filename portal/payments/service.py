@@ -72,7 +72,7 @@ def family_lines(session: Session, account_ids: Iterable[int], *, user_id: int |
 def left_to_pay(lines: Iterable[Line], held: Mapping[int, Money], *, on_plan: bool = False) -> list[Payable]:
     """What may still be asked for on each line, with what is on its way for it taken off; lines of nothing left out.
 
-    ``on_plan`` counts lines that are paid in instalments, too: they are not asked for, but they may be paid.
+    ``on_plan`` counts lines that are paid in installments, too: they are not asked for, but they may be paid.
     """
     left = (
         Payable(

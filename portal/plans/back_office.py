@@ -24,7 +24,7 @@ def tell_back_office(
 ) -> None:
     """Queue what is on a plan from now on, by visit: nothing once it has ended.
 
-    It moves no money: the back office learns which of its balances are paid in instalments, so that it sends no bill
+    It moves no money: the back office learns which of its balances are paid in installments, so that it sends no bill
     and no reminder for them. Its key is made of the plan and the version, so that it is told once.
     """
     refs = visit_refs(session, list(left))

@@ -90,15 +90,15 @@ def queue_notice(
     session: Session,
     *,
     user_id: int,
-    instalment: str,
+    installment: str,
     amount: Money,
     on: date,
     plan_url: str,
     stop_url: str,
     varies: bool,
 ) -> None:
-    """An instalment is coming: how much, when, and how to stop it."""
-    first, again = notice_keys(instalment, on, amount)
+    """An installment is coming: how much, when, and how to stop it."""
+    first, again = notice_keys(installment, on, amount)
     known = moments_of(session, keys=[f"plan/{first}"])
     _send(
         session,
@@ -123,7 +123,7 @@ def queue_failed(
     session: Session,
     *,
     user_id: int,
-    instalment: str,
+    installment: str,
     amount: Money,
     attempt: int,
     decision: str,
@@ -151,7 +151,7 @@ def queue_failed(
     _send(
         session,
         user_id=user_id,
-        key=f"{instalment}/failed/{attempt}",
+        key=f"{installment}/failed/{attempt}",
         subject=_("A payment of your plan did not go through"),
         paragraphs=[
             _("We could not charge %(amount)s for your payment plan. You have not been charged.", amount=str(amount)),
@@ -166,7 +166,7 @@ def queue_method_needed(
     session: Session,
     *,
     user_id: int,
-    instalment: str,
+    installment: str,
     amount: Money,
     missed_on: date,
     plan_url: str,
@@ -191,7 +191,7 @@ def queue_method_needed(
     _send(
         session,
         user_id=user_id,
-        key=f"{instalment}/method-needed",
+        key=f"{installment}/method-needed",
         subject=_("Your payment plan needs another way to pay"),
         paragraphs=[what, _look(plan_url)],
     )
@@ -201,14 +201,14 @@ def queue_missed(
     session: Session,
     *,
     user_id: int,
-    instalment: str,
+    installment: str,
     amount: Money,
     missed_in_row: int,
     ends_after: int,
     need: Need,
     plan_url: str,
 ) -> None:
-    """An instalment was missed: what it means, what the plan waits for, and what would end it."""
+    """An installment was missed: what it means, what the plan waits for, and what would end it."""
     more = ends_after - missed_in_row
     what_to_do = {
         Need.METHOD: _(
@@ -223,7 +223,7 @@ def queue_missed(
     _send(
         session,
         user_id=user_id,
-        key=f"{instalment}/missed",
+        key=f"{installment}/missed",
         subject=_("A payment of your plan was missed"),
         paragraphs=[
             _(
@@ -245,7 +245,7 @@ def queue_missed(
 
 
 def queue_stopped(session: Session, *, user_id: int, plan: str, left: Money) -> None:
-    """The plan ended after missed instalments."""
+    """The plan ended after missed installments."""
     _send(
         session,
         user_id=user_id,
@@ -273,7 +273,7 @@ def queue_reshaped(
     after: Sequence[Due],
     plan_url: str,
 ) -> None:
-    """What is due moved, and the instalments with it: why, and how they are now."""
+    """What is due moved, and the installments with it: why, and how they are now."""
     was = Money.total(due.amount for due in before)
     _send(
         session,

@@ -21,7 +21,7 @@ class PlanIsPaused(Exception):
     """The plan is paused, and what is wished only makes sense while it goes on."""
 
 
-class InstalmentTooSmall(Exception):
+class InstallmentTooSmall(Exception):
     """Less than the policy's minimum."""
 
     def __init__(self, least: Money) -> None:
@@ -29,8 +29,8 @@ class InstalmentTooSmall(Exception):
         super().__init__(str(least))
 
 
-class InstalmentTooLarge(Exception):
-    """More than the law lets anybody ask of this household; ``most`` is the largest instalment."""
+class InstallmentTooLarge(Exception):
+    """More than the law lets anybody ask of this household; ``most`` is the largest installment."""
 
     def __init__(self, most: Money) -> None:
         self.most = most
@@ -38,7 +38,7 @@ class InstalmentTooLarge(Exception):
 
 
 class PlanTooLong(Exception):
-    """More instalments than the policy allows; ``least`` is the smallest amount that keeps to it."""
+    """More installments than the policy allows; ``least`` is the smallest amount that keeps to it."""
 
     def __init__(self, most: int, least: Money) -> None:
         self.most, self.least = most, least
@@ -98,4 +98,4 @@ class ConsentMissing(ReasonMissing):
 
 
 class ChargeUnderWay(Exception):
-    """An instalment is being charged, and nobody knows yet what comes of it."""
+    """An installment is being charged, and nobody knows yet what comes of it."""

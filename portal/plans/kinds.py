@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Frequency(StrEnum):
-    """How often an instalment is due."""
+    """How often an installment is due."""
 
     WEEKLY = "weekly"
     TWO_WEEKLY = "two_weekly"
@@ -19,7 +19,7 @@ class PlanState(StrEnum):
     PAUSED = "paused"  # nothing is charged until a day, or until somebody goes on
     PAID = "paid"
     CANCELED = "canceled"  # the patient or the staff ended it
-    STOPPED = "stopped"  # ended by the policy: too many instalments were missed
+    STOPPED = "stopped"  # ended by the policy: too many installments were missed
     DECLINED = "declined"  # a proposal that was turned down, withdrawn, or overtaken
 
 
@@ -37,8 +37,8 @@ class Need(StrEnum):
     CONFIRMATION = "confirmation"  # the bank wants the patient to confirm the payment
 
 
-class InstalmentState(StrEnum):
-    """Where one instalment stands."""
+class InstallmentState(StrEnum):
+    """Where one installment stands."""
 
     PLANNED = "planned"
     CHARGING = "charging"  # a payment of it exists
@@ -60,7 +60,7 @@ class ChangeKind(StrEnum):
     METHOD_CHANGED = "method_changed"
     PAUSED = "paused"
     RESUMED = "resumed"
-    PAID_OUTSIDE = "paid_outside"  # early, extra, at the front desk: money came in besides the instalments
+    PAID_OUTSIDE = "paid_outside"  # early, extra, at the front desk: money came in besides the installments
     INSURANCE_MOVED = "insurance_moved"  # an adjustment, a reversal, an insurer's payment
     HELD = "held"  # a line is on hold or disputed: it leaves the plan until that is settled
     HOLD_ENDED = "hold_ended"

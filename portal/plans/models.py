@@ -1,4 +1,4 @@
-"""Plans, their lines and instalments, each try to charge one, and every change with what was agreed."""
+"""Plans, their lines and installments, each try to charge one, and every change with what was agreed."""
 
 from datetime import date, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.accounts.states import CHECK
 from portal.db import Base, Id, MoneyType, UTCDateTime, closed_list, new_public_id
 from portal.money import Money
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState, RequestKind
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, PlanState, RequestKind
 
 _RUNNING = "state IN ('active', 'paused')"
 
@@ -20,7 +20,7 @@ def _only(name: str, *columns: str, where: str) -> sa.Index:
 
 
 class Plan(Base):
-    """An agreement to pay some lines of an account in instalments, charged to a saved method."""
+    """An agreement to pay some lines of an account in installments, charged to a saved method."""
 
     __tablename__ = "plan"
     __table_args__ = (
@@ -41,7 +41,7 @@ class Plan(Base):
     frequency: Mapped[Frequency] = mapped_column(closed_list(Frequency))
     #: Day of the month (1 to 31), or weekday (0 is Monday).
     day: Mapped[int]
-    #: The regular instalment; the last one may be less.
+    #: The regular installment; the last one may be less.
     each: Mapped[Money] = mapped_column("each_cents", MoneyType)
     #: The most that may be asked in a month, where the law caps it for this household. Its income is not kept.
     month_cap: Mapped[Money | None] = mapped_column("month_cap_cents", MoneyType)
@@ -81,9 +81,10 @@ class PlanLine(Base):
     offered: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
-class Instalment(Base):
-    """One instalment. ``amount`` is the most that is charged for it; less when less is owed by then."""
+class Installment(Base):
+    """One installment. ``amount`` is the most that is charged for it; less when less is owed by then."""
 
+    #: The database's names keep an older spelling, which only a rebuild of its largest tables would change.
     __tablename__ = "instalment"
     __table_args__ = (
         sa.CheckConstraint("amount_cents > 0", name="amount_is_positive"),
@@ -97,7 +98,9 @@ class Instalment(Base):
     ordinal: Mapped[int]
     due_on: Mapped[date]
     amount: Mapped[Money] = mapped_column("amount_cents", MoneyType)
-    state: Mapped[InstalmentState] = mapped_column(closed_list(InstalmentState), default=InstalmentState.PLANNED)
+    state: Mapped[InstallmentState] = mapped_column(
+        closed_list(InstallmentState, name="instalmentstate"), default=InstallmentState.PLANNED
+    )
     #: The day of the next try; the due day at first.
     charge_on: Mapped[date]
     #: When the patient was told of the charge to come; the agreement itself tells of the first ones.
@@ -109,13 +112,13 @@ class Instalment(Base):
 
 
 class Attempt(Base):
-    """A payment made for an instalment; at most one of them is under way."""
+    """A payment made for an installment; at most one of them is under way."""
 
     __tablename__ = "plan_attempt"
     __table_args__ = (_only("uq_plan_attempt_open", "instalment_id", where="ended_at IS NULL"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    instalment_id: Mapped[int] = mapped_column(sa.ForeignKey("instalment.id"), index=True)
+    installment_id: Mapped[int] = mapped_column("instalment_id", sa.ForeignKey("instalment.id"), index=True)
     payment_id: Mapped[int] = mapped_column(sa.ForeignKey("payment.id"), unique=True)
     made_at: Mapped[datetime] = mapped_column(UTCDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -140,7 +143,7 @@ class PlanChange(Base):
     document_id: Mapped[int | None] = mapped_column(sa.ForeignKey("document.id"))
     #: The staff's own words, where they had to give a reason.
     note: Mapped[str] = mapped_column(sa.String(300), default="")
-    #: What was left on the plan after it, and the instalments to come: ``[["2026-12-01", 5000], ...]``.
+    #: What was left on the plan after it, and the installments to come: ``[["2026-12-01", 5000], ...]``.
     left: Mapped[Money] = mapped_column("left_cents", MoneyType)
     schedule: Mapped[list[list[Any]]] = mapped_column(sa.JSON)
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -18,17 +18,17 @@ from portal.plans.changing.forms import ActForm, PauseForm, PauseNoteForm
 from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.collecting.effects import begun_payment
 from portal.plans.errors import NothingToChange, PauseTooLong, PlanIsOver
-from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
+from portal.plans.kinds import ChangeKind, InstallmentState, Need, PlanState
 from portal.plans.notices import notices_for_payer
 from portal.plans.of_app import the_conditions
 from portal.plans.queries import (
-    InstalmentRow,
+    InstallmentRow,
     PlanRow,
     agreement_document,
     changes_of,
-    instalments_of,
+    installments_of,
     plan_for,
-    plan_of_instalment,
+    plan_of_installment,
     plans_of_account,
     requests_of,
 )
@@ -36,15 +36,15 @@ from portal.plans.refusals import CANNOT_CHANGE, explain
 from portal.plans.returned import last_day_of
 from portal.plans.rows import PlanNow, look
 from portal.plans.rules.changes import Wish
-from portal.plans.words import CHANGE, INSTALMENT, PLAN, rhythm_words
+from portal.plans.words import CHANGE, INSTALLMENT, PLAN, rhythm_words
 from portal.queue import wake
 from portal.web import guards
 from portal.web.database import begin_writing, db
 from portal.web.limits import even_uncounted, limiter
 from portal.web.templating import day
 
-#: Instalments that are behind a plan or ahead of it; what a change took away is none.
-_SHOWN = frozenset(InstalmentState) - {InstalmentState.DROPPED}
+#: Installments that are behind a plan or ahead of it; what a change took away is none.
+_SHOWN = frozenset(InstallmentState) - {InstallmentState.DROPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ def show(plan_id: str) -> Any:
         return redirect(url_for("plans.offer", plan_id=plan_id))
     conditions = the_conditions()
     now = look(db.session, plan.id, today=conditions.today)
-    known = [row for row in instalments_of(db.session, plan.id) if row.state in _SHOWN]
-    coming = _as_they_will_be([row for row in known if row.state is InstalmentState.PLANNED], now)
-    rows = [row for row in known if row.state is not InstalmentState.PLANNED] + coming
+    known = [row for row in installments_of(db.session, plan.id) if row.state in _SHOWN]
+    coming = _as_they_will_be([row for row in known if row.state is InstallmentState.PLANNED], now)
+    rows = [row for row in known if row.state is not InstallmentState.PLANNED] + coming
     asked = requests_of(db.session, plan.id)
     waiting = next((one for one in asked if one.decided_at is None), None)
     begun = begun_payment(db.session, plan.id)
@@ -82,7 +82,7 @@ def show(plan_id: str) -> Any:
     offered = plans_of_account(db.session, plan.account_id, user_id=current_user.id)
     offer = next((one for one in offered if one.state is PlanState.PROPOSED), None)
     answered = asked[-1] if asked and waiting is None else None
-    charging = next((row for row in rows if row.state is InstalmentState.CHARGING), None)
+    charging = next((row for row in rows if row.state is InstallmentState.CHARGING), None)
     declined = [row for row in coming if row.tries]
     return render_template(
         "plans/show.html",
@@ -105,7 +105,7 @@ def show(plan_id: str) -> Any:
         left=now.standing.total,
         lines=now.covered,
         rows=rows,
-        paid=sum(1 for row in rows if row.state is InstalmentState.PAID),
+        paid=sum(1 for row in rows if row.state is InstallmentState.PAID),
         next=coming[0] if coming else None,
         charging=charging,
         begun=begun,
@@ -114,21 +114,21 @@ def show(plan_id: str) -> Any:
         waiting=waiting,
         answered=answered,
         possible=_possible(plan, now, asks=waiting is not None),
-        instalment_words=INSTALMENT,
+        installment_words=INSTALLMENT,
         plan_words=PLAN,
         change_words=CHANGE,
         today=conditions.today,
     )
 
 
-def _as_they_will_be(coming: list[InstalmentRow], now: PlanNow) -> list[InstalmentRow]:
-    """The instalments to come, made to fit what is due now: within the hour they are written down like that."""
+def _as_they_will_be(coming: list[InstallmentRow], now: PlanNow) -> list[InstallmentRow]:
+    """The installments to come, made to fit what is due now: within the hour they are written down like that."""
     if not now.has_moved:
         return coming
     return [replace(row, amount=due.amount) for row, due in zip(coming, now.standing.unpaid, strict=False)]
 
 
-def _missed_on(plan: PlanRow, coming: list[InstalmentRow]) -> date | None:
+def _missed_on(plan: PlanRow, coming: list[InstallmentRow]) -> date | None:
     """The last day for what the plan waits for; None where it waits for nothing."""
     if plan.need is Need.NOTHING or not coming:
         return None
@@ -252,35 +252,35 @@ def end(plan_id: str) -> Any:
         form=form,
         left=now.standing.total,
         dues=now.standing.unpaid,
-        charging=any(row.state is InstalmentState.CHARGING for row in instalments_of(db.session, plan.id)),
+        charging=any(row.state is InstallmentState.CHARGING for row in installments_of(db.session, plan.id)),
     )
 
 
-@bp.get("/plans/stop/<pid:instalment_id>")
+@bp.get("/plans/stop/<pid:installment_id>")
 @guards.public
 @limiter.limit("60 per hour")
-def stop_notice(instalment_id: str) -> str:
+def stop_notice(installment_id: str) -> str:
     """The page behind a notice's link. Opening it changes nothing: mail programs open links, too."""
-    plan, instalment = plan_of_instalment(db.session, instalment_id)
+    plan, installment = plan_of_installment(db.session, installment_id)
     return render_template(
         "plans/stop.html",
         plan=plan,
-        instalment=instalment,
+        installment=installment,
         stopped=plan.state is PlanState.PAUSED and plan.paused_until is None,
         form=ActForm(formdata=None),
     )
 
 
-@bp.post("/plans/stop/<pid:instalment_id>")
+@bp.post("/plans/stop/<pid:installment_id>")
 @guards.public
 @limiter.limit("60 per hour")
 @even_uncounted
-def stop_from_notice(instalment_id: str) -> Any:
+def stop_from_notice(installment_id: str) -> Any:
     """Stop it. The link's id is known to whoever got the mail, and can do no more than this."""
-    plan, _instalment = plan_of_instalment(db.session, instalment_id)
+    plan, _installment = plan_of_installment(db.session, installment_id)
     try:
         stop_charges(db.session, plan_id=plan.id, conditions=the_conditions())
     except PlanIsOver:
         db.session.rollback()
     wake("notifications.send")
-    return redirect(url_for("plans.stop_notice", instalment_id=instalment_id))
+    return redirect(url_for("plans.stop_notice", installment_id=installment_id))

@@ -15,8 +15,8 @@ from portal.db import RecordNotFound
 from portal.money import Money
 from portal.payments.kinds import PaymentSource
 from portal.payments.models import Payment
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState, RequestKind
-from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine, PlanRequest
+from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need, PlanState, RequestKind
+from portal.plans.models import Attempt, Installment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.plans.rules.schedule import Due, Rhythm
 
 
@@ -51,15 +51,15 @@ class PlanRow:
 
 
 @dataclass(frozen=True, slots=True)
-class InstalmentRow:
-    """An instalment; ``payment_public_id`` is its latest payment's."""
+class InstallmentRow:
+    """An installment; ``payment_public_id`` is its latest payment's."""
 
     id: int
     public_id: str
     ordinal: int
     due_on: date
     amount: Money
-    state: InstalmentState
+    state: InstallmentState
     charge_on: date
     noticed_at: datetime | None
     tries: int
@@ -124,18 +124,18 @@ PLAN_COLUMNS = (
     Plan.ended_at,
     Plan.end_reason,
 )
-_INSTALMENT = (
-    Instalment.id,
-    Instalment.public_id,
-    Instalment.ordinal,
-    Instalment.due_on,
-    Instalment.amount,
-    Instalment.state,
-    Instalment.charge_on,
-    Instalment.noticed_at,
-    Instalment.tries,
-    Instalment.failure_code,
-    Instalment.ended_at,
+_INSTALLMENT = (
+    Installment.id,
+    Installment.public_id,
+    Installment.ordinal,
+    Installment.due_on,
+    Installment.amount,
+    Installment.state,
+    Installment.charge_on,
+    Installment.noticed_at,
+    Installment.tries,
+    Installment.failure_code,
+    Installment.ended_at,
 )
 
 
@@ -149,30 +149,30 @@ def plan_row(row: Any) -> PlanRow:
 
 
 #: Paid, or in the hands of a bank, whose answer may take days.
-_TAKEN = (InstalmentState.PAID, InstalmentState.CHARGING)
+_TAKEN = (InstallmentState.PAID, InstallmentState.CHARGING)
 
 
 def last_paid_on(session: Session, account_id: int) -> date | None:
-    """The day of the latest instalment of an account that was paid by any of its plans, or is being paid."""
+    """The day of the latest installment of an account that was paid by any of its plans, or is being paid."""
     return session.scalar(
-        sa.select(sa.func.max(Instalment.due_on))
-        .join(Plan, Plan.id == Instalment.plan_id)
+        sa.select(sa.func.max(Installment.due_on))
+        .join(Plan, Plan.id == Installment.plan_id)
         .where(
             Plan.account_id == account_id,
-            Instalment.state.in_(_TAKEN),
+            Installment.state.in_(_TAKEN),
         )
     )
 
 
 def paid_months(session: Session, charge_ids: Iterable[int]) -> frozenset[tuple[int, int]]:
-    """The months (year and month) in which instalments were paid, or are being paid, by any plan of these charges.
+    """The months (year and month) in which installments were paid, or are being paid, by any plan of these charges.
 
     Each counts in the month that it was for, also where it was put off and charged in the next one.
     """
     days = session.scalars(
-        sa.select(Instalment.due_on)
-        .join(PlanLine, PlanLine.plan_id == Instalment.plan_id)
-        .where(PlanLine.charge_id.in_(list(charge_ids)), Instalment.state.in_(_TAKEN))
+        sa.select(Installment.due_on)
+        .join(PlanLine, PlanLine.plan_id == Installment.plan_id)
+        .where(PlanLine.charge_id.in_(list(charge_ids)), Installment.state.in_(_TAKEN))
         .distinct()
     )
     return frozenset((day.year, day.month) for day in days)
@@ -213,17 +213,17 @@ def plan_for(session: Session, public_id: str, *, user_id: int | None) -> PlanRo
     return plan_row(row)
 
 
-def plan_of_instalment(session: Session, public_id: str) -> tuple[PlanRow, InstalmentRow]:
-    """An instalment by its public id, with its plan. Raises :class:`RecordNotFound`."""
+def plan_of_installment(session: Session, public_id: str) -> tuple[PlanRow, InstallmentRow]:
+    """An installment by its public id, with its plan. Raises :class:`RecordNotFound`."""
     row: Any = session.execute(
-        sa.select(*PLAN_COLUMNS, *_INSTALMENT)
+        sa.select(*PLAN_COLUMNS, *_INSTALLMENT)
         .join(Account, Account.id == Plan.account_id)
-        .join(Instalment, Instalment.plan_id == Plan.id)
-        .where(Instalment.public_id == public_id)
+        .join(Installment, Installment.plan_id == Plan.id)
+        .where(Installment.public_id == public_id)
     ).first()
     if row is None:
-        raise RecordNotFound("instalment")
-    return plan_row(row[: len(PLAN_COLUMNS)]), InstalmentRow(*row[len(PLAN_COLUMNS) :])
+        raise RecordNotFound("installment")
+    return plan_row(row[: len(PLAN_COLUMNS)]), InstallmentRow(*row[len(PLAN_COLUMNS) :])
 
 
 def plans_of_account(session: Session, account_id: int, *, user_id: int | None) -> list[PlanRow]:
@@ -246,17 +246,17 @@ def open_plans(session: Session, user_id: int) -> dict[int, PlanRow]:
     return {row[2]: plan_row(row) for row in rows}
 
 
-def instalments_of(session: Session, plan_id: int) -> list[InstalmentRow]:
-    """A plan's instalments in the order of their days."""
+def installments_of(session: Session, plan_id: int) -> list[InstallmentRow]:
+    """A plan's installments in the order of their days."""
     rows: Any = session.execute(
-        sa.select(*_INSTALMENT).where(Instalment.plan_id == plan_id).order_by(Instalment.due_on, Instalment.ordinal)
+        sa.select(*_INSTALLMENT).where(Installment.plan_id == plan_id).order_by(Installment.due_on, Installment.ordinal)
     )
-    return [InstalmentRow(*row) for row in rows]
+    return [InstallmentRow(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is to come on a plan: what is left in all, and the next instalment where one is planned."""
+    """What is to come on a plan: what is left in all, and the next installment where one is planned."""
 
     left: Money
     next_amount: Money | None
@@ -266,9 +266,9 @@ class Outlook:
 def outlooks(session: Session, plan_ids: Iterable[int]) -> dict[int, Outlook]:
     """What is to come on each of these plans, by plan id; plans of nothing to come are left out."""
     rows = session.execute(
-        sa.select(Instalment.plan_id, Instalment.amount, Instalment.charge_on)
-        .where(Instalment.plan_id.in_(list(plan_ids)), Instalment.state == InstalmentState.PLANNED)
-        .order_by(Instalment.plan_id, Instalment.due_on.desc(), Instalment.ordinal.desc())
+        sa.select(Installment.plan_id, Installment.amount, Installment.charge_on)
+        .where(Installment.plan_id.in_(list(plan_ids)), Installment.state == InstallmentState.PLANNED)
+        .order_by(Installment.plan_id, Installment.due_on.desc(), Installment.ordinal.desc())
     )
     found: dict[int, Outlook] = {}
     for plan_id, amount, charge_on in rows:
@@ -278,26 +278,26 @@ def outlooks(session: Session, plan_ids: Iterable[int]) -> dict[int, Outlook]:
 
 
 def payments_of(session: Session, plan_id: int) -> dict[int, list[int]]:
-    """The payments tried for each instalment, by instalment id, oldest first."""
+    """The payments tried for each installment, by installment id, oldest first."""
     rows = session.execute(
-        sa.select(Attempt.instalment_id, Attempt.payment_id)
-        .join(Instalment, Instalment.id == Attempt.instalment_id)
-        .where(Instalment.plan_id == plan_id)
+        sa.select(Attempt.installment_id, Attempt.payment_id)
+        .join(Installment, Installment.id == Attempt.installment_id)
+        .where(Installment.plan_id == plan_id)
         .order_by(Attempt.id)
     )
     found: dict[int, list[int]] = {}
-    for instalment_id, payment_id in rows:
-        found.setdefault(instalment_id, []).append(payment_id)
+    for installment_id, payment_id in rows:
+        found.setdefault(installment_id, []).append(payment_id)
     return found
 
 
-def turned_down_at(session: Session, instalment_id: int) -> datetime | None:
-    """When the portal's latest charge of an instalment was turned down (UTC)."""
+def turned_down_at(session: Session, installment_id: int) -> datetime | None:
+    """When the portal's latest charge of an installment was turned down (UTC)."""
     return session.scalar(
         sa.select(sa.func.max(Attempt.ended_at))
         .join(Payment, Payment.id == Attempt.payment_id)
         .where(
-            Attempt.instalment_id == instalment_id,
+            Attempt.installment_id == installment_id,
             Payment.source == PaymentSource.PLAN,
             Payment.failure_code != "",
         )
@@ -397,10 +397,10 @@ def requests_of(session: Session, plan_id: int) -> list[RequestRow]:
 
 
 def skips_used(session: Session, plan_id: int, *, today: date) -> int:
-    """How many instalments were skipped in the year before ``today``."""
+    """How many installments were skipped in the year before ``today``."""
     since = today - timedelta(days=365)
     query = sa.select(sa.func.count()).where(
-        Instalment.plan_id == plan_id, Instalment.state == InstalmentState.SKIPPED, Instalment.due_on > since
+        Installment.plan_id == plan_id, Installment.state == InstallmentState.SKIPPED, Installment.due_on > since
     )
     return session.scalar(query) or 0
 

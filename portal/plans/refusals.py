@@ -19,8 +19,8 @@ from portal.plans.errors import (
     ChargeUnderWay,
     DayNotOffered,
     DebtReturned,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     LineNotOnPlan,
     MethodNotUsable,
@@ -38,8 +38,8 @@ from portal.plans.rules.policy import LawCapsPayments
 CANNOT_CHANGE = (
     ChargeUnderWay,
     DayNotOffered,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LawCapsPayments,
     LineCannotJoin,
     LineNotOnPlan,
@@ -52,7 +52,7 @@ CANNOT_CHANGE = (
     PlanTooLong,
     ScheduleMoved,
 )
-#: What can be in the way of a payment besides the instalments.
+#: What can be in the way of a payment besides the installments.
 CANNOT_PAY = (
     AmountAboveBalance,
     AmountBelowMinimum,
@@ -103,9 +103,9 @@ def explain(error: Exception) -> str:
 
 
 def _with_amounts(error: Exception) -> str:
-    if isinstance(error, InstalmentTooSmall):
+    if isinstance(error, InstallmentTooSmall):
         return _("Each payment has to be at least %(least)s.", least=str(error.least))
-    if isinstance(error, InstalmentTooLarge):
+    if isinstance(error, InstallmentTooLarge):
         return _(
             "By law we may ask for at most %(most)s each time, by your household’s income. Choose less each time.",
             most=str(error.most),

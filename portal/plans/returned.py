@@ -20,8 +20,8 @@ from portal.payments.methods.queries import method_by_id
 from portal.payments.returns import StoppedDebt, saved_accounts, standing_returns, stop_of, stopped_debts
 from portal.payments.settle import parts_of
 from portal.plans.errors import DebtReturned
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need
-from portal.plans.models import Instalment, Plan, PlanChange, PlanLine
+from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need
+from portal.plans.models import Installment, Plan, PlanChange, PlanLine
 from portal.plans.queries import turned_down_at
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.declines import last_day
@@ -84,27 +84,27 @@ def is_stopped(session: Session, plan: Plan, payment_id: int) -> bool:
     return bool(stopped) and any(part.charge_id in stopped for part in parts_of(session, payment_id))
 
 
-#: What the audit trail says of an instalment that waits because of such a line.
+#: What the audit trail says of an installment that waits because of such a line.
 RETURNED = "returned"
 
 
-def stop_noted_at(session: Session, plan: Plan, instalments: Collection[str]) -> datetime | None:
-    """When the plan began to wait because of such a line (UTC), as told of one of the instalments (public ids).
+def stop_noted_at(session: Session, plan: Plan, installments: Collection[str]) -> datetime | None:
+    """When the plan began to wait because of such a line (UTC), as told of one of the installments (public ids).
 
     None where what was last noted of them is something else: a decline, or a method that was removed.
     """
-    last = latest_of(session, account_id=plan.account_id, subjects=instalments, tag=Tag.INSTALMENT_FAILED)
+    last = latest_of(session, account_id=plan.account_id, subjects=installments, tag=Tag.INSTALLMENT_FAILED)
     return last.at if last is not None and last.facts.get("decision") == RETURNED else None
 
 
-def last_day_of(session: Session, instalment_id: int, due_on: date, conditions: Conditions) -> date:
-    """The last day (the clinic's) to settle an instalment that waits for its patient; also in what they are written.
+def last_day_of(session: Session, installment_id: int, due_on: date, conditions: Conditions) -> date:
+    """The last day (the clinic's) to settle an installment that waits for its patient; also in what they are written.
 
     What tells of a stop says the same: the days to answer count from when that was noted.
     """
-    row = session.get_one(Instalment, instalment_id)
+    row = session.get_one(Installment, installment_id)
     stopped_at = stop_noted_at(session, session.get_one(Plan, row.plan_id), [row.public_id])
-    moments = [at for at in (turned_down_at(session, instalment_id), stopped_at) if at is not None]
+    moments = [at for at in (turned_down_at(session, installment_id), stopped_at) if at is not None]
     on = conditions.day_of(max(moments)) if moments else None
     return last_day(due_on, on, grace_days=conditions.policy.grace_days)
 
@@ -116,20 +116,20 @@ def may_go_on(session: Session, plan: Plan, *, today: date) -> bool:
     method = method_by_id(session, plan.method_id)
     if method.removed_at is not None or method.has_expired(today):
         return False
-    all_of_it = session.scalars(sa.select(Instalment.public_id).where(Instalment.plan_id == plan.id)).all()
+    all_of_it = session.scalars(sa.select(Installment.public_id).where(Installment.plan_id == plan.id)).all()
     return stop_noted_at(session, plan, all_of_it) is not None and not stopped_on(session, plan)
 
 
-def waits_for_another_try(session: Session, plan: Plan, instalment_id: int, charge_ids: Collection[int]) -> bool:
-    """Whether these lines have bounced and the patient was told of another instalment's next try.
+def waits_for_another_try(session: Session, plan: Plan, installment_id: int, charge_ids: Collection[int]) -> bool:
+    """Whether these lines have bounced and the patient was told of another installment's next try.
 
     That try comes first: it is promised, and each one counts against the same debts.
     """
     promised = sa.select(sa.func.count()).where(
-        Instalment.plan_id == plan.id,
-        Instalment.id != instalment_id,
-        Instalment.state == InstalmentState.PLANNED,
-        Instalment.tries > 0,
+        Installment.plan_id == plan.id,
+        Installment.id != installment_id,
+        Installment.state == InstallmentState.PLANNED,
+        Installment.tries > 0,
     )
     return bool(session.scalar(promised)) and not standing_returns(session, [plan.account_id]).keys().isdisjoint(
         charge_ids

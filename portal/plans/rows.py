@@ -23,8 +23,8 @@ from portal.payments.state import PaymentState
 from portal.plans.back_office import tell_back_office
 from portal.plans.coverage import Covered, coverage, left_by_charge
 from portal.plans.errors import PlanIsOver
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
-from portal.plans.models import Attempt, Instalment, Plan, PlanChange, PlanLine
+from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need, PlanState
+from portal.plans.models import Attempt, Installment, Plan, PlanChange, PlanLine
 from portal.plans.queries import months_paid, skips_used
 from portal.plans.rules.changes import Standing, earliest_next
 from portal.plans.rules.schedule import Due, Rhythm, most_each, reshape
@@ -32,33 +32,33 @@ from portal.plans.unsent import withdraw
 
 #: With a charge's payment in one of these, what is left already counts it; otherwise it may turn out so or so.
 _COUNTED = (PaymentState.PROCESSING, PaymentState.SUCCEEDED)
-#: The end of an instalment's way.
-_BEHIND = (InstalmentState.PAID, InstalmentState.MISSED, InstalmentState.SKIPPED)
+#: The end of an installment's way.
+_BEHIND = (InstallmentState.PAID, InstallmentState.MISSED, InstallmentState.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class PlanNow:
-    """A plan under its lock: how it stands, the rows of its instalments to come, and its lines.
+    """A plan under its lock: how it stands, the rows of its installments to come, and its lines.
 
-    ``written`` are the instalments as they are written down; ``standing`` has them as they should be, in case what is
+    ``written`` are the installments as they are written down; ``standing`` has them as they should be, in case what is
     due has moved since. ``settling`` says that a charge is under way whose outcome nobody knows yet.
     """
 
     plan: Plan
     standing: Standing
     written: tuple[Due, ...]
-    rows: tuple[Instalment, ...]
+    rows: tuple[Installment, ...]
     covered: tuple[Covered, ...]
     settling: bool
 
     @property
     def told(self) -> int:
-        """How many of the first instalments the patient was told of, or a bank has been asked for."""
+        """How many of the first installments the patient was told of, or a bank has been asked for."""
         return _told(self.rows)
 
     @property
     def has_moved(self) -> bool:
-        """Whether what is due is not what the instalments sum to."""
+        """Whether what is due is not what the installments sum to."""
         return self.written != self.standing.unpaid
 
 
@@ -80,9 +80,9 @@ def running(session: Session, plan_id: int) -> Plan:
 def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
     """How a plan stands. The caller holds its lock, or only looks."""
     rows = session.scalars(
-        sa.select(Instalment)
-        .where(Instalment.plan_id == plan.id, Instalment.state == InstalmentState.PLANNED)
-        .order_by(Instalment.due_on, Instalment.ordinal)
+        sa.select(Installment)
+        .where(Installment.plan_id == plan.id, Installment.state == InstallmentState.PLANNED)
+        .order_by(Installment.due_on, Installment.ordinal)
         .execution_options(populate_existing=True)
     ).all()
     covered = coverage(session, plan.id, plan.account_id)
@@ -90,9 +90,9 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
     written = tuple(Due(row.due_on, row.amount) for row in rows)
     rhythm = Rhythm(plan.frequency, plan.day)
     last_due_on = session.scalar(
-        sa.select(sa.func.max(Instalment.due_on)).where(
-            Instalment.plan_id == plan.id,
-            Instalment.state.in_([*_BEHIND, InstalmentState.CHARGING]),
+        sa.select(sa.func.max(Installment.due_on)).where(
+            Installment.plan_id == plan.id,
+            Installment.state.in_([*_BEHIND, InstallmentState.CHARGING]),
         )
     )
     told = _told(rows)
@@ -123,15 +123,15 @@ def look(session: Session, plan_id: int, *, today: date) -> PlanNow:
     return read(session, session.get_one(Plan, plan_id, populate_existing=True), today=today)
 
 
-def _told(rows: Sequence[Instalment]) -> int:
+def _told(rows: Sequence[Installment]) -> int:
     return next((place for place, row in enumerate(rows) if row.noticed_at is None and not row.tries), len(rows))
 
 
 def _settling(session: Session, plan_id: int) -> bool:
     under_way = session.scalars(
         sa.select(Attempt.payment_id)
-        .join(Instalment, Instalment.id == Attempt.instalment_id)
-        .where(Instalment.plan_id == plan_id, Attempt.ended_at.is_(None))
+        .join(Installment, Installment.id == Attempt.installment_id)
+        .where(Installment.plan_id == plan_id, Attempt.ended_at.is_(None))
     )
     return any(payment_by_id(session, one).state not in _COUNTED for one in under_way)
 
@@ -156,7 +156,7 @@ def write(
 ) -> None:
     """Write down how a plan stands from now on, with what happened. In the caller's transaction.
 
-    ``told_until`` is a day up to which the patient has just been shown the instalments: those need no other notice.
+    ``told_until`` is a day up to which the patient has just been shown the installments: those need no other notice.
     """
     plan, at = now.plan, clock.now()
     plan.each, plan.frequency, plan.day = after.each, after.rhythm.frequency, after.rhythm.day
@@ -164,7 +164,7 @@ def write(
     rows = list(now.rows)
     if kind is ChangeKind.SKIPPED and rows:
         skipped = rows.pop(0)
-        skipped.state, skipped.ended_at = InstalmentState.SKIPPED, at
+        skipped.state, skipped.ended_at = InstallmentState.SKIPPED, at
         take_back(session, skipped)
     skipped_one, first = len(rows) < len(now.rows), rows[0].due_on if rows else None
     put_off = skipped_one or not after.unpaid or after.unpaid[0].on != first
@@ -184,9 +184,9 @@ def write(
 
 
 def lay_down(
-    session: Session, plan_id: int, rows: Sequence[Instalment], dues: Sequence[Due], *, told_until: date | None = None
+    session: Session, plan_id: int, rows: Sequence[Installment], dues: Sequence[Due], *, told_until: date | None = None
 ) -> None:
-    """Make the rows of the instalments to come say what ``dues`` say: the first row the first one, and so on."""
+    """Make the rows of the installments to come say what ``dues`` say: the first row the first one, and so on."""
     at = clock.now()
     for row, due in zip(rows, dues, strict=False):
         if due.on != row.due_on or due.amount > row.amount:
@@ -201,17 +201,17 @@ def lay_down(
         if told_until is not None and row.noticed_at is None and row.charge_on <= told_until:
             row.noticed_at = at
     for row in rows[len(dues) :]:
-        row.state, row.ended_at = InstalmentState.DROPPED, at
+        row.state, row.ended_at = InstallmentState.DROPPED, at
         take_back(session, row)
-    last = session.scalar(sa.select(sa.func.max(Instalment.ordinal)).where(Instalment.plan_id == plan_id)) or 0
+    last = session.scalar(sa.select(sa.func.max(Installment.ordinal)).where(Installment.plan_id == plan_id)) or 0
     session.add_all(
-        Instalment(
+        Installment(
             plan_id=plan_id,
             ordinal=last + place,
             due_on=due.on,
             charge_on=due.on,
             amount=due.amount,
-            state=InstalmentState.PLANNED,
+            state=InstallmentState.PLANNED,
             noticed_at=at if told_until is not None and due.on <= told_until else None,
         )
         for place, due in enumerate(dues[len(rows) :], start=1)
@@ -219,10 +219,10 @@ def lay_down(
     session.flush()
 
 
-def take_back(session: Session, row: Instalment) -> None:
+def take_back(session: Session, row: Installment) -> None:
     """A notice that was not sent by now tells of what is no longer so."""
     if row.noticed_at is not None:
-        withdraw(session, instalment=row.public_id, on=row.charge_on, amount=row.amount)
+        withdraw(session, installment=row.public_id, on=row.charge_on, amount=row.amount)
 
 
 def note_change(
@@ -316,7 +316,7 @@ def end(
     """End a plan: what is to come is dropped, its lines are ordinary bills again. A charge under way goes on."""
     plan, at = now.plan, clock.now()
     for row in now.rows:
-        row.state, row.ended_at = InstalmentState.DROPPED, at
+        row.state, row.ended_at = InstallmentState.DROPPED, at
         take_back(session, row)
     plan.state, plan.ended_at, plan.end_reason, plan.need = state, at, reason[:40], Need.NOTHING
     plan.paused_until = None

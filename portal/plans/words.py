@@ -4,7 +4,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, PlanState
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, PlanState
 from portal.plans.rules.clauses import Clause
 from portal.plans.rules.schedule import Rhythm
 
@@ -31,13 +31,13 @@ PLAN = {
     PlanState.STOPPED: _l("Ended after missed payments"),
     PlanState.DECLINED: _l("Not taken up"),
 }
-INSTALMENT = {
-    InstalmentState.PLANNED: _l("To come"),
-    InstalmentState.CHARGING: _l("Being paid"),
-    InstalmentState.PAID: _l("Paid"),
-    InstalmentState.MISSED: _l("Missed"),
-    InstalmentState.SKIPPED: _l("Skipped"),
-    InstalmentState.DROPPED: _l("No longer needed"),
+INSTALLMENT = {
+    InstallmentState.PLANNED: _l("To come"),
+    InstallmentState.CHARGING: _l("Being paid"),
+    InstallmentState.PAID: _l("Paid"),
+    InstallmentState.MISSED: _l("Missed"),
+    InstallmentState.SKIPPED: _l("Skipped"),
+    InstallmentState.DROPPED: _l("No longer needed"),
 }
 CHANGE = {
     ChangeKind.ENROLLED: _l("You started the plan."),
@@ -69,7 +69,7 @@ def _ordinal(day: int) -> str:
 
 
 def rhythm_words(rhythm: Rhythm) -> str:
-    """When instalments are due: ``every month on the 15th``, ``every two weeks on Friday``."""
+    """When installments are due: ``every month on the 15th``, ``every two weeks on Friday``."""
     if rhythm.frequency is Frequency.MONTHLY:
         if rhythm.day == 31:
             return _("on the last day of each month")

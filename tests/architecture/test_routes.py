@@ -44,7 +44,7 @@ from portal.payments.state import PaymentState
 from portal.payouts.kinds import Match, Oddity
 from portal.payouts.models import BalanceMovement, Payout
 from portal.plans.kinds import ChangeKind, Frequency, PlanState, RequestKind
-from portal.plans.models import ClauseState, Instalment, Plan, PlanChange, PlanLine, PlanRequest
+from portal.plans.models import ClauseState, Installment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.refunds.models import Refund
 from portal.refunds.state import RefundReason, RefundState
 from portal.remittances.models import RemittanceTransaction
@@ -250,7 +250,7 @@ def _plan_row(clinic: Clinic) -> Plan:
             PlanLine(
                 plan_id=plan.id, charge_id=charge_id, agreed=Money(2_500), paid_before=Money.zero(), joined_at=now
             ),
-            Instalment(plan_id=plan.id, ordinal=1, due_on=today, charge_on=today, amount=Money(2_500)),
+            Installment(plan_id=plan.id, ordinal=1, due_on=today, charge_on=today, amount=Money(2_500)),
             PlanChange(
                 plan_id=plan.id,
                 version=1,
@@ -358,7 +358,7 @@ SAMPLES: dict[str, Callable[[Clinic], Any]] = {
     "year": _year,
     "method_id": lambda clinic: _method_row(clinic).public_id,
     "notice_id": _notice,
-    "instalment_id": lambda clinic: _of_plan(clinic, Instalment),
+    "installment_id": lambda clinic: _of_plan(clinic, Installment),
     "setup_id": _setup,
     "transaction_id": lambda clinic: _latest(clinic.session, RemittanceTransaction.id, sa.true()),
     "filename": lambda _clinic: "no-such-file.css",

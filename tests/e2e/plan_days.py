@@ -18,43 +18,43 @@ def all_sent(demo: LiveDemo) -> bool:
     return bool(until(lambda: not read(demo, UNSENT)))
 
 
-def charge_on(demo: LiveDemo, instalment: int) -> date:
-    """The day on which an instalment is charged, as of now."""
-    ((on,),) = read(demo, f"SELECT charge_on FROM instalment WHERE id = {instalment}")
+def charge_on(demo: LiveDemo, installment: int) -> date:
+    """The day on which an installment is charged, as of now."""
+    ((on,),) = read(demo, f"SELECT charge_on FROM instalment WHERE id = {installment}")
     return date.fromisoformat(str(on))
 
 
 def announce_next(demo: LiveDemo) -> int:
-    """Let days pass until the next instalment that nobody was told of is announced by mail; its id.
+    """Let days pass until the next installment that nobody was told of is announced by mail; its id.
 
     The agreement itself tells of those in its first days, so some may be charged by then.
     """
     assert all_sent(demo)
     rows = read(demo, "SELECT id FROM instalment WHERE state = 'planned' AND noticed_at IS NULL ORDER BY charge_on, id")
-    instalment = int(rows[0][0])
-    let_pass_until(demo, charge_on(demo, instalment) - NOTICE)
+    installment = int(rows[0][0])
+    let_pass_until(demo, charge_on(demo, installment) - NOTICE)
     demo.nudge()
-    assert until(lambda: read(demo, f"SELECT 1 FROM instalment WHERE id = {instalment} AND noticed_at IS NOT NULL"))
+    assert until(lambda: read(demo, f"SELECT 1 FROM instalment WHERE id = {installment} AND noticed_at IS NOT NULL"))
     demo.nudge()  # once more: plans and mail are looked after side by side
     assert all_sent(demo)
-    return instalment
+    return installment
 
 
 def charge_next(demo: LiveDemo) -> int:
-    """Let days pass until the next instalment is tried (again), told in time; its id. Its day may move meanwhile."""
+    """Let days pass until the next installment is tried (again), told in time; its id. Its day may move meanwhile."""
     assert all_sent(demo)
-    ((instalment,),) = read(
+    ((installment,),) = read(
         demo, "SELECT id FROM instalment WHERE state = 'planned' ORDER BY charge_on, ordinal, id LIMIT 1"
     )
-    tries = f"SELECT 1 FROM plan_attempt WHERE instalment_id = {instalment}"
+    tries = f"SELECT 1 FROM plan_attempt WHERE instalment_id = {installment}"
     before = len(read(demo, tries))
     for _turn in range(4):
-        if not read(demo, f"SELECT 1 FROM instalment WHERE id = {instalment} AND noticed_at IS NOT NULL"):
+        if not read(demo, f"SELECT 1 FROM instalment WHERE id = {installment} AND noticed_at IS NOT NULL"):
             announce_next(demo)
-        day = charge_on(demo, instalment)
+        day = charge_on(demo, installment)
         let_pass_until(demo, day)
         demo.nudge()
-        until(lambda day=day: len(read(demo, tries)) > before or charge_on(demo, instalment) != day)
+        until(lambda day=day: len(read(demo, tries)) > before or charge_on(demo, installment) != day)
         if len(read(demo, tries)) > before:
-            return int(instalment)
-    raise AssertionError(f"never tried: due on {charge_on(demo, instalment)}")
+            return int(installment)
+    raise AssertionError(f"never tried: due on {charge_on(demo, installment)}")

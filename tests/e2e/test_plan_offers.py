@@ -217,7 +217,7 @@ def amend(desk: Page, plan: str, how: str, fill: Callable[[], object], why: str,
 
 
 def changed(page: Page, demo: LiveDemo, what: str, why: str) -> None:
-    """The patient's page says what the staff did and why, and shows the instalments to come in their order."""
+    """The patient's page says what the staff did and why, and shows the installments to come in their order."""
     page.reload()
     expect(page.get_by_text(f"{what} The billing office did this. Why: {why}")).to_be_visible()
     wanted = [f"${cents // 100}.{cents % 100:02}" for _day, cents in coming(demo)]

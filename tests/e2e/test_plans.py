@@ -60,7 +60,7 @@ def agree(page: Page, take: Take, name: str) -> None:
 
 
 def coming(demo: LiveDemo) -> list[tuple[str, int]]:
-    """Day and cents of the instalments to come on the demo's only plan."""
+    """Day and cents of the installments to come on the demo's only plan."""
     rows = read(demo, "SELECT due_on, amount_cents FROM instalment WHERE state = 'planned' ORDER BY due_on, ordinal")
     return [(str(row[0]), int(row[1])) for row in rows]
 
@@ -405,9 +405,9 @@ def test_a_card_that_is_turned_down_asks_for_another(
     plan = start(page, live_demo, "testa@example.com", FAILS_LATER)
     # Announced, turned down, and tried again as often as the policy says.
     for _try in range(1 + len(load().retry_days)):
-        instalment = charge_next(live_demo)
+        installment = charge_next(live_demo)
         assert until(
-            lambda one=instalment: read(live_demo, f"SELECT 1 FROM instalment WHERE id = {one} AND state = 'planned'")
+            lambda one=installment: read(live_demo, f"SELECT 1 FROM instalment WHERE id = {one} AND state = 'planned'")
         )
     assert until(lambda: read(live_demo, "SELECT 1 FROM plan WHERE need = 'method'"))
     page.goto(live_demo.url)

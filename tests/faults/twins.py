@@ -247,7 +247,7 @@ def _refund_before_its_payment() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def _a_debt_of_each_row() -> Iterator[None]:
-    """What came back before is nobody's business: each charge and each instalment counts for itself."""
+    """What came back before is nobody's business: each charge and each installment counts for itself."""
     with (
         replaced(portal.autopay.debts, "stopped_debts", lambda *_args, **_named: {}),
         replaced(portal.plans.returned, "stop_of", lambda *_args, **_named: None),

@@ -2,7 +2,7 @@
 
 Somebody pays everything at the front desk after the notice of a charge and before it; another one's card is lost for
 good; Stripe takes the money and its answer is lost, night after night; and whenever a worker is about to charge an
-instalment, another worker has charged what is due in that very moment. With its guards the portal comes through;
+installment, another worker has charged what is due in that very moment. With its guards the portal comes through;
 without one of them it does not.
 """
 
@@ -59,7 +59,7 @@ class DirectedOffice(Office):
 
 @contextlib.contextmanager
 def overtaken() -> Iterator[list[int]]:
-    """Each time a worker has seen that an instalment is due, another one's turn comes before it goes on.
+    """Each time a worker has seen that an installment is due, another one's turn comes before it goes on.
 
     The list has a number for each such turn.
     """

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from portal.plans.kinds import InstalmentState
+from portal.plans.kinds import InstallmentState
 from portal.sandbox.simulation.judging import _Told, _Tried, _when
 
-PLAN, INSTALMENT = "a" * 32, "b" * 32
+PLAN, INSTALLMENT = "a" * 32, "b" * 32
 AGREED = datetime(2027, 1, 5, 23, 0, tzinfo=UTC)
 CHARGED = date(2027, 1, 5)
-ONE = _Tried("attempt", INSTALMENT, 1, InstalmentState.PAID, PLAN, 1, True, "")
+ONE = _Tried("attempt", INSTALLMENT, 1, InstallmentState.PAID, PLAN, 1, True, "")
 
 
 def copy(*, sent_after: timedelta) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def turned_down(*, at: datetime, again_on: str) -> dict[str, Any]:
     return {
         "what": "mail",
         "at": at.isoformat(),
-        "key": f"plan/{INSTALMENT}/failed/7",
+        "key": f"plan/{INSTALLMENT}/failed/7",
         "subject": "A payment of your plan did not go through",
         "body": f"We could not charge $31.44 for your payment plan.\n\nWe will try again on {again_on}.",
     }
@@ -60,7 +60,7 @@ def notice() -> dict[str, Any]:
     return {
         "what": "mail",
         "at": "2026-12-29T15:00:00+00:00",
-        "key": f"plan/{INSTALMENT}/notice/2027-01-02",
+        "key": f"plan/{INSTALLMENT}/notice/2027-01-02",
         "subject": "Payment plan: $31.44 on January 2, 2027",
         "body": "",
     }

@@ -22,7 +22,7 @@ def test_a_short_year_in_which_everything_goes_wrong(tmp_path: Path) -> None:
     found = year.judgment
     print(f"seed {SEED}: {found}")
     assert year.kills.total() > 0
-    assert found.instalments > 0
+    assert found.installments > 0
     assert found.plans.total() >= 6
     assert not found.wrong, found.notes
 
@@ -34,7 +34,7 @@ def test_directed_days_end_well(tmp_path: Path) -> None:
     print(f"seed {SEED}: {found}")
     assert not found.wrong, found.notes
     assert overtaken > 0
-    assert found.instalments >= 2
+    assert found.installments >= 2
     assert found.declines > 0
     assert found.faults > 0
     assert found.plans["stopped by rule"] == 1

@@ -17,8 +17,8 @@ import portal.plans.collecting.charging
 import portal.plans.collecting.jobs
 from portal import clock
 from portal.money import Money
-from portal.plans.kinds import InstalmentState
-from portal.plans.models import Attempt, Instalment
+from portal.plans.kinds import InstallmentState
+from portal.plans.models import Attempt, Installment
 from tests.faults.twins import replaced
 
 Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
@@ -26,18 +26,18 @@ Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
 
 @contextlib.contextmanager
 def nobody_asks_again() -> Iterator[None]:
-    """An instalment is claimed without looking again under the lock, and no index keeps a second claim out."""
+    """An installment is claimed without looking again under the lock, and no index keeps a second claim out."""
 
     start_payment = portal.plans.collecting.charging.start_payment
 
     def hasty(*args: Any, **named: Any) -> Any:
         return start_payment(*args, **{**named, "unless": lambda: False})
 
-    def linked(session: Any, instalment_id: int, payment_id: int) -> None:
-        row = session.get_one(Instalment, instalment_id)
-        row.state = InstalmentState.CHARGING
-        ended = clock.now() if any(_open_attempts(session, instalment_id)) else None
-        session.add(Attempt(instalment_id=instalment_id, payment_id=payment_id, made_at=clock.now(), ended_at=ended))
+    def linked(session: Any, installment_id: int, payment_id: int) -> None:
+        row = session.get_one(Installment, installment_id)
+        row.state = InstallmentState.CHARGING
+        ended = clock.now() if any(_open_attempts(session, installment_id)) else None
+        session.add(Attempt(installment_id=installment_id, payment_id=payment_id, made_at=clock.now(), ended_at=ended))
         session.flush()
 
     with (
@@ -47,8 +47,8 @@ def nobody_asks_again() -> Iterator[None]:
         yield
 
 
-def _open_attempts(session: Any, instalment_id: int) -> list[Attempt]:
-    return list(session.query(Attempt).filter(Attempt.instalment_id == instalment_id, Attempt.ended_at.is_(None)))
+def _open_attempts(session: Any, installment_id: int) -> list[Attempt]:
+    return list(session.query(Attempt).filter(Attempt.installment_id == installment_id, Attempt.ended_at.is_(None)))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from portal.accounts.models import Account
 from portal.billing.models import Charge, Visit
 from portal.payments.kinds import ConsentKind
 from portal.payments.models import Consent, SavedMethod
-from portal.plans.models import Instalment, Plan, PlanChange
+from portal.plans.models import Installment, Plan, PlanChange
 from portal.plans.rules.conditions import Conditions, conditions_at
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page, text_of
@@ -108,14 +108,14 @@ class Patient:
         return self.session.scalar(sa.select(sa.func.count()).select_from(Plan)) or 0
 
     def coming(self) -> list[tuple[date, int]]:
-        """Day and cents of the instalments to come."""
+        """Day and cents of the installments to come."""
         self.session.rollback()
         return [
             (row.due_on, row.amount.cents)
             for row in self.session.scalars(
-                sa.select(Instalment)
-                .where(Instalment.plan_id == self.plan().id, Instalment.state == "planned")
-                .order_by(Instalment.due_on, Instalment.ordinal)
+                sa.select(Installment)
+                .where(Installment.plan_id == self.plan().id, Installment.state == "planned")
+                .order_by(Installment.due_on, Installment.ordinal)
             )
         ]
 

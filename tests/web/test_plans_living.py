@@ -16,7 +16,7 @@ from portal.billing.kinds import HoldReason
 from portal.billing.service import place_hold
 from portal.payments.models import Consent, Payment, SavedMethod
 from portal.plans.kinds import ChangeKind, Need, PlanState
-from portal.plans.models import Instalment, Plan, PlanRequest
+from portal.plans.models import Installment, Plan, PlanRequest
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page
 from tests.web.paying import TESTA
@@ -276,7 +276,7 @@ def test_a_method_that_was_renamed_is_agreed_to_anew(patient: Patient, session: 
 
 def test_a_method_that_is_gone_comes_first_on_the_page(patient: Patient, session: Session, clinic: Clinic) -> None:
     set_plan(patient, need=Need.METHOD)
-    session.execute(sa.update(Instalment).where(Instalment.ordinal == 1).values(tries=1, failure_code="lost_card"))
+    session.execute(sa.update(Installment).where(Installment.ordinal == 1).values(tries=1, failure_code="lost_card"))
     session.commit()
     page = patient.client.page(patient.plan_url)
     assert page.text("h2") == "Please choose another card or bank account"
@@ -374,7 +374,7 @@ def test_ending_it_makes_ordinary_bills(patient: Patient) -> None:
 
 def test_the_notices_link_stops_it_without_signing_in(patient: Patient, app: Flask) -> None:
     patient.session.rollback()
-    first = patient.session.scalars(sa.select(Instalment).where(Instalment.ordinal == 1)).one().public_id
+    first = patient.session.scalars(sa.select(Installment).where(Installment.ordinal == 1)).one().public_id
     patient.session.commit()
     stranger = app.test_client()
     assert isinstance(stranger, JudgingClient)

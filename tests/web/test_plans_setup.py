@@ -168,7 +168,7 @@ def test_what_is_kept_is_what_was_shown(patient: Patient, saved: SavedMethod) ->
 def test_more_than_four_payments_are_disclosed(
     patient: Patient, saved: SavedMethod, count: int, disclosed: bool
 ) -> None:
-    """12 CFR 1026.2(a)(17): credit payable in more than four instalments."""
+    """12 CFR 1026.2(a)(17): credit payable in more than four installments."""
     text = terms_on(patient.agreement_page(by="count", count=str(count)))
     assert ("Finance charge (the dollar amount the credit will cost you): $0.00" in text) is disclosed
     assert ("Annual percentage rate" in text) is disclosed

@@ -24,8 +24,8 @@ from portal.payments.gateway import StripeGateway
 from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.desk.forms import MOST_PAYMENTS
 from portal.plans.desk.words import BROKEN, CHANGES, END_REASONS
-from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
-from portal.plans.models import Instalment, Plan, PlanChange, PlanRequest
+from portal.plans.kinds import ChangeKind, InstallmentState, Need, PlanState
+from portal.plans.models import Installment, Plan, PlanChange, PlanRequest
 from portal.plans.rules.policy import states
 from portal.sandbox.privacy import JudgedHTTPClient
 from portal.sandbox.stripe import StandIn
@@ -519,9 +519,10 @@ def test_a_plan_is_ended_with_a_reason(desk: JudgingClient, clinic: Clinic, sess
 def test_what_is_charged_tomorrow_is_seen_with_its_total(desk: JudgingClient, session: Session, world: InWeb) -> None:
     world.enrol()
     tomorrow = world.today + timedelta(days=1)
-    first, second = [row.id for row in world.instalments()[:2]]
-    session.execute(sa.update(Instalment).where(Instalment.id == first).values(charge_on=tomorrow))
-    session.execute(sa.update(Instalment).where(Instalment.id == second).values(charge_on=tomorrow + timedelta(days=1)))
+    first, second = [row.id for row in world.installments()[:2]]
+    session.execute(sa.update(Installment).where(Installment.id == first).values(charge_on=tomorrow))
+    day_after = tomorrow + timedelta(days=1)
+    session.execute(sa.update(Installment).where(Installment.id == second).values(charge_on=day_after))
     session.commit()
     page = desk.page("/desk/plans?list=charges")
     assert "(1 tomorrow)" in page.text("main")
@@ -607,21 +608,21 @@ def test_plans_at_risk_say_why(desk: JudgingClient, session: Session, world: InW
     assert "wants the patient to confirm" in risk(need=Need.CONFIRMATION)
     assert "Payment plans at risk: 1" in desk.page("/desk/").text("main")
     assert "At risk" not in risk()
-    first = world.instalments()[0].id
+    first = world.installments()[0].id
     session.execute(
-        sa.update(Instalment).where(Instalment.id == first).values(charge_on=world.today - timedelta(days=9))
+        sa.update(Installment).where(Installment.id == first).values(charge_on=world.today - timedelta(days=9))
     )
     session.commit()
     assert "days behind its day" in risk()
-    session.execute(sa.update(Instalment).where(Instalment.id == first).values(tries=1))
+    session.execute(sa.update(Installment).where(Installment.id == first).values(tries=1))
     session.commit()
     assert "turned down and is tried again" in risk()
-    session.execute(sa.update(Instalment).where(Instalment.id == first).values(state=InstalmentState.MISSED))
+    session.execute(sa.update(Installment).where(Installment.id == first).values(state=InstallmentState.MISSED))
     session.commit()
     assert "1 payment was missed." in risk()
     assert "This plan is at risk" in plan_page(desk, world).text("main")
-    second = world.instalments()[1].id
-    session.execute(sa.update(Instalment).where(Instalment.id == second).values(state=InstalmentState.PAID))
+    second = world.installments()[1].id
+    session.execute(sa.update(Installment).where(Installment.id == second).values(state=InstallmentState.PAID))
     session.commit()
     assert "At risk" not in risk()  # it is made good
     session.execute(sa.update(AccessGrant).values(revoked_at=sa.func.current_timestamp()))

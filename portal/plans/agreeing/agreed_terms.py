@@ -28,7 +28,7 @@ Agree = Callable[[Terms], Agreement]
 
 
 def told_until(conditions: Conditions) -> date:
-    """Up to which day the instalments of an agreement need no other notice: it has just told of them."""
+    """Up to which day the installments of an agreement need no other notice: it has just told of them."""
     return conditions.today + timedelta(days=conditions.policy.notice_days)
 
 

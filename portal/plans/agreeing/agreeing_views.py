@@ -22,8 +22,8 @@ from portal.plans.errors import (
     ChargeUnderWay,
     DayNotOffered,
     DebtReturned,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     MethodNotUsable,
     NoPlanPossible,
@@ -49,8 +49,8 @@ _GONE = (
     NoPlanPossible,
     LineCannotJoin,
     DayNotOffered,
-    InstalmentTooSmall,
-    InstalmentTooLarge,
+    InstallmentTooSmall,
+    InstallmentTooLarge,
     PlanTooLong,
     LawCapsPayments,
 )
@@ -183,7 +183,7 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         )
     except _GONE as error:
         if wanted.offer is not None:
-            why = explain(error) if isinstance(error, (InstalmentTooLarge, LawCapsPayments)) else ""
+            why = explain(error) if isinstance(error, (InstallmentTooLarge, LawCapsPayments)) else ""
             if isinstance(error, PlanTooLong):  # an offer may exceed the policy, and only the law is above that
                 why = _("By law it has to be paid in at most %(most)s payments.", most=error.most)
             return render_template("plans/offer_gone.html", account=account, offer=wanted.offer, why=why)

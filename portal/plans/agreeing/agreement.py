@@ -1,7 +1,7 @@
 """The text a patient agrees to, and its document. A changed word is a new version; old ones stay as they were given.
 
 Sources: authorization, copy and notice of preauthorized transfers, Regulation E, 12 CFR 1005.10(b) to (d); disclosures
-of closed-end credit of more than four instalments, Regulation Z, 12 CFR 1026.2(a)(17), 1026.17 and 1026.18.
+of closed-end credit of more than four installments, Regulation Z, 12 CFR 1026.2(a)(17), 1026.17 and 1026.18.
 
 ``tests/unit/plans/test_agreement.py`` ties the version to the words.
 """
@@ -167,8 +167,8 @@ def _cap(terms: Terms) -> list[str]:
 def _disclosure(terms: Terms, *, clinic: str) -> list[tuple[str, str]]:
     """The Truth-in-Lending disclosures, label and value: 12 CFR 1026.18(a), (b), (d), (e), (g), (h), (j) to (m), (p).
 
-    A patient's bill that its provider lets be paid in instalments is a credit sale (12 CFR 1026.2(a)(16)). What is paid
-    down is part of its price and no part of the credit. The itemization of (c) are the lines, beside it.
+    A patient's bill that its provider lets be paid in installments is a credit sale (12 CFR 1026.2(a)(16)). What is
+    paid down is part of its price and no part of the credit. The itemization of (c) are the lines, beside it.
     """
     financed = str(Money.total(due.amount for due in terms.financed))
     down = terms.down_payment

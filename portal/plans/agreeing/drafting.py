@@ -15,8 +15,8 @@ from portal.plans.agreeing.offers import to_be_replaced
 from portal.plans.coverage import joinable
 from portal.plans.errors import (
     DayNotOffered,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     NoPlanPossible,
     PlanTooLong,
@@ -104,8 +104,8 @@ def draft(
     ``replaces`` is a plan that would end by it; without it that is the one in whose place an open offer stands.
     ``month_cap`` is the most that the law lets be asked of this household in a month (:func:`.policy.month_cap`).
 
-    Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstalmentTooSmall`,
-    :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.rules.policy.LawCapsPayments`;
+    Raises :class:`NoPlanPossible`, :class:`LineCannotJoin`, :class:`DayNotOffered`, :class:`InstallmentTooSmall`,
+    :class:`InstallmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.rules.policy.LawCapsPayments`;
     ``exceed`` leaves the policy's limits aside, but neither the law's nor what a card can pay.
     """
     if replaces is None:
@@ -125,9 +125,9 @@ def draft(
     except BalanceTooSmall:
         raise NoPlanPossible from None
     if each < SMALLEST:
-        raise InstalmentTooSmall(policy.minimum_instalment)
+        raise InstallmentTooSmall(policy.minimum_installment)
     if allowed.most_each < min(each, total):
-        raise InstalmentTooLarge(allowed.most_each)
+        raise InstallmentTooLarge(allowed.most_each)
     down = down_payment(policy, total, month_cap=month_cap)
     first = earliest_first_day(conditions)
     if month_cap is not None:
@@ -151,8 +151,8 @@ def draft(
     if not exceed:
         if not offers(policy, rhythm):
             raise DayNotOffered
-        if each < min(policy.minimum_instalment, allowed.most_each):
-            raise InstalmentTooSmall(policy.minimum_instalment)
+        if each < min(policy.minimum_installment, allowed.most_each):
+            raise InstallmentTooSmall(policy.minimum_installment)
         if len(dues) > allowed.most + bool(down):
             raise PlanTooLong(allowed.most, allowed.least_each)
     left = {line.charge_id: amount for line, amount in lines}

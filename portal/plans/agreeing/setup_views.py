@@ -16,8 +16,8 @@ from portal.plans.agreeing.setup_forms import IncomeForm, SetupForm
 from portal.plans.blueprint import ASKING, bp
 from portal.plans.errors import (
     DayNotOffered,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     NoPlanPossible,
     PlanTooLong,
@@ -130,7 +130,7 @@ def _answer(
         form.form_errors.append(explain(error))
     except DayNotOffered as error:
         form.day.errors = [explain(error)]
-    except (InstalmentTooSmall, InstalmentTooLarge, PlanTooLong) as error:
+    except (InstallmentTooSmall, InstallmentTooLarge, PlanTooLong) as error:
         form.control.errors = [_explain(form, error, allowed)]
     else:
         # What is paid down today comes besides the payments that were asked for.
@@ -143,7 +143,7 @@ def _answer(
 def _explain(form: SetupForm, error: Exception, allowed: Limits | None) -> str:
     if not form.by_count or allowed is None:
         return explain(error)
-    if isinstance(error, InstalmentTooLarge):
+    if isinstance(error, InstallmentTooLarge):
         return _(
             "By law, with your household’s income, at least %(fewest)s payments are needed.", fewest=allowed.fewest
         )

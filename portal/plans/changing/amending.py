@@ -33,7 +33,7 @@ from portal.plans.rules.changes import Standing, Wish, carry_out
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.schedule import Due
 
-#: These would put an instalment on a day within the pause, to be charged with others once it is over.
+#: These would put an installment on a day within the pause, to be charged with others once it is over.
 _NOT_WHILE_PAUSED = (ChangeKind.DAY_MOVED, ChangeKind.SKIPPED)
 
 

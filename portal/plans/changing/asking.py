@@ -94,7 +94,7 @@ def _amount(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
             months_paid=now.months_paid,
         ).least_each
     except (BalanceTooSmall, LawCapsPayments):
-        least = min(conditions.policy.minimum_instalment, total)
+        least = min(conditions.policy.minimum_installment, total)
     most = most_each(plan.month_cap, plan.rhythm.frequency)
     asked = Asked(
         _("Lower or raise the amount"),

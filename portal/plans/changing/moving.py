@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.plans.errors import PutOffTooFar
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState
-from portal.plans.models import Instalment, PlanChange
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState
+from portal.plans.models import Installment, PlanChange
 from portal.plans.rules.changes import Standing
 
 #: All moves together put the next payment off by so many days at most: as far as a single one can.
 _AT_MOST = {Frequency.WEEKLY: 7, Frequency.TWO_WEEKLY: 14, Frequency.MONTHLY: 31}
-_BEHIND = (InstalmentState.PAID, InstalmentState.MISSED, InstalmentState.SKIPPED)
+_BEHIND = (InstallmentState.PAID, InstallmentState.MISSED, InstallmentState.SKIPPED)
 
 
 def check_moves(session: Session, plan_id: int, after: Standing) -> None:
@@ -34,8 +34,8 @@ def check_moves(session: Session, plan_id: int, after: Standing) -> None:
 def _due_before_moves(session: Session, plan_id: int) -> date | None:
     """When the next payment was due before the desk moved it for the first time; None where it was not moved."""
     ended_at = session.scalar(
-        sa.select(sa.func.max(Instalment.ended_at)).where(
-            Instalment.plan_id == plan_id, Instalment.state.in_(_BEHIND)
+        sa.select(sa.func.max(Installment.ended_at)).where(
+            Installment.plan_id == plan_id, Installment.state.in_(_BEHIND)
         )
     )
     changes = session.execute(

@@ -1,4 +1,4 @@
-"""What the patient pays by hand: the next instalment early or after a decline, something extra, or all that is left."""
+"""What patients pay by hand: the next installment early or after a decline, something extra, or all that is left."""
 
 from sqlalchemy.orm import Session
 
@@ -14,16 +14,16 @@ from portal.payments.gateway import MINIMUM, StripeGateway
 from portal.payments.kinds import PaymentSource
 from portal.payments.methods.queries import method_by_id
 from portal.payments.service import Payer, start_payment
-from portal.plans.collecting.charging import instalment_with_plan, link
+from portal.plans.collecting.charging import installment_with_plan, link
 from portal.plans.collecting.fitting import why_moved
 from portal.plans.errors import ChargeUnderWay
-from portal.plans.kinds import RUNNING, InstalmentState, Need
+from portal.plans.kinds import RUNNING, InstallmentState, Need
 from portal.plans.rows import read, running, write
 from portal.plans.rules.conditions import Conditions
 
 
 def check_more(amount: Money, left: Money) -> None:
-    """Whether ``amount`` of the ``left`` can be paid besides the instalments, and the rest by them.
+    """Whether ``amount`` of the ``left`` can be paid besides the installments, and the rest by them.
 
     Raises :class:`AmountNotPositive`, :class:`AmountAboveBalance`, :class:`AmountBelowMinimum` and
     :class:`LeavesTooLittle`.
@@ -39,7 +39,7 @@ def check_more(amount: Money, left: Money) -> None:
 
 
 def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id: int, conditions: Conditions) -> str:
-    """Begin a payment of the next instalment that its payer makes, before its day or after a decline; commits.
+    """Begin a payment of the next installment that its payer makes, before its day or after a decline; commits.
 
     Returns the payment's public id; the patient confirms it on its page. Raises :class:`PlanIsOver`,
     :class:`ChargeUnderWay`, and what :func:`start_payment` raises.
@@ -57,12 +57,12 @@ def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id:
         session.commit()
         raise NothingToPay
     method, first = method_by_id(session, plan.method_id), now.rows[0]
-    instalment_id, amount, left, account_id = first.id, first.amount, now.standing.left, plan.account_id
+    installment_id, amount, left, account_id = first.id, first.amount, now.standing.left, plan.account_id
     session.commit()
 
     def gone() -> bool:
-        the_plan, the_row = instalment_with_plan(session, instalment_id)
-        return the_plan.state not in RUNNING or the_row.state is not InstalmentState.PLANNED
+        the_plan, the_row = installment_with_plan(session, installment_id)
+        return the_plan.state not in RUNNING or the_row.state is not InstallmentState.PLANNED
 
     usable = method.removed_at is None and not method.has_expired(conditions.today) and plan.need is not Need.METHOD
     payment = start_payment(
@@ -73,7 +73,7 @@ def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id:
         amount=amount,
         only=left,
         unless=gone,
-        along=lambda payment_id: link(session, instalment_id, payment_id),
+        along=lambda payment_id: link(session, installment_id, payment_id),
     )
     public_id: str = payment.public_id
     session.commit()
@@ -89,7 +89,7 @@ def pay_more(
     amount: Money | None,
     conditions: Conditions,
 ) -> str:
-    """Begin a payment besides the instalments, of ``amount`` or (None) of all that is left; commits.
+    """Begin a payment besides the installments, of ``amount`` or (None) of all that is left; commits.
 
     Returns the payment's public id. Once it is taken, the plan gets shorter from its end. Raises as
     :func:`pay_next` and :func:`check_more`.

@@ -1,4 +1,4 @@
-"""Paying besides the instalments: the next one early, something extra, or all that is left."""
+"""Paying besides the installments: the next one early, something extra, or all that is left."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ from portal.web.database import db
 @guards.own_account
 @ACTING
 def pay_the_next(plan_id: str) -> Any:
-    """Pay the next instalment now: before its day, or because the bank wants the patient to confirm it."""
+    """Pay the next installment now: before its day, or because the bank wants the patient to confirm it."""
     plan = plan_for(db.session, plan_id, user_id=current_user.id)
     if not plan.runs:
         return redirect(url_for("plans.show", plan_id=plan_id))
@@ -73,7 +73,7 @@ def _pay_more(plan: PlanRow, amount: Money | None) -> str:
 @guards.own_account
 @ASKING
 def pay_extra(plan_id: str) -> Any:
-    """Pay something besides the instalments: the plan gets shorter from its end."""
+    """Pay something besides the installments: the plan gets shorter from its end."""
     plan = plan_for(db.session, plan_id, user_id=current_user.id)
     if not plan.runs:
         return redirect(url_for("plans.show", plan_id=plan_id))
@@ -92,7 +92,7 @@ def pay_extra(plan_id: str) -> Any:
 
 
 def _what_is_wrong(amount: Money, left: Money) -> list[str]:
-    """Why this much can't be paid besides the instalments; empty where it can."""
+    """Why this much can't be paid besides the installments; empty where it can."""
     try:
         check_more(amount, left)
     except CANNOT_PAY as error:

@@ -17,7 +17,7 @@ from portal.plans.rules.schedule import Due, reshape
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a payment of the patient's does to a plan: the instalments before it, and once it is taken."""
+    """What a payment of the patient's does to a plan: the installments before it, and once it is taken."""
 
     amount: Money
     before: tuple[Due, ...]
@@ -31,7 +31,7 @@ class Effect:
 
 
 def effect_of_next(session: Session, *, plan_id: int, conditions: Conditions) -> Effect | None:
-    """What paying the next instalment now would do; None where none is to come. Raises :class:`PlanIsOver`."""
+    """What paying the next installment now would do; None where none is to come. Raises :class:`PlanIsOver`."""
     now = look(session, plan_id, today=conditions.today)
     if now.plan.state not in RUNNING:
         raise PlanIsOver
@@ -40,7 +40,7 @@ def effect_of_next(session: Session, *, plan_id: int, conditions: Conditions) ->
 
 
 def effect_of_more(session: Session, *, plan_id: int, amount: Money | None, conditions: Conditions) -> Effect:
-    """What paying ``amount`` (None: all that is left) besides the instalments would do. Raises :class:`PlanIsOver`.
+    """What paying ``amount`` (None: all that is left) besides the installments would do. Raises :class:`PlanIsOver`.
 
     An amount that can't be paid (see :func:`portal.plans.collecting.by_hand.check_more`) shows nothing left.
     """
@@ -62,7 +62,7 @@ def effect_of_more(session: Session, *, plan_id: int, amount: Money | None, cond
 
 
 def begun_payment(session: Session, plan_id: int) -> PaymentRow | None:
-    """The payment of an instalment that is neither confirmed nor closed yet; None where there is none."""
+    """The payment of an installment that is neither confirmed nor closed yet; None where there is none."""
     latest = [ids[-1] for ids in payments_of(session, plan_id).values()]
     rows = (payment_by_id(session, one) for one in sorted(latest, reverse=True))
     return next((row for row in rows if row.state in OPEN), None)

@@ -1,6 +1,6 @@
 """When what is due moves: the insurer pays or takes back, the front desk takes money, a line is held.
 
-The instalments to come are made to fit in one transaction, and the patient is told why. They never sum to more than
+The installments to come are made to fit in one transaction, and the patient is told why. They never sum to more than
 what is still due. See docs/plans.md.
 """
 
@@ -15,8 +15,8 @@ from portal.billing.queries import accounts_moved_since, holds_since, kinds_of_e
 from portal.money import Money
 from portal.payments.queries import accounts_with_news_since
 from portal.plans import emails
-from portal.plans.kinds import RUNNING, ChangeKind, InstalmentState, Need, PlanState
-from portal.plans.models import Instalment, Plan
+from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need, PlanState
+from portal.plans.models import Installment, Plan
 from portal.plans.returned import may_go_on
 from portal.plans.rows import PlanNow, end, locked, note_change, read, take_back, write
 from portal.plans.rules.conditions import Conditions
@@ -62,7 +62,7 @@ def keep_up(session: Session, *, plan_id: int, conditions: Conditions) -> bool:
 
 
 def _go_on(session: Session, plan: Plan, today: date) -> bool:
-    """End a pause whose day has come. The instalments were put off when it began."""
+    """End a pause whose day has come. The installments were put off when it began."""
     if plan.state is not PlanState.PAUSED or plan.paused_until is None or plan.paused_until > today:
         return False
     plan.state, plan.paused_until = PlanState.ACTIVE, None
@@ -86,7 +86,7 @@ def _is_done(session: Session, now: PlanNow) -> bool:
     if now.standing.total >= SMALLEST or any(one.waits or one.on_its_way for one in now.covered):
         return False
     under_way = sa.select(sa.func.count()).where(
-        Instalment.plan_id == now.plan.id, Instalment.state == InstalmentState.CHARGING
+        Installment.plan_id == now.plan.id, Installment.state == InstallmentState.CHARGING
     )
     return not session.scalar(under_way)
 

@@ -13,8 +13,8 @@ from portal.payments.queries import in_processing
 from portal.payments.unattended import on_its_own
 from portal.plans.collecting.charging import VARYING_NOTICE_DAYS, charge, follow, miss, notice
 from portal.plans.collecting.fitting import keep_up, to_look_at
-from portal.plans.kinds import InstalmentState, Need, PlanState
-from portal.plans.models import Attempt, Instalment, Plan
+from portal.plans.kinds import InstallmentState, Need, PlanState
+from portal.plans.models import Attempt, Installment, Plan
 from portal.plans.rules.conditions import Conditions, conditions_at
 from portal.plans.rules.policy import Policy
 from portal.web.context import the_day
@@ -52,12 +52,12 @@ def run_due(session: Session, gateway: StripeGateway, *, conditions: Conditions)
         with on_its_own(session, "plans", "keep_up", plan_id):
             keep_up(session, plan_id=plan_id, conditions=conditions)
     grace = today - timedelta(days=conditions.policy.grace_days)
-    for instalment_id in _ids(session, _planned(Instalment.due_on < grace)):
-        with on_its_own(session, "plans", "miss", instalment_id):
-            miss(session, instalment_id=instalment_id, conditions=conditions)
-    for instalment_id in _ids(session, _planned(Plan.need == Need.NOTHING, _to_be_told(conditions))):
-        with on_its_own(session, "plans", "notice", instalment_id):
-            notice(session, instalment_id=instalment_id, conditions=conditions)
+    for installment_id in _ids(session, _planned(Installment.due_on < grace)):
+        with on_its_own(session, "plans", "miss", installment_id):
+            miss(session, installment_id=installment_id, conditions=conditions)
+    for installment_id in _ids(session, _planned(Plan.need == Need.NOTHING, _to_be_told(conditions))):
+        with on_its_own(session, "plans", "notice", installment_id):
+            notice(session, installment_id=installment_id, conditions=conditions)
     try:
         _charge_due(session, gateway, conditions)
     except StripeAway as error:
@@ -66,14 +66,14 @@ def run_due(session: Session, gateway: StripeGateway, *, conditions: Conditions)
 
 
 def _charge_due(session: Session, gateway: StripeGateway, conditions: Conditions) -> None:
-    due = sa.and_(Instalment.charge_on <= conditions.today, Instalment.noticed_at.is_not(None))
-    for instalment_id in _ids(session, _planned(due, Plan.need == Need.NOTHING)):
-        with on_its_own(session, "plans", "charge", instalment_id):
+    due = sa.and_(Installment.charge_on <= conditions.today, Installment.noticed_at.is_not(None))
+    for installment_id in _ids(session, _planned(due, Plan.need == Need.NOTHING)):
+        with on_its_own(session, "plans", "charge", installment_id):
             plan_id = session.execute(
-                sa.select(Instalment.plan_id).where(Instalment.id == instalment_id)
+                sa.select(Installment.plan_id).where(Installment.id == installment_id)
             ).scalar_one()
             keep_up(session, plan_id=plan_id, conditions=conditions)  # never more than is due at this moment
-            charge(session, gateway, instalment_id=instalment_id, conditions=conditions)
+            charge(session, gateway, installment_id=installment_id, conditions=conditions)
     for attempt_id in _to_follow(session):
         with on_its_own(session, "plans", "follow", attempt_id):
             follow(session, gateway, attempt_id=attempt_id, conditions=conditions)
@@ -94,18 +94,18 @@ def _to_be_told(conditions: Conditions) -> sa.ColumnElement[bool]:
     days = conditions.policy.notice_days
     soon, sooner = (conditions.today + timedelta(days=one) for one in (days, max(days, VARYING_NOTICE_DAYS)))
     return sa.and_(
-        Instalment.noticed_at.is_(None),
+        Installment.noticed_at.is_(None),
         sa.or_(
-            Instalment.charge_on <= soon, sa.and_(Instalment.charge_on <= sooner, Instalment.amount != Plan.each)
+            Installment.charge_on <= soon, sa.and_(Installment.charge_on <= sooner, Installment.amount != Plan.each)
         ),
     )
 
 
 def _planned(*where: sa.ColumnElement[bool]) -> sa.Select[int]:
     return (
-        sa.select(Instalment.id)
-        .join(Plan, Plan.id == Instalment.plan_id)
-        .where(Instalment.state == InstalmentState.PLANNED, Plan.state == PlanState.ACTIVE, *where)
+        sa.select(Installment.id)
+        .join(Plan, Plan.id == Installment.plan_id)
+        .where(Installment.state == InstallmentState.PLANNED, Plan.state == PlanState.ACTIVE, *where)
     )
 
 

@@ -32,8 +32,8 @@ from portal.plans.errors import (
     ChargeUnderWay,
     ConsentMissing,
     DayNotOffered,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineNotOnPlan,
     NoSkipLeft,
     NothingToChange,
@@ -57,15 +57,15 @@ from portal.web.desk import bp
 from portal.web.templating import day
 
 #: What the policy says no to, and who may exceed it may do all the same.
-_AGAINST_THE_POLICY = (DayNotOffered, InstalmentTooSmall, NoSkipLeft, PauseTooLong, PlanTooLong, PutOffTooFar)
-_AGAINST_THE_LAW = (InstalmentTooLarge, LawCapsPayments)
+_AGAINST_THE_POLICY = (DayNotOffered, InstallmentTooSmall, NoSkipLeft, PauseTooLong, PlanTooLong, PutOffTooFar)
+_AGAINST_THE_LAW = (InstallmentTooLarge, LawCapsPayments)
 _IN_THE_WAY = (*_AGAINST_THE_POLICY, *_AGAINST_THE_LAW, LineNotOnPlan, NothingToChange, ChargeUnderWay, ConsentMissing)
 
 
 def _said(error: Exception) -> str:
     """What is in the way, in words."""
     match error:
-        case InstalmentTooSmall():
+        case InstallmentTooSmall():
             return _("The policy’s minimum is %(amount)s.", amount=str(error.least))
         case PlanTooLong():
             return _(
@@ -73,7 +73,7 @@ def _said(error: Exception) -> str:
                 most=error.most,
                 least=str(error.least),
             )
-        case InstalmentTooLarge():
+        case InstallmentTooLarge():
             return _("By law, a payment of this household can be at most %(amount)s.", amount=str(error.most))
         case LawCapsPayments(monthly_fits=True):
             return _(
@@ -354,5 +354,5 @@ def end_plan(plan_id: str) -> Any:
         form=form,
         lines=lines,
         left=Money.total(one.left for one in lines),
-        paying=[one for one in queries.instalments_of(db.session, plan.id) if one.state == "charging"],
+        paying=[one for one in queries.installments_of(db.session, plan.id) if one.state == "charging"],
     )

@@ -21,8 +21,8 @@ from portal.plans.agreeing.offers import decline
 from portal.plans.desk.forms import ActForm, OfferForm, chosen_charges, rhythm_choices, rhythm_of
 from portal.plans.desk.words import BROKEN
 from portal.plans.errors import (
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     NoPlanPossible,
     PlanIsOver,
@@ -43,8 +43,8 @@ from portal.web.database import db
 from portal.web.desk import bp
 
 _IN_THE_WAY = (
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LawCapsPayments,
     LineCannotJoin,
     NoPlanPossible,
@@ -56,9 +56,9 @@ def _explain(form: OfferForm, error: Exception) -> None:
     """Put what is in the way beside what it is about."""
     beside = form.each if form.choice.data == "each" else form.count
     match error:
-        case InstalmentTooSmall():
+        case InstallmentTooSmall():
             beside.errors = [_("No card can pay less than %(amount)s at a time.", amount=str(SMALLEST))]
-        case InstalmentTooLarge(most=most):
+        case InstallmentTooLarge(most=most):
             beside.errors = [_("By law, a payment of this household can be at most %(amount)s.", amount=str(most))]
         case LawCapsPayments(most_a_month=most, monthly_fits=by_month):
             form.income.errors = [

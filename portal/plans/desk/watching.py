@@ -18,10 +18,10 @@ from portal.plans.desk.beyond import beyond_the_law
 from portal.plans.desk.clause_worklist import agreements_without, agreements_without_count
 from portal.plans.desk.forms import ActForm
 from portal.plans.desk.words import CHANGES, DECLINED_REASONS, END_REASONS, why_at_risk
-from portal.plans.kinds import InstalmentState, PlanState
+from portal.plans.kinds import InstallmentState, PlanState
 from portal.plans.notices import notices_for_staff
 from portal.plans.of_app import the_conditions, the_policy
-from portal.plans.words import FREQUENCY, INSTALMENT, rhythm_words
+from portal.plans.words import FREQUENCY, INSTALLMENT, rhythm_words
 from portal.web import guards
 from portal.web.context import is_supervisor, the_settings
 from portal.web.database import db
@@ -122,7 +122,7 @@ def plan(plan_id: str) -> str:
     found = queries.plan_for(db.session, plan_id, user_id=None)
     changes = queries.changes_of(db.session, found.id)
     at_risk = [one for one in _at_risk() if one.plan.id == found.id]
-    instalments = queries.instalments_of(db.session, found.id)
+    installments = queries.installments_of(db.session, found.id)
     lines = worklists.lines_of_plan(db.session, found)
     requests, why = queries.requests_of(db.session, found.id), [one for risk in at_risk for one in why_at_risk(risk)]
     asked = next((one for one in requests if one.decided_at is None), None)
@@ -142,14 +142,14 @@ def plan(plan_id: str) -> str:
         "lines": lines,
         "left": Money.total(one.left for one in lines),
         "agreed": Money.total(one.agreed for one in lines),
-        "instalments": [one for one in instalments if one.state is not InstalmentState.DROPPED],
-        "dropped": sum(one.state is InstalmentState.DROPPED for one in instalments),
+        "installments": [one for one in installments if one.state is not InstallmentState.DROPPED],
+        "dropped": sum(one.state is InstallmentState.DROPPED for one in installments),
         "tries": worklists.tries_of(db.session, found.id),
         "changes": changes,
         "requests": requests,
         "why": why,
         "change_words": CHANGES,
-        "instalment_words": INSTALMENT,
+        "installment_words": INSTALLMENT,
         "end_reasons": DECLINED_REASONS if found.state is PlanState.DECLINED else END_REASONS,
         "rhythm_words": rhythm_words,
         "form": ActForm(formdata=None),

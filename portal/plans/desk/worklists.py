@@ -20,8 +20,8 @@ from portal.payments.models import Payment
 from portal.payments.queries import reference
 from portal.payments.state import PaymentState
 from portal.plans.coverage import coverage
-from portal.plans.kinds import RUNNING, InstalmentState, Need, PlanState
-from portal.plans.models import Attempt, Instalment, Plan, PlanLine, PlanRequest
+from portal.plans.kinds import RUNNING, InstallmentState, Need, PlanState
+from portal.plans.models import Attempt, Installment, Plan, PlanLine, PlanRequest
 from portal.plans.queries import PLAN_COLUMNS, PlanRow, RequestRow, plan_row, request_rows
 
 #: A charge that is so much behind its day waits for something that nobody may have noticed.
@@ -30,7 +30,7 @@ _COLUMNS = len(PLAN_COLUMNS)
 
 
 def _cents(when: Any) -> Any:
-    value = sa.case((when, sa.type_coerce(Instalment.amount, sa.BigInteger)), else_=0)
+    value = sa.case((when, sa.type_coerce(Installment.amount, sa.BigInteger)), else_=0)
     return sa.type_coerce(sa.func.coalesce(sa.func.sum(value), 0), MoneyType)
 
 
@@ -40,7 +40,7 @@ def _count(when: Any) -> Any:
 
 #: Sums over payments begin here: of all the plans there ever were, few are running.
 _RUNNING = sa.select(Plan.id).where(Plan.state.in_(RUNNING))
-_TO_COME = Instalment.state.in_([InstalmentState.PLANNED, InstalmentState.CHARGING])
+_TO_COME = Installment.state.in_([InstallmentState.PLANNED, InstallmentState.CHARGING])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ def running_plans(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
     """Running plans by guarantor, and how many there are in all."""
     sums = (
         sa.select(
-            Instalment.plan_id,
+            Installment.plan_id,
             _count(_TO_COME).label("to_come"),
             _cents(_TO_COME).label("left"),
-            sa.func.min(sa.case((_TO_COME, Instalment.charge_on))).label("next_on"),
+            sa.func.min(sa.case((_TO_COME, Installment.charge_on))).label("next_on"),
         )
-        .where(Instalment.plan_id.in_(_RUNNING))
-        .group_by(Instalment.plan_id)
+        .where(Installment.plan_id.in_(_RUNNING))
+        .group_by(Installment.plan_id)
         .subquery()
     )
     total = session.scalar(sa.select(sa.func.count(Plan.id)).where(Plan.state.in_(RUNNING))) or 0
@@ -127,26 +127,26 @@ class PlanAtRisk:
 
 
 def _at_risk(today: date, beyond: Collection[int], *columns: Any) -> sa.Select[*tuple[Any, ...]]:
-    paid = aliased(Instalment)
+    paid = aliased(Installment)
     last_paid = (
         sa.select(paid.plan_id, sa.func.max(paid.due_on).label("due_on"))
-        .where(paid.plan_id.in_(_RUNNING), paid.state == InstalmentState.PAID)
+        .where(paid.plan_id.in_(_RUNNING), paid.state == InstallmentState.PAID)
         .group_by(paid.plan_id)
         .subquery()
     )
-    planned = Instalment.state == InstalmentState.PLANNED
-    since = sa.or_(last_paid.c.due_on.is_(None), Instalment.due_on > last_paid.c.due_on)
+    planned = Installment.state == InstallmentState.PLANNED
+    since = sa.or_(last_paid.c.due_on.is_(None), Installment.due_on > last_paid.c.due_on)
     facts = (
         sa.select(
-            Instalment.plan_id,
-            _count(sa.and_(Instalment.state == InstalmentState.MISSED, since)).label("missed"),
-            _count(sa.and_(planned, Instalment.tries > 0)).label("failing"),
-            _count(sa.and_(planned, Instalment.charge_on < today - _LATE_AFTER)).label("late"),
+            Installment.plan_id,
+            _count(sa.and_(Installment.state == InstallmentState.MISSED, since)).label("missed"),
+            _count(sa.and_(planned, Installment.tries > 0)).label("failing"),
+            _count(sa.and_(planned, Installment.charge_on < today - _LATE_AFTER)).label("late"),
             _cents(_TO_COME).label("left"),
         )
-        .join(last_paid, last_paid.c.plan_id == Instalment.plan_id, isouter=True)
-        .where(Instalment.plan_id.in_(_RUNNING))
-        .group_by(Instalment.plan_id)
+        .join(last_paid, last_paid.c.plan_id == Installment.plan_id, isouter=True)
+        .where(Installment.plan_id.in_(_RUNNING))
+        .group_by(Installment.plan_id)
         .subquery()
     )
     shut_out = ~visible(Plan.user_id, Plan.account_id)
@@ -171,7 +171,7 @@ def _at_risk(today: date, beyond: Collection[int], *columns: Any) -> sa.Select[*
 
 
 def plans_at_risk(session: Session, *, today: date, beyond: Mapping[int, int]) -> list[PlanAtRisk]:
-    """Running plans that wait for the patient, have missed instalments, whose charge was turned down or is late.
+    """Running plans that wait for the patient, have missed installments, whose charge was turned down or is late.
 
     And those in ``beyond``, which the law does not let be paid to their end (:func:`.beyond.beyond_the_law`).
     """
@@ -201,7 +201,7 @@ def request_for(session: Session, public_id: str) -> RequestRow:
 
 #: What the worker would charge on its day; a payer who may not see the account any more is charged nothing.
 _WILL_CHARGE = sa.and_(
-    Instalment.state == InstalmentState.PLANNED,
+    Installment.state == InstallmentState.PLANNED,
     Plan.state == PlanState.ACTIVE,
     Plan.need == Need.NOTHING,
     visible(Plan.user_id, Plan.account_id),
@@ -210,7 +210,7 @@ _WILL_CHARGE = sa.and_(
 
 @dataclass(frozen=True, slots=True)
 class ChargeDay:
-    """A day on which plans charge: how many instalments, and what they come to at most."""
+    """A day on which plans charge: how many installments, and what they come to at most."""
 
     on: date
     count: int
@@ -220,18 +220,18 @@ class ChargeDay:
 def charge_days(session: Session, *, first: date, last: date) -> list[ChargeDay]:
     """The days from ``first`` to ``last`` on which running plans charge something."""
     rows = session.execute(
-        sa.select(Instalment.charge_on, sa.func.count(Instalment.id), _cents(sa.true()))
-        .join(Plan, Plan.id == Instalment.plan_id)
-        .where(_WILL_CHARGE, Instalment.charge_on.between(first, last))
-        .group_by(Instalment.charge_on)
-        .order_by(Instalment.charge_on)
+        sa.select(Installment.charge_on, sa.func.count(Installment.id), _cents(sa.true()))
+        .join(Plan, Plan.id == Installment.plan_id)
+        .where(_WILL_CHARGE, Installment.charge_on.between(first, last))
+        .group_by(Installment.charge_on)
+        .order_by(Installment.charge_on)
     )
     return [ChargeDay(*row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class ComingCharge:
-    """An instalment that is charged on a day; ``told`` says that its patient has been told of it."""
+    """An installment that is charged on a day; ``told`` says that its patient has been told of it."""
 
     plan_public_id: str
     guarantor_name: str
@@ -249,15 +249,15 @@ def charges_on(session: Session, day: date, *, limit: int, offset: int = 0) -> l
             Plan.public_id,
             Account.guarantor_name,
             Account.ref,
-            Instalment.amount,
-            Instalment.charge_on,
-            Instalment.tries,
-            Instalment.noticed_at.is_not(None),
+            Installment.amount,
+            Installment.charge_on,
+            Installment.tries,
+            Installment.noticed_at.is_not(None),
         )
-        .join(Plan, Plan.id == Instalment.plan_id)
+        .join(Plan, Plan.id == Installment.plan_id)
         .join(Account, Account.id == Plan.account_id)
-        .where(_WILL_CHARGE, Instalment.charge_on == day)
-        .order_by(Account.guarantor_name, Instalment.id)
+        .where(_WILL_CHARGE, Installment.charge_on == day)
+        .order_by(Account.guarantor_name, Installment.id)
         .limit(limit)
         .offset(offset)
     )
@@ -293,7 +293,7 @@ def people_of_plan(session: Session, plan_id: int) -> PlanPeople:
 
 @dataclass(frozen=True, slots=True)
 class TryRow:
-    """A payment of an instalment, made by the portal or by the patient."""
+    """A payment of an installment, made by the portal or by the patient."""
 
     reference: str
     amount: Money
@@ -305,10 +305,10 @@ class TryRow:
 
 
 def tries_of(session: Session, plan_id: int) -> dict[int, list[TryRow]]:
-    """The payments of each instalment of a plan, by instalment id, oldest first."""
+    """The payments of each installment of a plan, by installment id, oldest first."""
     rows: Any = session.execute(
         sa.select(
-            Attempt.instalment_id,
+            Attempt.installment_id,
             Payment.public_id,
             Payment.amount,
             Payment.state,
@@ -317,9 +317,9 @@ def tries_of(session: Session, plan_id: int) -> dict[int, list[TryRow]]:
             Payment.failure_code,
             Attempt.made_at,
         )
-        .join(Instalment, Instalment.id == Attempt.instalment_id)
+        .join(Installment, Installment.id == Attempt.installment_id)
         .join(Payment, Payment.id == Attempt.payment_id)
-        .where(Instalment.plan_id == plan_id)
+        .where(Installment.plan_id == plan_id)
         .order_by(Attempt.id)
     )
     found: dict[int, list[TryRow]] = {}

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from portal.money import Money
 from portal.plans.errors import (
     DayNotOffered,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     LineNotOnPlan,
     NoSkipLeft,
@@ -35,7 +35,7 @@ from portal.plans.rules.schedule import (
     skip_first,
 )
 
-#: At least so many days lie between an instalment and the next one when the day is moved: half of the rhythm.
+#: At least so many days lie between an installment and the next one when the day is moved: half of the rhythm.
 _HALF = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}
 
 
@@ -43,10 +43,10 @@ _HALF = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}
 class Standing:
     """A plan as it stands.
 
-    ``left`` is what is still to be paid by it, by charge; ``unpaid`` the instalments to come, which sum to it.
-    ``last_due_on`` is the day of the latest instalment that is behind it. ``month_cap`` is the most that may be asked
+    ``left`` is what is still to be paid by it, by charge; ``unpaid`` the installments to come, which sum to it.
+    ``last_due_on`` is the day of the latest installment that is behind it. ``month_cap`` is the most that may be asked
     in a month, where the law caps it for this household (:func:`portal.plans.rules.policy.month_cap`), and
-    ``months_paid`` the months in which its charges were paid in instalments, by this plan or one before it.
+    ``months_paid`` the months in which its charges were paid in installments, by this plan or one before it.
     """
 
     each: Money
@@ -60,7 +60,7 @@ class Standing:
 
     @property
     def most(self) -> Money | None:
-        """The most an instalment may be by law; None where nothing caps it."""
+        """The most an installment may be by law; None where nothing caps it."""
         return most_each(self.month_cap, self.rhythm.frequency)
 
     @property
@@ -90,13 +90,13 @@ class Wish:
 def carry_out(standing: Standing, wish: Wish, *, policy: Policy, today: date) -> Standing:
     """The plan as it would stand after ``wish``; the policy is kept unless the wish may exceed it.
 
-    Raises :class:`InstalmentTooSmall`, :class:`InstalmentTooLarge`, :class:`PlanTooLong`, :class:`DayNotOffered`,
+    Raises :class:`InstallmentTooSmall`, :class:`InstallmentTooLarge`, :class:`PlanTooLong`, :class:`DayNotOffered`,
     :class:`LineCannotJoin`, :class:`LineNotOnPlan`, :class:`NoSkipLeft`, :class:`PauseTooLong`,
     :class:`NothingToChange` and :class:`~portal.plans.rules.policy.LawCapsPayments`.
     """
     after = _ACTS[wish.kind](standing, wish, policy, today)
     if Money.total(due.amount for due in after.unpaid) != after.total:
-        raise AssertionError("the instalments don't sum to what is left")
+        raise AssertionError("the installments don't sum to what is left")
     if after == standing and wish.kind not in _ALSO_WITHOUT_A_NEW_SCHEDULE:
         raise NothingToChange
     return after
@@ -154,7 +154,7 @@ def _of(standing: Standing, each: Money) -> Standing:
 def _change_amount(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
     each = wish.each or standing.each
     if each < SMALLEST:
-        raise InstalmentTooSmall(policy.minimum_instalment)
+        raise InstallmentTooSmall(policy.minimum_installment)
     return _within(standing, _of(standing, each), wish, policy)
 
 
@@ -180,7 +180,7 @@ def _resume(standing: Standing, wish: Wish, policy: Policy, today: date) -> Stan
     return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=earliest)))
 
 
-#: A plan is paused and goes on also where no instalment falls in between.
+#: A plan is paused and goes on also where no installment falls in between.
 _ALSO_WITHOUT_A_NEW_SCHEDULE = (ChangeKind.PAUSED, ChangeKind.RESUMED)
 
 _Act = Callable[[Standing, Wish, Policy, date], Standing]
@@ -207,7 +207,7 @@ def _fitted(standing: Standing, total: Money, today: date) -> list[Due]:
 
 
 def earliest_next(last_due_on: date | None, frequency: Frequency, month_cap: Money | None, today: date) -> date:
-    """The first day for the next instalment of another rhythm, or where none is left to come.
+    """The first day for the next installment of another rhythm, or where none is left to come.
 
     It is after today, half of the rhythm after the last one, and in another month than that where the law caps what a
     month may ask for.
@@ -239,15 +239,15 @@ def _within_the_law(before: Standing, after: Standing, policy: Policy) -> None:
     """The law's cap holds for everybody, whatever a policy or a supervisor says.
 
     What insurance made too much already may still be moved about, but not get longer. Raises
-    :class:`InstalmentTooLarge`, :class:`InstalmentTooSmall`, :class:`PlanTooLong` and
+    :class:`InstallmentTooLarge`, :class:`InstallmentTooSmall`, :class:`PlanTooLong` and
     :class:`~portal.plans.rules.policy.LawCapsPayments`.
     """
     if after.most is None or not after.total:
         return
     if after.each > after.most:
-        raise InstalmentTooLarge(after.most)
+        raise InstallmentTooLarge(after.most)
     if after.each < min(SMALLEST, after.total):
-        raise InstalmentTooSmall(SMALLEST)
+        raise InstallmentTooSmall(SMALLEST)
     as_often = before.rhythm.frequency is after.rhythm.frequency
     if as_often and after.total <= before.total and len(after.unpaid) <= len(before.unpaid):
         return
@@ -263,8 +263,8 @@ def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> St
     """The plan ``after`` a wish, where it keeps to the policy, or strays from it no further than the plan does already.
 
     The staff may have agreed to more than the policy allows, and what a balance allows gets less as it is paid: neither
-    may keep the patient from moving the day. The law's cap holds for everybody. Raises :class:`InstalmentTooSmall`,
-    :class:`InstalmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.rules.policy.LawCapsPayments`.
+    may keep the patient from moving the day. The law's cap holds for everybody. Raises :class:`InstallmentTooSmall`,
+    :class:`InstallmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.rules.policy.LawCapsPayments`.
     """
     _within_the_law(before, after, policy)
     if wish.exceed or not after.total:
@@ -273,8 +273,8 @@ def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> St
         allowed = _limits(after, policy)
     except LawCapsPayments:
         return after  # more than the law lets be asked as it was, and no longer than that
-    if after.each < min(policy.minimum_instalment, after.total, before.each, allowed.most_each):
-        raise InstalmentTooSmall(policy.minimum_instalment)
+    if after.each < min(policy.minimum_installment, after.total, before.each, allowed.most_each):
+        raise InstallmentTooSmall(policy.minimum_installment)
     as_often = before.rhythm.frequency is after.rhythm.frequency
     if len(after.unpaid) > max(allowed.most, len(before.unpaid) if as_often else 0):
         raise PlanTooLong(allowed.most, allowed.least_each)

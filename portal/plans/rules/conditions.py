@@ -10,7 +10,7 @@ from portal.plans.rules.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """``plan_url`` and ``stop_url`` give addresses for mails, by a plan's and an instalment's public id."""
+    """``plan_url`` and ``stop_url`` give addresses for mails, by a plan's and an installment's public id."""
 
     policy: Policy
     today: date
@@ -30,6 +30,6 @@ def conditions_at(policy: Policy, base_url: str, *, today: date, timezone: str) 
         policy=policy,
         today=today,
         plan_url=lambda plan: f"{base_url}/plans/{plan}",
-        stop_url=lambda instalment: f"{base_url}/plans/stop/{instalment}",
+        stop_url=lambda installment: f"{base_url}/plans/stop/{installment}",
         timezone=timezone,
     )

@@ -1,4 +1,4 @@
-"""What a declined instalment leads to: try again, ask for another method, or ask the patient to confirm. Pure; tables.
+"""What a declined installment leads to: try again, ask for another method, or ask the patient to confirm. Pure; tables.
 
 Codes: https://docs.stripe.com/declines/codes and, for bank debits,
 https://docs.stripe.com/payments/ach-direct-debit (failures). Card networks forbid trying again after the codes of
@@ -79,7 +79,7 @@ def retry_day(failed_on: date, *, tries: int, retry_days: Sequence[int]) -> date
 
 
 def last_day(due_on: date, turned_down_on: date | None, *, grace_days: int) -> date:
-    """The last day to settle an instalment that waits for its patient; the day after it is missed.
+    """The last day to settle an installment that waits for its patient; the day after it is missed.
 
     ``turned_down_on`` is the day of its latest decline: a bank debit's comes days after it was asked for.
     """

@@ -69,7 +69,7 @@ class Discount:
 class Policy:
     """What the operator allows; policy.toml says what each value means."""
 
-    minimum_instalment: Money
+    minimum_installment: Money
     frequencies: tuple[Frequency, ...]
     days_of_month: tuple[int, ...]
     down_payment_percent: int
@@ -99,7 +99,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The least and most an instalment may be, and how many there may be."""
+    """The least and most an installment may be, and how many there may be."""
 
     least_each: Money
     most_each: Money
@@ -185,16 +185,16 @@ _NAMES: dict[type, str] = {int: "a whole number", str: "a text in quotes", list:
 def parse(found: Mapping[str, Any]) -> Policy:
     """The policy that a parsed file says. Raises :class:`PolicyIsWrong`."""
     reader = _Reader(found)
-    minimum = reader.money("instalments", "minimum")
+    minimum = reader.money("installments", "minimum")
     if minimum < SMALLEST * 2:
-        reader.problems.append(f"[instalments] minimum has to be at least {SMALLEST * 2}")
-    frequencies = reader.value("instalments", "frequencies", list)
+        reader.problems.append(f"[installments] minimum has to be at least {SMALLEST * 2}")
+    frequencies = reader.value("installments", "frequencies", list)
     known = {one.value: one for one in Frequency}
     if not frequencies or not set(frequencies) <= set(known):
-        reader.problems.append(f"[instalments] frequencies has to name some of {', '.join(known)}")
-    days = reader.value("instalments", "days_of_month", list)
+        reader.problems.append(f"[installments] frequencies has to name some of {', '.join(known)}")
+    days = reader.value("installments", "days_of_month", list)
     if not days or not all(isinstance(day, int) and 1 <= day <= 31 for day in days):
-        reader.problems.append("[instalments] days_of_month has to list days from 1 to 31")
+        reader.problems.append("[installments] days_of_month has to list days from 1 to 31")
     retries = reader.value("charging", "retry_days", list)
     if not all(isinstance(day, int) and 1 <= day <= 30 for day in retries):
         reader.problems.append("[charging] retry_days has to list numbers of days from 1 to 30")
@@ -207,10 +207,10 @@ def parse(found: Mapping[str, Any]) -> Policy:
     if reader.count("costs", "interest_percent") or reader.money("costs", "fee"):
         reader.problems.append("[costs] interest_percent and fee have to be 0: a plan costs the patient nothing")
     policy = Policy(
-        minimum_instalment=minimum,
+        minimum_installment=minimum,
         frequencies=tuple(known[one] for one in frequencies if one in known),
         days_of_month=tuple(sorted(set(days))) if all(isinstance(day, int) for day in days) else (),
-        down_payment_percent=reader.count("instalments", "down_payment_percent", most=50),
+        down_payment_percent=reader.count("installments", "down_payment_percent", most=50),
         longest=_longest(reader, found.get("longest", [])),
         smallest_balance=reader.money("joining", "smallest_balance"),
         smallest_line=reader.money("joining", "smallest_line"),
@@ -298,7 +298,7 @@ def longest_months(policy: Policy, balance: Money) -> int:
 
 
 def counts(months: int, frequency: Frequency) -> int:
-    """How many instalments fit in so many months."""
+    """How many installments fit in so many months."""
     return max(1, months * _A_YEAR[frequency] // 12)
 
 
@@ -321,9 +321,9 @@ def stricter(*caps: Money | None) -> Money | None:
 def most_payments(
     policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None, months_paid: int = 0
 ) -> int:
-    """How many instalments there may be: as many as the law allows where it caps them, or else as the policy does.
+    """How many installments there may be: as many as the law allows where it caps them, or else as the policy does.
 
-    ``months_paid`` are those in which instalments were paid already: the law counts them, and none may be left.
+    ``months_paid`` are those in which installments were paid already: the law counts them, and none may be left.
     """
     if policy.rule is None or month_cap is None:
         return counts(longest_months(policy, balance), frequency)
@@ -334,9 +334,9 @@ def most_payments(
 def limits(
     policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None, months_paid: int = 0
 ) -> Limits:
-    """What an instalment of a plan over ``balance`` may be, and how many there may be.
+    """What an installment of a plan over ``balance`` may be, and how many there may be.
 
-    ``month_cap`` is the most that may be asked in a month, where the law caps it (:func:`month_cap`): the instalments
+    ``month_cap`` is the most that may be asked in a month, where the law caps it (:func:`month_cap`): the installments
     of any month are held to it. ``months_paid`` is as for :func:`most_payments`. Raises :class:`BalanceTooSmall`, and
     :class:`LawCapsPayments` where the balance can't be paid within the cap.
     """
@@ -349,14 +349,14 @@ def limits(
         by_month = most_payments(policy, balance, Frequency.MONTHLY, month_cap=month_cap, months_paid=months_paid)
         fits = frequency is not Frequency.MONTHLY and month_cap * by_month >= balance
         raise LawCapsPayments(policy.rule, month_cap, monthly_fits=fits)
-    least = max(min(policy.minimum_instalment, largest), each_for_count(balance, most))
+    least = max(min(policy.minimum_installment, largest), each_for_count(balance, most))
     return Limits(least, largest, -(-balance.cents // largest.cents), -(-balance.cents // least.cents))
 
 
 def limits_to_choose(
     policy: Policy, balance: Money, frequency: Frequency, *, month_cap: Money | None = None
 ) -> Limits:
-    """What the instalments that a patient chooses may be, and how many: those after what is paid down."""
+    """What the installments that a patient chooses may be, and how many: those after what is paid down."""
     found = limits(policy, balance, frequency, month_cap=month_cap)
     rest = balance - down_payment(policy, balance, month_cap=month_cap)
     if not rest or rest == balance:
@@ -381,7 +381,7 @@ def breaks_policy(
     if balance < policy.smallest_balance:
         broken.append("too_small_a_balance")
     cap = most_each(month_cap, rhythm.frequency)
-    if each < min(policy.minimum_instalment, balance if cap is None else min(balance, cap)):
+    if each < min(policy.minimum_installment, balance if cap is None else min(balance, cap)):
         broken.append("below_minimum")
     longest = most_payments(policy, balance, rhythm.frequency, month_cap=month_cap)
     if len(dues) > longest + bool(down_payment(policy, balance, month_cap=month_cap)):
@@ -394,18 +394,18 @@ def breaks_policy(
 
 
 def down_payment(policy: Policy, balance: Money, *, month_cap: Money | None = None) -> Money:
-    """What is paid on the day of the agreement: the policy's percentage, rounded up, and no less than an instalment.
+    """What is paid on the day of the agreement: the policy's percentage, rounded up, and no less than an installment.
 
-    What the law caps (``month_cap``) leaves no room for one in the month of the first instalment.
+    What the law caps (``month_cap``) leaves no room for one in the month of the first installment.
     """
     if not policy.down_payment_percent or month_cap is not None:
         return Money.zero()
     share = Money(-(-balance.cents * policy.down_payment_percent // 100))
-    return min(balance, max(share, policy.minimum_instalment))
+    return min(balance, max(share, policy.minimum_installment))
 
 
 def each_of(policy: Policy, balance: Money, count: int, *, month_cap: Money | None = None) -> Money:
-    """The instalment that pays a balance in ``count`` ones, after what is paid down where the policy asks for that."""
+    """The installment that pays a balance in ``count`` ones, after what is paid down where the policy asks for that."""
     rest = balance - down_payment(policy, balance, month_cap=month_cap)
     return each_for_count(rest or balance, count)
 

@@ -1,6 +1,6 @@
-"""The days and amounts of a plan's instalments. Pure; docs/plans.md says the rules in prose.
+"""The days and amounts of a plan's installments. Pure; docs/plans.md says the rules in prose.
 
-Everything here takes the instalments to come and gives them back changed; their sum is the balance to the cent.
+Everything here takes the installments to come and gives them back changed; their sum is the balance to the cent.
 """
 
 from calendar import monthrange
@@ -14,7 +14,7 @@ from portal.plans.kinds import Frequency
 
 #: Less than this no card can pay: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
 SMALLEST = Money(50)
-#: How many instalments can fall into one month.
+#: How many installments can fall into one month.
 _IN_A_MONTH = {Frequency.MONTHLY: 1, Frequency.TWO_WEEKLY: 3, Frequency.WEEKLY: 5}
 
 
@@ -28,7 +28,7 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One instalment to come."""
+    """One installment to come."""
 
     on: date
     amount: Money
@@ -52,9 +52,9 @@ def days_from(rhythm: Rhythm, earliest: date) -> Iterator[date]:
 
 
 def day_after(rhythm: Rhythm, last: date) -> date:
-    """The rhythm's next day after an instalment on ``last``.
+    """The rhythm's next day after an installment on ``last``.
 
-    A month's instalment is followed by the next month's, wherever in its month it was.
+    A month's installment is followed by the next month's, wherever in its month it was.
     """
     if rhythm.frequency is Frequency.MONTHLY:
         this = _in_month(last.year, last.month, rhythm.day)
@@ -68,22 +68,22 @@ def day_after(rhythm: Rhythm, last: date) -> date:
 
 
 def each_for_count(balance: Money, count: int) -> Money:
-    """The instalment that pays ``balance`` in ``count`` ones: rounded up, so that the last is never the largest."""
+    """The installment that pays ``balance`` in ``count`` ones: rounded up, so that the last is never the largest."""
     return Money(-(-balance.cents // count), balance.currency)
 
 
 def most_each(month_cap: Money | None, frequency: Frequency) -> Money | None:
-    """The most an instalment may be so that no month asks for more than ``month_cap``; None where nothing caps it."""
+    """The most an installment may be so that no month asks for more than ``month_cap``; None where nothing caps it."""
     return None if month_cap is None else Money(month_cap.cents // _IN_A_MONTH[frequency], month_cap.currency)
 
 
 def amounts(balance: Money, each: Money, *, most: Money | None = None) -> list[Money]:
     """``each`` as often as it fits and then the rest; a rest no card can pay is added to the one before.
 
-    No instalment is above ``most``, where there is one: such a rest is then filled up from the one before.
+    No installment is above ``most``, where there is one: such a rest is then filled up from the one before.
     """
     if each.cents <= 0:
-        raise ValueError("an instalment is more than nothing")
+        raise ValueError("an installment is more than nothing")
     if balance <= Money.zero():
         return []
     count, rest = divmod(balance.cents, each.cents)
@@ -112,7 +112,7 @@ def lay_out(
     today: date | None = None,
     most: Money | None = None,
 ) -> list[Due]:
-    """A new plan's instalments: a down payment today where there is one, the others on the rhythm's days.
+    """A new plan's installments: a down payment today where there is one, the others on the rhythm's days.
 
     None of those others is above ``most``.
     """
@@ -134,7 +134,7 @@ def reshape(
     earliest: date,
     most: Money | None = None,
 ) -> list[Due]:
-    """The instalments to come after what is left became ``balance``.
+    """The installments to come after what is left became ``balance``.
 
     Less owed shortens the plan from its end; more owed fills the last one up to ``each`` and adds others after it. The
     first ``fixed`` ones keep their day and are never raised. New ones begin at ``earliest`` where none is left. A rest
@@ -158,7 +158,7 @@ def reshape(
 
 
 def _without_a_scrap(dues: list[Due], *, fixed: int, most: Money | None) -> list[Due]:
-    """A last instalment that no card can pay joins the one before, unless that one was announced."""
+    """A last installment that no card can pay joins the one before, unless that one was announced."""
     if len(dues) - 1 > fixed and len(dues) > 1:
         before, last = dues[-2:]
         sums = _payable([before.amount], last.amount, most)
@@ -183,7 +183,7 @@ def move(unpaid: Sequence[Due], rhythm: Rhythm, *, fixed: int, earliest: date) -
 def change_amount(
     unpaid: Sequence[Due], each: Money, rhythm: Rhythm, *, fixed: int, most: Money | None = None
 ) -> list[Due]:
-    """The total of ``unpaid`` in instalments of another amount, from the same day on; the first ``fixed`` stay."""
+    """The total of ``unpaid`` in installments of another amount, from the same day on; the first ``fixed`` stay."""
     kept, changed = list(unpaid[:fixed]), list(unpaid[fixed:])
     sums = amounts(Money.total(due.amount for due in changed), each, most=most)
     if not changed:

@@ -24,7 +24,7 @@ class TermsLine:
 class Terms:
     """A plan as it will stand once it is agreed to.
 
-    ``dues`` are all instalments to come, and their amounts sum to ``total``, which is what the ``lines`` sum to.
+    ``dues`` are all installments to come, and their amounts sum to ``total``, which is what the ``lines`` sum to.
     ``change`` says whether it begins (:attr:`ChangeKind.ENROLLED`) or what is changed by it.
     """
 
@@ -55,7 +55,7 @@ class Terms:
 
     @property
     def down_payment(self) -> Due | None:
-        """What is paid on the day of the first agreement itself; every other instalment is due later.
+        """What is paid on the day of the first agreement itself; every other installment is due later.
 
         One that was declined is still one when another method is chosen for it: it does not become credit by that. Any
         other change makes the payments anew, and nothing of them is paid down.
@@ -77,14 +77,14 @@ class Terms:
 
     @property
     def financed(self) -> tuple[Due, ...]:
-        """The instalments that are credit: all but the down payment."""
+        """The installments that are credit: all but the down payment."""
         return self.dues if self.down_payment is None else self.dues[1:]
 
     @property
     def needs_disclosure(self) -> bool:
         """Whether it is credit that Regulation Z asks to disclose.
 
-        That is credit payable in more than four instalments, a down payment not counted: 12 CFR 1026.2(a)(17)(i).
+        That is credit payable in more than four installments, a down payment not counted: 12 CFR 1026.2(a)(17)(i).
         """
         return len(self.financed) > 4
 

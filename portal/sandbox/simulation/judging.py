@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from portal.clock import day_at
 from portal.payments.models import Payment
 from portal.plans.coverage import coverage
-from portal.plans.kinds import InstalmentState, Need, PlanState
-from portal.plans.models import Attempt, Instalment, Plan, PlanChange
+from portal.plans.kinds import InstallmentState, Need, PlanState
+from portal.plans.models import Attempt, Installment, Plan, PlanChange
 from portal.plans.rows import read
 from portal.plans.rules.conditions import Conditions
 from portal.sandbox.simulation.verdict import judge
@@ -41,7 +41,7 @@ class Judgment:
     """The closing table. ``notes`` say what is off, in words; with one of them, or a figure that must be 0, all is."""
 
     plans: Counter[str] = field(default_factory=Counter)
-    instalments: int = 0
+    installments: int = 0
     declines: int = 0
     retries: int = 0
     charged: int = 0
@@ -70,12 +70,12 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """A try to charge an instalment, as our tables name it."""
+    """A try to charge an installment, as our tables name it."""
 
     attempt: str
-    instalment: str
-    instalment_id: int
-    state: InstalmentState
+    installment: str
+    installment_id: int
+    state: InstallmentState
     plan: str
     plan_id: int
     by_portal: bool
@@ -129,8 +129,8 @@ def _waits_for(session: Session, plan: Plan, conditions: Conditions) -> str:
     under_way = session.scalar(
         sa.select(sa.func.count())
         .select_from(Attempt)
-        .join(Instalment, Instalment.id == Attempt.instalment_id)
-        .where(Instalment.plan_id == plan.id, Attempt.ended_at.is_(None))
+        .join(Installment, Installment.id == Attempt.installment_id)
+        .where(Installment.plan_id == plan.id, Attempt.ended_at.is_(None))
     )
     if under_way:
         return MOVES
@@ -148,17 +148,17 @@ def _waits_for(session: Session, plan: Plan, conditions: Conditions) -> str:
 
 
 def days_until_something(world: YearWorld) -> int:
-    """How many days may be jumped over: until an instalment is told of, charged, or given up; at most five, since what
+    """How many days may be jumped over: until an installment is told of, charged, or given up; at most five, since what
     is under way (debits, refunds, disputes) is looked at in between.
     """
     policy, today = world.policy, world.conditions.today
     with world.at_work() as session:
         under_way = session.scalar(sa.select(sa.func.count()).where(Attempt.ended_at.is_(None)))
         rows = session.execute(
-            sa.select(Instalment.charge_on, Instalment.due_on, Instalment.noticed_at, Plan.paused_until)
-            .join(Plan, Plan.id == Instalment.plan_id)
+            sa.select(Installment.charge_on, Installment.due_on, Installment.noticed_at, Plan.paused_until)
+            .join(Plan, Plan.id == Installment.plan_id)
             .where(
-                Instalment.state == InstalmentState.PLANNED, Plan.state.in_([PlanState.ACTIVE, PlanState.PAUSED])
+                Installment.state == InstallmentState.PLANNED, Plan.state.in_([PlanState.ACTIVE, PlanState.PAUSED])
             )
         ).all()
         session.commit()
@@ -172,7 +172,7 @@ def days_until_something(world: YearWorld) -> int:
 
 
 def _hold_to_rules(session: Session, world: YearWorld, found: Judgment) -> None:
-    """Missed instalments are counted, and the instalments to come sum to what is left."""
+    """Missed installments are counted, and the installments to come sum to what is left."""
     policy, today = world.policy, world.conditions.today
     for plan in session.scalars(sa.select(Plan).where(Plan.state.in_([PlanState.ACTIVE, PlanState.PAUSED]))).all():
         now = read(session, plan, today=today)
@@ -181,16 +181,16 @@ def _hold_to_rules(session: Session, world: YearWorld, found: Judgment) -> None:
             found.notes.append(f"plan {plan.id}: {planned} cents are to come, {left} are left")
         overdue = [due for due in now.written if due.on + timedelta(days=policy.grace_days) < today]
         if overdue and plan.state is PlanState.ACTIVE:
-            found.notes.append(f"plan {plan.id}: an instalment of {overdue[0].on} was neither paid nor missed")
+            found.notes.append(f"plan {plan.id}: an installment of {overdue[0].on} was neither paid nor missed")
     rows = session.execute(
-        sa.select(Instalment.plan_id, Instalment.state, Plan.state)
-        .join(Plan, Plan.id == Instalment.plan_id)
-        .where(Instalment.state.in_([InstalmentState.PAID, InstalmentState.MISSED]))
-        .order_by(Instalment.plan_id, Instalment.due_on, Instalment.ordinal)
+        sa.select(Installment.plan_id, Installment.state, Plan.state)
+        .join(Plan, Plan.id == Installment.plan_id)
+        .where(Installment.state.in_([InstallmentState.PAID, InstallmentState.MISSED]))
+        .order_by(Installment.plan_id, Installment.due_on, Installment.ordinal)
     ).all()
     in_row: dict[int, int] = defaultdict(int)
     for plan_id, state, plan_state in rows:
-        in_row[plan_id] = in_row[plan_id] + 1 if state is InstalmentState.MISSED else 0
+        in_row[plan_id] = in_row[plan_id] + 1 if state is InstallmentState.MISSED else 0
         if in_row[plan_id] >= policy.missed_ends_after and plan_state in (PlanState.ACTIVE, PlanState.PAUSED):
             found.notes.append(f"plan {plan_id} goes on though {in_row[plan_id]} in a row were missed")
 
@@ -198,18 +198,18 @@ def _hold_to_rules(session: Session, world: YearWorld, found: Judgment) -> None:
 def _tried(session: Session) -> dict[str, _Tried]:
     rows = session.execute(
         sa.select(
-            Payment.public_id, Instalment.public_id, Instalment.id, Instalment.state, Plan.public_id, Plan.id,
+            Payment.public_id, Installment.public_id, Installment.id, Installment.state, Plan.public_id, Plan.id,
             Payment.source == "plan", Payment.failure_code,
         )
         .join(Attempt, Attempt.payment_id == Payment.id)
-        .join(Instalment, Instalment.id == Attempt.instalment_id)
-        .join(Plan, Plan.id == Instalment.plan_id)
+        .join(Installment, Installment.id == Attempt.installment_id)
+        .join(Plan, Plan.id == Installment.plan_id)
     )  # fmt: skip
     return {row[0]: _Tried(*row) for row in rows}
 
 
 def _charges(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> None:
-    """What Stripe took for instalments: once each, and every one that is paid."""
+    """What Stripe took for installments: once each, and every one that is paid."""
     taken: dict[int, int] = defaultdict(int)
     tries: dict[int, int] = defaultdict(int)
     for charge in world.stripe.every("charge", _ALL):
@@ -217,25 +217,25 @@ def _charges(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
         if one is None:
             continue
         if charge["status"] == "succeeded":
-            taken[one.instalment_id] += 1
+            taken[one.installment_id] += 1
             found.charged += charge["amount"]
         elif charge["status"] == "failed":
             found.declines += 1
-        tries[one.instalment_id] += 1
-    found.instalments = len(taken)
+        tries[one.installment_id] += 1
+    found.installments = len(taken)
     found.retries = sum(count - 1 for count in tries.values())
-    by_instalment = {one.instalment_id: one for one in tried.values()}
-    for instalment_id, count in taken.items():
+    by_installment = {one.installment_id: one for one in tried.values()}
+    for installment_id, count in taken.items():
         if count > 1:
             found.doubles += count - 1
-            found.notes.append(f"instalment {instalment_id} was charged {count} times")
-        if by_instalment[instalment_id].state is not InstalmentState.PAID:
+            found.notes.append(f"installment {installment_id} was charged {count} times")
+        if by_installment[installment_id].state is not InstallmentState.PAID:
             found.notes.append(
-                f"instalment {instalment_id} was charged and is {by_instalment[instalment_id].state.value}"
+                f"installment {installment_id} was charged and is {by_installment[installment_id].state.value}"
             )
-    for instalment_id, one in by_instalment.items():
-        if one.state is InstalmentState.PAID and not taken.get(instalment_id):
-            found.notes.append(f"instalment {instalment_id} is paid and Stripe took nothing")
+    for installment_id, one in by_installment.items():
+        if one.state is InstallmentState.PAID and not taken.get(installment_id):
+            found.notes.append(f"installment {installment_id} is paid and Stripe took nothing")
     for note in world.journal.notes("taken"):
         for line, cents in note["above"].items():
             found.above_due += cents
@@ -263,7 +263,8 @@ def _notices(world: YearWorld, tried: dict[str, _Tried], found: Judgment) -> Non
         on = day_at(datetime.fromisoformat(note["at"]), timezone)
         if why := told.missing(one, on, amounts[note["attempt"]], days=world.policy.notice_days):
             found.unannounced += 1
-            found.notes.append(f"{note['at'][:16]}: instalment {one.instalment_id} (plan {one.plan_id}) charged: {why}")
+            about = f"installment {one.installment_id} (plan {one.plan_id})"
+            found.notes.append(f"{note['at'][:16]}: {about} charged: {why}")
 
 
 def _agreed(world: YearWorld) -> dict[str, datetime]:
@@ -330,10 +331,10 @@ class _Told:
 
     def missing(self, one: _Tried, on: date, cents: int, *, days: int) -> str:
         """Why a charge of ``cents`` on that day was not announced as it has to be; empty where it was."""
-        notices, copies = self._notices[one.instalment], self._copies[one.plan]
+        notices, copies = self._notices[one.installment], self._copies[one.plan]
         again = [
             one
-            for one in self._again[one.instalment]
+            for one in self._again[one.installment]
             # A try against the last agreement was wrong, and so is what its mail promises.
             if not copies or one.begun < copies[-1].at or copies[-1].names(self._on(one.begun))
         ]

@@ -35,8 +35,8 @@ from portal.plans.changing.amending import (
 from portal.plans.changing.pausing import ask_for_pause
 from portal.plans.collecting.by_hand import pay_more, pay_next
 from portal.plans.coverage import coverage
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
-from portal.plans.models import Instalment, Plan
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, PlanState
+from portal.plans.models import Installment, Plan
 from portal.plans.refusals import CANNOT_PAY
 from portal.plans.rules.changes import Wish
 from portal.plans.rules.policy import limits
@@ -66,7 +66,7 @@ BAD_BANKS = (
     "pm_usBankAccount_debitNotAuthorized",
     "pm_usBankAccount_dispute",
 )
-#: How often plans charge, and how many instalments one has at most.
+#: How often plans charge, and how many installments one has at most.
 FREQUENCIES = (Frequency.MONTHLY, Frequency.MONTHLY, Frequency.TWO_WEEKLY, Frequency.WEEKLY)
 MOST = {Frequency.MONTHLY: 7, Frequency.TWO_WEEKLY: 13, Frequency.WEEKLY: 20}
 _AGREED = {"customer_acceptance": {"type": "online", "online": {"ip_address": "203.0.113.7", "user_agent": "sim"}}}
@@ -178,7 +178,7 @@ class Patients:
         session.rollback()
         most = limits(conditions.policy, look.total, frequency).most
         count = min(most, dice.randint(2, MOST[frequency]))
-        each = max(each_for_count(look.total, count), min(conditions.policy.minimum_instalment, look.total))
+        each = max(each_for_count(look.total, count), min(conditions.policy.minimum_installment, look.total))
         found = draft(
             session, who.account_id, user_id=who.user_id, each=each, rhythm=rhythm, conditions=conditions
         )
@@ -234,7 +234,7 @@ class Patients:
             self._other_method(plan)
 
     def pay_next(self, plan: Running) -> None:
-        """Pay the next instalment oneself."""
+        """Pay the next installment oneself."""
         self._pay("pay the next one", plan, lambda session: pay_next(
             session, self._world.gateway, plan_id=plan.id, user_id=plan.user_id, conditions=self._world.conditions
         ))  # fmt: skip
@@ -379,12 +379,12 @@ class Patients:
 
 
 def next_is_told(session: Session, plan_id: int) -> bool:
-    """Whether the next instalment of a plan has been announced."""
+    """Whether the next installment of a plan has been announced."""
     found = session.scalar(
         sa.select(sa.func.count()).where(
-            Instalment.plan_id == plan_id,
-            Instalment.state == InstalmentState.PLANNED,
-            Instalment.noticed_at.is_not(None),
+            Installment.plan_id == plan_id,
+            Installment.state == InstallmentState.PLANNED,
+            Installment.noticed_at.is_not(None),
         )
     )
     return bool(found)

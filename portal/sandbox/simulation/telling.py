@@ -23,7 +23,7 @@ def tell(year: Year, console: Console) -> None:
     table.add_section()
     lost, twice = found.events["lost"], found.events["came twice"] + found.events["refused"]
     for name, count in (
-        ("Instalments charged", found.instalments),
+        ("Installments charged", found.installments),
         ("Declines", found.declines),
         ("Retries", found.retries),
         ("Worker’s turns", year.turns),
@@ -45,7 +45,7 @@ def tell(year: Year, console: Console) -> None:
     for name, count in (
         ("Cents lost", found.lost),
         ("Cents unexplained", found.unexplained),
-        ("Instalments charged twice", found.doubles),
+        ("Installments charged twice", found.doubles),
         ("Cents taken above what was due", found.above_due),
         ("Charges without a notice in time", found.unannounced),
         ("Notices and reminders after having paid", found.told_after_paid),

@@ -36,13 +36,13 @@ SELECT p.public_id, a.amount_cents FROM allocation a JOIN payment p ON p.id = a.
 WHERE a.charge_id = :charge AND p.public_id <> :attempt
   AND NOT EXISTS (SELECT 1 FROM booking b WHERE b.payment_id = p.id AND b.kind = 'payment')
 """
-_INSTALMENT = """
+_INSTALLMENT = """
 SELECT i.public_id, i.state, pl.id, pl.account_id, pl.state FROM instalment i JOIN plan pl ON pl.id = i.plan_id
-WHERE i.public_id = :instalment
+WHERE i.public_id = :installment
 """
 _PAID = """
 SELECT p.public_id FROM plan_attempt t JOIN instalment i ON i.id = t.instalment_id
-JOIN payment p ON p.id = t.payment_id WHERE i.public_id = :instalment
+JOIN payment p ON p.id = t.payment_id WHERE i.public_id = :installment
 """
 _ON_PLAN = "SELECT charge_id FROM plan_line WHERE plan_id = :plan AND left_at IS NULL"
 
@@ -109,17 +109,17 @@ class Witness:
 
     def of_mail(self, key: str) -> dict[str, Any]:
         """What is wrong with sending this mail now, as facts for the journal; empty when nothing is."""
-        about = re.match(r"^plan/(?P<instalment>[0-9a-f]{32})/(?P<kind>notice|failed|missed|method-needed)", key)
+        about = re.match(r"^plan/(?P<installment>[0-9a-f]{32})/(?P<kind>notice|failed|missed|method-needed)", key)
         if about is None:
             return {}
         with self._engine.connect() as asked:
-            row = asked.execute(sa.text(_INSTALMENT), {"instalment": about["instalment"]}).first()
+            row = asked.execute(sa.text(_INSTALLMENT), {"installment": about["installment"]}).first()
             if row is None:
                 return {}
             _id, state, plan, _account, plan_state = row
-            attempts = asked.execute(sa.text(_PAID), {"instalment": about["instalment"]}).all()
+            attempts = asked.execute(sa.text(_PAID), {"installment": about["installment"]}).all()
             if any(self._status(attempt) in _TAKEN for (attempt,) in attempts):
-                return {"wrong": "the instalment was paid"}
+                return {"wrong": "the installment was paid"}
             if about["kind"] != "notice":
                 return {}
             if plan_state in ("paid", "canceled", "stopped"):
@@ -127,4 +127,4 @@ class Witness:
             lines = asked.execute(sa.text(_ON_PLAN), {"plan": plan}).all()
             if all(self._due(asked, charge) <= 0 for (charge,) in lines):
                 return {"wrong": "nothing is due on the plan"}
-            return {} if state in ("planned", "charging") else {"wrong": f"the instalment is {state}"}
+            return {} if state in ("planned", "charging") else {"wrong": f"the installment is {state}"}

@@ -328,7 +328,7 @@ class _Run:
             raise HarnessFailed(str(world.troubles))
 
     def _marks(self) -> str:
-        """Where all instalments and plans stand; another text when anything moved."""
+        """Where all installments and plans stand; another text when anything moved."""
         with self._opened().at_work() as session:
             found = [
                 session.execute(

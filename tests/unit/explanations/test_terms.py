@@ -39,7 +39,7 @@ def marked(html: str, language: str = "en") -> str:
         ("credit card, debit or credit card", "credit card, debit or credit card"),
         ("your bank statement, our statement", "your bank statement, our [statement:statement]"),
         ("It is on hold; please hold on", 'It is <span class="term-end">[hold:on hold];</span> please hold on'),
-        ("3 instalments, installment", '3 <span class="term-end">[instalment:instalments],</span> installment'),
+        ("3 installments, installment", '3 <span class="term-end">[installment:installments],</span> installment'),
         ("a visit, a charge, a payer", "a visit, a charge, a payer"),
         ("the claims-based copayment", "the claims-based copayment"),
         ("&lt;copay&gt;", "&lt;[copay:copay]&gt;"),

@@ -27,7 +27,7 @@ from portal.plans.agreeing.enrollment import enrol
 from portal.plans.changing.amending import change, preview
 from portal.plans.collecting.jobs import run_due
 from portal.plans.kinds import Frequency
-from portal.plans.models import Instalment, Plan, PlanChange
+from portal.plans.models import Installment, Plan, PlanChange
 from portal.plans.rules.changes import Wish
 from portal.plans.rules.conditions import Conditions, conditions_at
 from portal.plans.rules.policy import Policy, load
@@ -140,24 +140,24 @@ class PlanWorld(World):
         self.session.rollback()
         return self.session.scalars(sa.select(Plan).order_by(Plan.id.desc())).first()  # type: ignore[return-value]
 
-    def instalments(self) -> list[Instalment]:
+    def installments(self) -> list[Installment]:
         """Those of the newest plan, by day."""
         plan = self.plan()
         return list(
             self.session.scalars(
-                sa.select(Instalment)
-                .where(Instalment.plan_id == plan.id)
-                .order_by(Instalment.due_on, Instalment.ordinal)
+                sa.select(Installment)
+                .where(Installment.plan_id == plan.id)
+                .order_by(Installment.due_on, Installment.ordinal)
             )
         )
 
     def coming(self) -> list[tuple[str, int]]:
         """Day and cents of what is to come."""
-        return [(row.due_on.isoformat(), row.amount.cents) for row in self.instalments() if row.state == "planned"]
+        return [(row.due_on.isoformat(), row.amount.cents) for row in self.installments() if row.state == "planned"]
 
     def states(self) -> list[str]:
-        """Where the instalments stand, by day."""
-        return [row.state.value for row in self.instalments()]
+        """Where the installments stand, by day."""
+        return [row.state.value for row in self.installments()]
 
     def changes(self) -> list[PlanChange]:
         """What happened to the newest plan, the oldest first."""

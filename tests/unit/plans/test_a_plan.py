@@ -1,4 +1,4 @@
-"""A plan from the agreement to the last instalment."""
+"""A plan from the agreement to the last installment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from portal.money import Money
 from portal.payments.models import Consent
 from portal.plans.agreeing.drafting import draft
 from portal.plans.agreeing.enrollment import enrol
-from portal.plans.errors import InstalmentTooSmall, PlanRuns, PlanTooLong, ScheduleMoved
-from portal.plans.kinds import ChangeKind, InstalmentState, PlanState
+from portal.plans.errors import InstallmentTooSmall, PlanRuns, PlanTooLong, ScheduleMoved
+from portal.plans.kinds import ChangeKind, InstallmentState, PlanState
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
 
@@ -49,7 +49,7 @@ def test_what_was_agreed_to_is_kept_word_by_word(world: PlanWorld) -> None:
 
 
 def test_the_policy_is_kept(world: PlanWorld) -> None:
-    with pytest.raises(InstalmentTooSmall):
+    with pytest.raises(InstallmentTooSmall):
         world.enrol(each=2_000)
     world.session.rollback()
     world.with_policy(longest=((None, 2),))
@@ -139,7 +139,7 @@ def test_a_card_that_is_declined_is_tried_again_and_then_missed(world: PlanWorld
     world.enrol(each=5_000, method="pm_card_chargeCustomerFail")
     world.day_by_day(35)
     states = world.states()
-    assert InstalmentState.MISSED.value in states
+    assert InstallmentState.MISSED.value in states
     payments = world.payments_of_plan()
     assert all(one.state == "canceled" for one in payments)
     assert world.taken() == 0

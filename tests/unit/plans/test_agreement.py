@@ -26,7 +26,7 @@ TODAY = date(2026, 11, 28)
 
 
 def terms(*cents: int, down: int = 0, **facts: Any) -> Terms:
-    """A plan of so many instalments on the 15th of each month, after a down payment today."""
+    """A plan of so many installments on the 15th of each month, after a down payment today."""
     dues = [Due(TODAY, Money(down))] if down else []
     dues += [
         Due(date(2026 + (place + 11) // 12, (place + 11) % 12 + 1, 15), Money(one)) for place, one in enumerate(cents)
@@ -119,18 +119,18 @@ def test_what_is_paid_down_is_no_part_of_the_credit(app: Flask) -> None:
     [
         (terms(*(5_000,) * 5), True),
         (terms(*(5_000,) * 4), False),
-        (terms(*(5_000,) * 4, down=2_500), False),  # a down payment is no instalment: 12 CFR 1026.2(a)(17)(i)
+        (terms(*(5_000,) * 4, down=2_500), False),  # a down payment is no installment: 12 CFR 1026.2(a)(17)(i)
         (terms(*(5_000,) * 5, down=2_500), True),
         (terms(), False),
     ],
 )
-def test_more_than_four_instalments_are_credit(app: Flask, found: Terms, asked: bool) -> None:
+def test_more_than_four_installments_are_credit(app: Flask, found: Terms, asked: bool) -> None:
     assert found.needs_disclosure is asked
     with app.test_request_context():
         assert ("Truth in Lending" in agreement_text(found, clinic="A clinic", phone="")) is asked
 
 
-def test_an_instalment_on_the_day_of_a_change_is_no_down_payment() -> None:
+def test_an_installment_on_the_day_of_a_change_is_no_down_payment() -> None:
     assert terms(5_000, 5_000, down=2_500).down_payment == Due(TODAY, Money(2_500))
     assert terms(5_000, 5_000, down=2_500, change=ChangeKind.DAY_MOVED).down_payment is None
     assert terms(down=2_500).down_payment is None  # all of it, at once: nothing is left to pay later

@@ -24,12 +24,12 @@ def choose_another(world: PlanWorld, method: str = "pm_card_mastercard") -> None
 
 def test_what_was_turned_down_and_then_put_off_is_not_charged_before_its_day(world: PlanWorld) -> None:
     world.enrol()
-    first, second = world.instalments()[:2]
+    first, second = world.installments()[:2]
     first.tries, first.due_on, first.charge_on = 1, world.today - timedelta(days=2), world.today + timedelta(days=3)
     second.tries, second.due_on, second.charge_on = 1, world.today + timedelta(days=2), world.today + timedelta(days=2)
     world.session.commit()
     choose_another(world)
-    first, second = world.instalments()[:2]
+    first, second = world.installments()[:2]
     assert first.charge_on == world.today
     assert second.charge_on == second.due_on > world.today
 

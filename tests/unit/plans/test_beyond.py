@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from portal.money import Money
 from portal.plans.desk.beyond import beyond_the_law
 from portal.plans.desk.worklists import at_risk_count, plans_at_risk
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState
-from portal.plans.models import Instalment, Plan
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState
+from portal.plans.models import Installment, Plan
 from portal.plans.queries import last_paid_on, months_paid, plan_charges
 from portal.plans.rules.changes import Wish
 from portal.plans.rules.policy import LawCapsPayments, limits, states
@@ -56,11 +56,11 @@ def test_what_insurance_raises_beyond_the_laws_payments_is_on_the_desks_list(wor
 
 
 def paid_in(world: PlanWorld, first: date, months: int) -> None:
-    """An instalment on the same day of so many months, paid by the newest plan before what is to come."""
+    """An installment on the same day of so many months, paid by the newest plan before what is to come."""
     plan_id = world.plan().id
     world.session.add_all(
-        Instalment(
-            plan_id=plan_id, ordinal=first.month * 100 + place, amount=Money(100), state=InstalmentState.PAID,
+        Installment(
+            plan_id=plan_id, ordinal=first.month * 100 + place, amount=Money(100), state=InstallmentState.PAID,
             due_on=day, charge_on=day,
         )
         for place in range(months)
@@ -84,7 +84,7 @@ def test_a_payment_to_come_after_as_many_months_as_the_law_lets_is_on_the_list(w
 @pytest.mark.parametrize("frequency", [Frequency.WEEKLY, Frequency.TWO_WEEKLY], ids=["weekly", "two-weekly"])
 def test_payments_of_one_month_take_one_of_the_laws_months(world: PlanWorld, frequency: Frequency) -> None:
     """A lawful plan by the week stays one after its first payment: the others of that month take no other month."""
-    world.policy = replace(world.policy, rule=replace(states()["CO"], most_payments=4), minimum_instalment=Money(100))
+    world.policy = replace(world.policy, rule=replace(states()["CO"], most_payments=4), minimum_installment=Money(100))
     rhythm = Rhythm(frequency, 0)
     count = {Frequency.WEEKLY: 17, Frequency.TWO_WEEKLY: 8}[frequency]
     world.enrol(each=-(-24_832 // count), rhythm=rhythm)
@@ -119,15 +119,15 @@ def test_a_charge_that_is_put_off_counts_in_the_month_it_was_for(world: PlanWorl
     """Also while a bank has it in its hands, so that no month is asked for twice and none is lost to the count."""
     world.enrol(each=5_000, rhythm=Rhythm(Frequency.MONTHLY, 25), method="pm_usBankAccount_success")
     cap(world, 5_000)
-    first = world.instalments()[0]
+    first = world.installments()[0]
     assert first.due_on == date(2029, 11, 25)
-    world.session.execute(sa.update(Instalment).where(Instalment.id == first.id).values(charge_on=date(2029, 12, 3)))
+    world.session.execute(sa.update(Installment).where(Installment.id == first.id).values(charge_on=date(2029, 12, 3)))
     world.session.commit()
     counted = set()
     for _day in range(45):
         world.day_by_day(1)
-        first = world.instalments()[0]
-        if first.state in (InstalmentState.CHARGING, InstalmentState.PAID):
+        first = world.installments()[0]
+        if first.state in (InstallmentState.CHARGING, InstallmentState.PAID):
             found = months_paid(world.session, plan_charges(world.session, first.plan_id))
             counted.add((first.state.value, world.today.month, found))
             assert last_paid_on(world.session, world.account_id) == date(2029, 11, 25) or world.today.day >= 25

@@ -17,7 +17,7 @@ from portal.plans.changing.amending import amend, preview, stop_charges
 from portal.plans.changing.pausing import ask_for_pause, decide_request
 from portal.plans.errors import (
     ConsentMissing,
-    InstalmentTooSmall,
+    InstallmentTooSmall,
     NothingToChange,
     PauseTooLong,
     PlanRuns,
@@ -134,7 +134,7 @@ def test_a_small_balance_can_be_proposed_with_a_reason(world: PlanWorld) -> None
 
 def test_an_offer_gives_no_leave_to_exceed_the_policy_otherwise(world: PlanWorld) -> None:
     offer(world, each=Money(1_000))
-    with pytest.raises(InstalmentTooSmall):
+    with pytest.raises(InstallmentTooSmall):
         accept(world, each=Money(100))
     world.session.rollback()
     assert world.plan().state is PlanState.PROPOSED
@@ -150,11 +150,11 @@ def test_what_was_within_the_policy_when_it_was_offered_can_be_accepted(world: P
 
 def test_what_no_card_can_pay_is_not_proposed_either(world: PlanWorld) -> None:
     for cents in (49, 1, 0, -5):
-        with pytest.raises(InstalmentTooSmall):
+        with pytest.raises(InstallmentTooSmall):
             offer(world, each=Money(cents))
         world.session.rollback()
     world.enrol()
-    with pytest.raises(InstalmentTooSmall):
+    with pytest.raises(InstallmentTooSmall):
         by_staff(world, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(1), exceed=True))
     world.session.rollback()
 
@@ -216,7 +216,7 @@ def test_the_day_can_be_moved_when_little_is_left_or_the_plan_exceeds_the_policy
     offer(world, each=Money(1_000))
     accept(world)
     world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20)))
-    with pytest.raises(InstalmentTooSmall):
+    with pytest.raises(InstallmentTooSmall):
         world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(900)))
     world.session.rollback()
     world.with_policy(smallest_balance=Money(1_000_000), longest=((None, 1),))

@@ -1,6 +1,6 @@
 """Whole lives of plans over 10,000 random balances, policies and changes: what is always true. The seed is printed.
 
-As :mod:`portal.plans.rows` does it: days pass and instalments are paid, insurance moves, some are announced, and
+As :mod:`portal.plans.rows` does it: days pass and installments are paid, insurance moves, some are announced, and
 patient and staff wish for something. A state may cap what a month may ask for.
 """
 
@@ -19,8 +19,8 @@ import pytest
 from portal.money import Money
 from portal.plans.errors import (
     DayNotOffered,
-    InstalmentTooLarge,
-    InstalmentTooSmall,
+    InstallmentTooLarge,
+    InstallmentTooSmall,
     LineCannotJoin,
     LineNotOnPlan,
     NoSkipLeft,
@@ -35,21 +35,21 @@ from portal.plans.rules.schedule import SMALLEST, Due, Rhythm, lay_out, most_eac
 SEED = int(os.environ.get("PLAINBILL_CHANGES_SEED", "20261128"))
 CASES = 10_000
 REFUSED = (
-    DayNotOffered, InstalmentTooLarge, InstalmentTooSmall, LawCapsPayments, LineCannotJoin, LineNotOnPlan, NoSkipLeft,
+    DayNotOffered, InstallmentTooLarge, InstallmentTooSmall, LawCapsPayments, LineCannotJoin, LineNotOnPlan, NoSkipLeft,
     NothingToChange, PlanTooLong,
 )  # fmt: skip
 
 
 @dataclass
 class Life:
-    """A plan in its time; ``told`` of its first instalments are announced, and ``behind`` are those charged."""
+    """A plan in its time; ``told`` of its first installments are announced, and ``behind`` are those charged."""
 
     policy: Policy
     standing: Standing
     today: date
     told: int = 0
     behind: list[Due] = field(default_factory=list)
-    #: Days of announced instalments that were the small last one when they were announced, or got smaller after that.
+    #: Days of announced installments that were the small last one when they were announced, or got smaller after that.
     small: set[date] = field(default_factory=set)
 
     def check(self) -> None:
@@ -59,7 +59,7 @@ class Life:
         assert all(one.on < other.on for one, other in pairwise(dues)), dues
         assert not dues or not self.behind or dues[0].on > self.behind[-1].on
         assert all(self._on_its_day(due) for due in dues[self.told :]), (dues, standing.rhythm)
-        floor = min(self.policy.minimum_instalment, standing.each)
+        floor = min(self.policy.minimum_installment, standing.each)
         if standing.most is not None:
             floor = floor - (SMALLEST - Money(1))  # what a rest that no card can pay is filled up with
         for place, due in enumerate(dues):
@@ -101,7 +101,7 @@ class Life:
         self.standing = replace(standing, left=left, unpaid=tuple(dues))
 
     def wish(self, wish: Wish) -> bool:
-        """Whether it was granted. Whoever agrees has been shown every instalment: none needs to stay as announced."""
+        """Whether it was granted. Whoever agrees has been shown every installment: none needs to stay as announced."""
         before = self.standing
         try:
             self.standing = carry_out(self.standing, wish, policy=self.policy, today=self.today)
@@ -113,7 +113,7 @@ class Life:
             gap = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}[after.rhythm.frequency]
             assert after.unpaid[0].on >= self.behind[-1].on + timedelta(days=gap)
         if not wish.exceed and after.unpaid:
-            small = [self.policy.minimum_instalment, before.each, after.total, after.most or after.total]
+            small = [self.policy.minimum_installment, before.each, after.total, after.most or after.total]
             assert after.each >= min(small), "below the minimum, and nobody of the staff agreed"
         return True
 
@@ -126,7 +126,7 @@ def _rhythm(chance: random.Random, policy: Policy) -> Rhythm:
 def _policy(chance: random.Random, shipped: Policy) -> Policy:
     return replace(
         shipped,
-        minimum_instalment=Money(chance.choice([500, 1_000, 2_500, 5_000])),
+        minimum_installment=Money(chance.choice([500, 1_000, 2_500, 5_000])),
         down_payment_percent=chance.choice([0, 0, 10, 25]),
         longest=((Money(chance.choice([20_000, 50_000])), chance.randint(3, 9)), (None, chance.randint(12, 60))),
         rule=states()["CO"] if chance.random() < 0.4 else None,
@@ -276,7 +276,7 @@ def test_nobody_can_raise_a_payment_above_the_cap(hospital: Policy) -> None:
     standing = _capped(each=2_000, left=24_832, cap=2_000)
     for exceed in (False, True):
         wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(2_001), exceed=exceed)
-        with pytest.raises(InstalmentTooLarge) as caught:
+        with pytest.raises(InstallmentTooLarge) as caught:
             carry_out(standing, wish, policy=hospital, today=TODAY)
         assert caught.value.most == Money(2_000)
 

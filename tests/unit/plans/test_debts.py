@@ -19,8 +19,8 @@ from portal.plans.collecting.by_hand import pay_next
 from portal.plans.coverage import coverage, left_by_charge
 from portal.plans.desk.uncollected import LeftBy, uncollected
 from portal.plans.errors import DebtReturned
-from portal.plans.kinds import ChangeKind, InstalmentState, Need, PlanState
-from portal.plans.models import Instalment
+from portal.plans.kinds import ChangeKind, InstallmentState, Need, PlanState
+from portal.plans.models import Installment
 from portal.plans.returned import last_day_of
 from portal.plans.rules.changes import Wish
 from tests.unit.plans.conftest import PlanWorld
@@ -139,7 +139,7 @@ def test_moving_the_day_starts_no_new_count(world: PlanWorld) -> None:
 def stopped_plan(world: PlanWorld, *, late: int = 0) -> None:
     """A plan that waits since its account sent a payment back that the patient had made with it.
 
-    ``late``: the worker is away for so many days when the instalment is due.
+    ``late``: the worker is away for so many days when the installment is due.
     """
     world.enrol(method=GOOD, each=12_500)
     plan = world.plan()
@@ -166,8 +166,8 @@ def stopped_plan(world: PlanWorld, *, late: int = 0) -> None:
     assert world.plan().need is Need.METHOD
 
 
-def next_row(world: PlanWorld) -> Instalment:
-    return next(row for row in world.instalments() if row.state is InstalmentState.PLANNED)
+def next_row(world: PlanWorld) -> Installment:
+    return next(row for row in world.installments() if row.state is InstallmentState.PLANNED)
 
 
 def day_in_the_mail(world: PlanWorld) -> date:
@@ -228,7 +228,7 @@ def test_the_mail_names_the_last_day_before_it_is_missed(world: PlanWorld, late:
     by, row = day_in_the_mail(world), next_row(world)
     assert last_day_of(world.session, row.id, row.due_on, world.conditions) == by
     row_id = row.id
-    while world.session.get_one(Instalment, row_id, populate_existing=True).state is InstalmentState.PLANNED:
+    while world.session.get_one(Installment, row_id, populate_existing=True).state is InstallmentState.PLANNED:
         world.day_by_day(1)
         assert world.today < by + timedelta(days=5)
     assert world.today == by + timedelta(days=1)

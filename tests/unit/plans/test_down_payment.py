@@ -49,12 +49,12 @@ def test_it_is_due_today_and_the_rest_on_the_rhythms_days(world: PlanWorld) -> N
     assert dues(drafted(world, 10_000))[0] == (date(2029, 11, 15), 10_000)
 
 
-def test_it_is_no_less_than_the_smallest_instalment(world: PlanWorld) -> None:
+def test_it_is_no_less_than_the_smallest_installment(world: PlanWorld) -> None:
     world.with_policy(down_payment_percent=1)
     assert dues(drafted(world, 10_000))[0] == (TODAY, 2_500)
 
 
-def test_it_comes_besides_as_many_instalments_as_may_be(world: PlanWorld) -> None:
+def test_it_comes_besides_as_many_installments_as_may_be(world: PlanWorld) -> None:
     world.with_policy(longest=((None, 4),), down_payment_percent=10)
     assert len(dues(drafted(world, 6_000))) == 1 + 4
     with pytest.raises(PlanTooLong):
@@ -107,7 +107,7 @@ def test_today_is_the_day_it_is_agreed_to(world: PlanWorld) -> None:
 def test_what_is_declined_is_tried_again_and_nothing_else_is_due_sooner(world: PlanWorld) -> None:
     world.enrol(each=10_000, method="pm_card_chargeCustomerFail")
     world.work()
-    first = world.instalments()[0]
+    first = world.installments()[0]
     assert (first.tries, first.due_on, first.charge_on) == (1, TODAY, date(2029, 11, 5))
     assert world.coming()[1:] == [("2029-11-15", 10_000), ("2029-12-15", 9_865)]
     assert world.plan_mails()[-1] == "A payment of your plan did not go through"
@@ -117,7 +117,7 @@ def test_one_that_was_declined_is_not_financed_by_choosing_another_method(world:
     """What is agreed to anew names it as before, and the disclosure counts the others only."""
     world.enrol(each=4_000, method="pm_card_chargeCustomerFail")
     world.work()
-    assert (world.instalments()[0].tries, len(world.coming())) == (1, 6)
+    assert (world.installments()[0].tries, len(world.coming())) == (1, 6)
     first = last_agreed(world)
     world.later(days=1)
     choose_another(world)
@@ -145,7 +145,7 @@ def test_one_that_is_not_charged_at_once_is_not_promised_for_today(world: PlanWo
     choose_another(world, "pm_card_mastercard" if paused else "pm_usBankAccount_success")
     world.work()
     assert "succeeded" not in [one.state for one in world.payments_of_plan()]
-    assert paused or world.instalments()[0].charge_on == date(2029, 11, 12)
+    assert paused or world.installments()[0].charge_on == date(2029, 11, 12)
     for text in (last_agreed(world), last_copy(world)):
         assert "today" not in text.replace("Agreed to today", "")
     assert "Nov 2, 2029: $49.67 (down payment)" in last_agreed(world)
@@ -162,7 +162,7 @@ def test_what_takes_the_place_of_a_declined_one_is_financed(world: PlanWorld, ki
     world.enrol(each=4_000, method="pm_card_chargeCustomerFail", charge_ids=joinable)
     world.work()
     world.later(days=2)
-    assert (world.instalments()[0].tries, world.coming()[0][0]) == (1, TODAY.isoformat())
+    assert (world.installments()[0].tries, world.coming()[0][0]) == (1, TODAY.isoformat())
     added = {last.charge_id: Money.zero()} if kind is ChangeKind.LINES_ADDED else {}
     world.wish(Wish(kind, charges=added, each=Money(6_000)))
     assert world.coming()[0] == (TODAY.isoformat(), 6_000)
@@ -175,7 +175,7 @@ def test_what_takes_the_place_of_a_declined_one_is_financed(world: PlanWorld, ki
     assert "Number of payments: 5" in last_agreed(world)  # nor is it one again with another method
 
 
-def test_an_instalment_of_the_day_of_a_change_is_no_down_payment(world: PlanWorld) -> None:
+def test_an_installment_of_the_day_of_a_change_is_no_down_payment(world: PlanWorld) -> None:
     world.with_policy(down_payment_percent=0)
     world.enrol(each=5_000)
     world.later(days=13)

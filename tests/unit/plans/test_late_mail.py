@@ -12,7 +12,7 @@ from tests.unit.plans.conftest import PlanWorld
 
 
 def to_the_notice(world: PlanWorld) -> None:
-    """The day on which the first instalment is told of, with a mail server that is away."""
+    """The day on which the first installment is told of, with a mail server that is away."""
     world.enrol(each=5_000)
     world.work()
     world.mail_works = False
@@ -38,7 +38,7 @@ def test_a_notice_that_came_a_day_before_the_charge_is_none(world: PlanWorld) ->
     world.later(days=1)
     world.work()
     assert world.taken() == 0
-    first = world.instalments()[0]
+    first = world.installments()[0]
     assert (first.charge_on.day, first.due_on.day) == (18, 15)
     world.day_by_day(3)
     assert world.taken() == 5_000
@@ -68,7 +68,7 @@ def test_a_payment_that_was_given_up_leaves_no_charge_without_a_notice(world: Pl
     world.work()
     assert world.taken() == 0
     assert waiting(world) == []
-    assert world.instalments()[0].charge_on.day > 15
+    assert world.installments()[0].charge_on.day > 15
     world.day_by_day(5)
     assert world.taken() == 5_000
 
@@ -79,12 +79,12 @@ def test_more_after_the_notice_is_told_of_again_for_the_same_day(world: PlanWorl
     while world.today.day != 12:
         world.later(days=1)
         world.work()
-    row = world.instalments()[0]
+    row = world.installments()[0]
     row.amount, row.noticed_at = Money(6_000), None
     from portal.plans import emails
 
     emails.queue_notice(
-        world.session, user_id=world.user_id, instalment=row.public_id, amount=row.amount, on=row.charge_on,
+        world.session, user_id=world.user_id, installment=row.public_id, amount=row.amount, on=row.charge_on,
         plan_url="", stop_url="", varies=False,
     )  # fmt: skip
     world.session.commit()
@@ -132,7 +132,7 @@ def test_who_pays_before_reading_of_a_decline_reads_nothing_of_it(world: PlanWor
 def test_who_gives_their_payment_up_reads_of_the_decline_after_all(world: PlanWorld) -> None:
     declined(world)
     # As after a card that was stolen: nothing is tried again until they choose another.
-    plan, row = world.plan(), world.instalments()[0]
+    plan, row = world.plan(), world.installments()[0]
     plan.need, row.charge_on = Need.METHOD, world.today
     world.session.commit()
     pay_next(
@@ -151,8 +151,8 @@ def test_who_gives_their_payment_up_reads_of_the_decline_after_all(world: PlanWo
 
 def test_a_second_decline_is_told_of_once(world: PlanWorld) -> None:
     declined(world)
-    tries = world.instalments()[0].tries
-    while world.instalments()[0].tries == tries:
+    tries = world.installments()[0].tries
+    while world.installments()[0].tries == tries:
         world.later(days=1)
         world.work()
     assert words(world) == ["A payment of your plan did not go through"]

@@ -33,7 +33,7 @@ from portal.plans.errors import (
     ReasonMissing,
     ScheduleMoved,
 )
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, PlanState
 from portal.plans.models import Attempt, PlanRequest
 from portal.plans.queries import plan_charges
 from portal.plans.rows import look
@@ -72,7 +72,7 @@ def test_one_skip_a_year(world: PlanWorld) -> None:
     world.enrol()
     before = world.coming()
     world.wish(Wish(ChangeKind.SKIPPED))
-    assert world.states()[0] == InstalmentState.SKIPPED
+    assert world.states()[0] == InstallmentState.SKIPPED
     assert world.coming()[0][0] == before[1][0]
     assert total(world.coming()) == total(before)
     with pytest.raises(NoSkipLeft):
@@ -285,11 +285,11 @@ def test_two_workers_make_one_payment(world: PlanWorld) -> None:
     world.later(days=10)
     world.work()
     world.later(days=3)
-    (first, *_rest) = world.instalments()
+    (first, *_rest) = world.installments()
     ids = first.id
     world.session.rollback()
     for _worker in range(3):
-        charge(world.session, world.gateway, instalment_id=ids, conditions=world.conditions)
+        charge(world.session, world.gateway, installment_id=ids, conditions=world.conditions)
     assert len(world.payments_of_plan()) == 1
     assert len(world.session.scalars(sa.select(Attempt)).all()) == 1
 
@@ -411,10 +411,10 @@ def test_a_proposal_needs_a_yes(world: PlanWorld) -> None:
     assert world.due == Money.zero()
 
 
-def test_an_instalment_notes_what_was_taken_for_it(world: PlanWorld) -> None:
+def test_an_installment_notes_what_was_taken_for_it(world: PlanWorld) -> None:
     """Less became due between the minute that fits plans and the charge: no more is taken, and none is claimed."""
     world.enrol(each=20_000)
-    world.day_by_day((world.instalments()[0].charge_on - world.today).days - 1)
+    world.day_by_day((world.installments()[0].charge_on - world.today).days - 1)
     world.later(days=1)
     owed = look(world.session, world.plan().id, today=world.today).standing.left
     world.session.rollback()
@@ -422,22 +422,22 @@ def test_an_instalment_notes_what_was_taken_for_it(world: PlanWorld) -> None:
         world.adjust(charge_id, -(cents.cents // 2))
     left = look(world.session, world.plan().id, today=world.today).standing.total
     assert left < Money(20_000)
-    first = world.instalments()[0]
-    assert (first.state, first.amount) == (InstalmentState.PLANNED, Money(20_000))
-    instalment_id = first.id
+    first = world.installments()[0]
+    assert (first.state, first.amount) == (InstallmentState.PLANNED, Money(20_000))
+    installment_id = first.id
     world.session.rollback()
-    charge(world.session, world.gateway, instalment_id=instalment_id, conditions=world.conditions)
+    charge(world.session, world.gateway, installment_id=installment_id, conditions=world.conditions)
     world.work()
     assert world.taken() == left.cents
-    paid = world.instalments()[0]
-    assert (paid.state, paid.amount) == (InstalmentState.PAID, left)
+    paid = world.installments()[0]
+    assert (paid.state, paid.amount) == (InstallmentState.PAID, left)
 
 
 def test_a_capped_months_share_is_not_asked_for_twice_by_another_plan(world: PlanWorld) -> None:
     """What the plan took in its last month leaves no room for the first payment of the one that replaces it."""
     world.policy = replace(world.policy, rule=states()["CO"])
     plan = world.enrol()
-    paid_on = world.instalments()[0].due_on
+    paid_on = world.installments()[0].due_on
     world.day_by_day((paid_on - world.today).days + 1)
     assert world.taken() == 5_000
     values = {"user_id": world.user_id, "each": Money(2_000), "conditions": world.conditions, "replaces": plan.id}

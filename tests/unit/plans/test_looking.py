@@ -174,7 +174,7 @@ def test_only_what_may_have_to_be_told_of_is_looked_at(world: PlanWorld, monkeyp
         world.later(days=1)
         world.work()
     seen: list[int] = []
-    monkeypatch.setattr(jobs, "notice", lambda _session, *, instalment_id, conditions: seen.append(instalment_id))
+    monkeypatch.setattr(jobs, "notice", lambda _session, *, installment_id, conditions: seen.append(installment_id))
     run_due(world.session, world.gateway, conditions=world.conditions)
     assert seen == []
     while world.today.day != 12:

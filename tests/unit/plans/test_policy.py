@@ -40,7 +40,7 @@ def _text(*changes: tuple[str, str]) -> str:
 
 def test_the_shipped_policy_is_right() -> None:
     policy = load()
-    assert policy.minimum_instalment == Money(2_500)
+    assert policy.minimum_installment == Money(2_500)
     assert policy.rule is None
 
 
@@ -102,7 +102,7 @@ def test_too_little_for_a_plan() -> None:
         limits(load(), Money(4_999), Frequency.MONTHLY)
 
 
-def test_colorado_caps_a_hospitals_instalments() -> None:
+def test_colorado_caps_a_hospitals_installments() -> None:
     hospital = ('facility = "clinic"', 'facility = "hospital"')
     policy = parse(tomllib.loads(_text(('state = ""', 'state = "CO"'), hospital)))
     assert policy.rule is not None
@@ -174,7 +174,7 @@ def test_no_line_is_too_old_for_the_shipped_policy() -> None:
     assert load().smallest_line == Money(50)  # what no card can pay stays out
 
 
-def test_a_down_payment_is_a_share_and_no_less_than_an_instalment() -> None:
+def test_a_down_payment_is_a_share_and_no_less_than_an_installment() -> None:
     policy = parse(tomllib.loads(_text(("down_payment_percent = 0", "down_payment_percent = 10"))))
     assert down_payment(policy, Money(100_001)) == Money(10_001)
     assert down_payment(policy, Money(10_000)) == Money(2_500)

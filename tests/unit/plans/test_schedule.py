@@ -1,4 +1,4 @@
-"""The days and amounts of instalments, over 10,000 random balances, policies and changes. The seed is printed."""
+"""The days and amounts of installments, over 10,000 random balances, policies and changes. The seed is printed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _policy(chance: random.Random, shipped: Policy) -> Policy:
 
     return replace(
         shipped,
-        minimum_instalment=Money(chance.choice([500, 1_000, 2_500, 5_000])),
+        minimum_installment=Money(chance.choice([500, 1_000, 2_500, 5_000])),
         longest=((Money(chance.choice([20_000, 50_000])), chance.randint(3, 9)), (None, chance.randint(12, 60))),
     )
 
@@ -150,7 +150,7 @@ def test_whatever_happens_to_a_plan_it_sums_to_what_is_owed() -> None:
         balance = chance.randint(5_000, 2_000_000)
         allowed = limits(policy, Money(balance), rhythm.frequency)
         each = Money(chance.randint(allowed.least_each.cents, max(allowed.least_each.cents, balance // 2)))
-        least = min(policy.minimum_instalment.cents, balance)
+        least = min(policy.minimum_installment.cents, balance)
         today = date(2026, 1, 1) + timedelta(days=chance.randint(0, 1_500))
         found = lay_out(Money(balance), each, rhythm, today + timedelta(days=3))
         _holds(found, balance, least, rhythm)

@@ -74,7 +74,7 @@ def test_a_plan_is_told_from_its_beginning_to_its_end_and_the_books_agree(world:
     assert {part.visit_ref: part.amount for part in told.parts} == by_ref
     world.session.rollback()
 
-    world.day_by_day(14)  # the first instalment is charged: that is a payment, and moves money
+    world.day_by_day(14)  # the first installment is charged: that is a payment, and moves money
     assert world.taken() == 5_000
     assert deliver_due(world.session, ledger) == 1
     assert ledger.told[-1].kind == "patient_payment"

@@ -12,23 +12,23 @@ from portal import clock
 from portal.notifications.models import Notification
 from portal.payments.methods.queries import method_by_id
 from portal.plans.collecting.by_hand import pay_next
-from portal.plans.kinds import ChangeKind, Frequency, InstalmentState, Need, PlanState
-from portal.plans.models import Attempt, Instalment
+from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, PlanState
+from portal.plans.models import Attempt, Installment
 from portal.plans.rules.changes import Wish
 from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import PlanWorld
 
 
 def mails(world: PlanWorld, kind: str) -> list[str]:
-    """What was written about the first instalment."""
+    """What was written about the first installment."""
     about = f"plan/{first_row(world).public_id}/{kind}"
     found = sa.select(Notification.body).where(Notification.key.startswith(about)).order_by(Notification.id)
     return list(world.session.scalars(found))
 
 
-def first_row(world: PlanWorld) -> Instalment:
+def first_row(world: PlanWorld) -> Installment:
     world.session.rollback()
-    return world.session.scalars(sa.select(Instalment).order_by(Instalment.id)).first()  # type: ignore[return-value]
+    return world.session.scalars(sa.select(Installment).order_by(Installment.id)).first()  # type: ignore[return-value]
 
 
 def enrolled_with(world: PlanWorld, token: str) -> None:
@@ -55,7 +55,7 @@ def test_a_debit_that_comes_back_late_is_tried_again_as_promised_before_it_count
     """Each return takes days, so that the last try lies beyond the grace for some days of the week."""
     world.enrol(each=12_500, method="pm_usBankAccount_insufficientFunds", rhythm=Rhythm(Frequency.TWO_WEEKLY, weekday))
     last_of_all = None
-    while (row := first_row(world)).state is not InstalmentState.MISSED:
+    while (row := first_row(world)).state is not InstallmentState.MISSED:
         if row.tries and world.plan().need is Need.METHOD:
             last_of_all = last_of_all or world.today
         world.day_by_day(1)
@@ -68,7 +68,7 @@ def test_a_debit_that_comes_back_late_is_tried_again_as_promised_before_it_count
     tried = [
         clock.clinic_day(at)
         for at in world.session.scalars(
-            sa.select(Attempt.made_at).where(Attempt.instalment_id == row.id).order_by(Attempt.id)
+            sa.select(Attempt.made_at).where(Attempt.installment_id == row.id).order_by(Attempt.id)
         )
     ]
     assert len(promised) == 2
@@ -88,7 +88,7 @@ def test_paying_one_with_another_card_does_not_make_the_plans_own_any_better(wor
     assert world.plan().need is Need.METHOD
     tried = len(world.payments_of_plan())
     pay_by_hand(world)
-    assert first_row(world).state is InstalmentState.PAID
+    assert first_row(world).state is InstallmentState.PAID
     assert world.plan().need is Need.METHOD
     world.day_by_day(40)
     assert len(world.payments_of_plan()) == tried  # the stolen card is not asked again
@@ -99,7 +99,7 @@ def test_paying_what_the_bank_wants_confirmed_lets_the_plan_go_on(world: PlanWor
     assert world.plan().need is Need.CONFIRMATION
     assert "press “Pay the next one now”" in mails(world, "failed/")[-1]
     pay_by_hand(world, "pm_card_visa")
-    assert first_row(world).state is InstalmentState.PAID
+    assert first_row(world).state is InstallmentState.PAID
     assert world.plan().need is Need.NOTHING
 
 
@@ -114,6 +114,6 @@ def test_what_was_turned_down_is_let_go_of_when_it_is_put_off(world: PlanWorld, 
     world.wish(wish)
     assert world.plan().need is Need.NOTHING
     assert world.plan().state is PlanState.ACTIVE
-    assert all(not row.tries and not row.failure_code for row in world.instalments() if row.state == "planned")
+    assert all(not row.tries and not row.failure_code for row in world.installments() if row.state == "planned")
     world.day_by_day(45)
     assert len(world.payments_of_plan()) > tried  # the next one is announced and asked for as usual

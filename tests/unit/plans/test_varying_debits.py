@@ -66,15 +66,15 @@ def test_the_last_one_of_a_bank_account_is_told_of_ten_days_before(
         (told_on, "Payment plan: $48.32 on January 15, 2030", says_so),
     ]
     assert set(world.states()) == {"paid"}
-    assert [row.charge_on.day for row in world.instalments()] == [15, 15, 15]
+    assert [row.charge_on.day for row in world.installments()] == [15, 15, 15]
 
 
 def test_two_workers_tell_once(world: PlanWorld) -> None:
     """Both found that it is to be told of; the second comes to its lock after the first."""
     world.enrol(each=10_000, method=BANK)
-    first = world.instalments()[0].id
+    first = world.installments()[0].id
     world.later(days=10)
-    told = [notice(world.session, instalment_id=first, conditions=world.conditions) for _worker in range(2)]
+    told = [notice(world.session, installment_id=first, conditions=world.conditions) for _worker in range(2)]
     assert told == [True, False]
     assert len(notices(world)) == 1
 
@@ -103,7 +103,7 @@ def test_what_was_told_of_for_a_card_is_told_of_anew_for_a_bank_account(world: P
     assert notices(world)[2:] == [*([("Payment plan: $48.32 on January 15, 2030", False)] if mail_works else []), anew]
     assert told_day_by_day(world, date(2030, 1, 22)) == []
     assert world.taken() == 20_000
-    (last,) = (row for row in world.instalments() if row.state == "planned")
+    (last,) = (row for row in world.installments() if row.state == "planned")
     assert (last.due_on, last.charge_on) == (date(2030, 1, 15), date(2030, 1, 23))
     assert told_day_by_day(world, date(2030, 1, 30)) == []
     assert (set(world.states()), world.taken()) == ({"paid"}, 24_832)
@@ -116,7 +116,7 @@ def test_the_usual_amount_keeps_the_notice_of_a_card(world: PlanWorld) -> None:
     choose(world, BANK)
     assert told_day_by_day(world, date(2029, 11, 25)) == []
     assert world.taken() == 10_000
-    assert world.instalments()[0].charge_on == date(2029, 11, 15)
+    assert world.installments()[0].charge_on == date(2029, 11, 15)
 
 
 def test_the_agreement_with_a_bank_account_tells_of_the_usual_amount(world: PlanWorld) -> None:
@@ -139,7 +139,7 @@ def test_what_was_told_of_ten_days_before_is_not_told_of_for_another_account(wor
     choose(world, BANK)
     assert told_day_by_day(world, date(2030, 1, 16)) == []
     assert len(notices(world)) == 3
-    assert world.instalments()[-1].charge_on == date(2030, 1, 15)
+    assert world.installments()[-1].charge_on == date(2030, 1, 15)
 
 
 def test_what_nobody_told_of_gets_its_days_for_a_bank_account(world: PlanWorld) -> None:
@@ -152,14 +152,14 @@ def test_what_nobody_told_of_gets_its_days_for_a_bank_account(world: PlanWorld) 
     choose(world, BANK)
     world.work()
     assert notices(world)[2:] == [("Payment plan: $48.32 on January 24, 2030", True)]
-    assert world.instalments()[-1].charge_on - world.today == timedelta(days=VARYING_NOTICE_DAYS)
+    assert world.installments()[-1].charge_on - world.today == timedelta(days=VARYING_NOTICE_DAYS)
 
 
 def test_what_was_turned_down_is_made_with_a_bank_account_at_once(world: PlanWorld) -> None:
     """The page says so, with its amount, and the patient agrees to it: that is no charge to come."""
     world.enrol(each=10_000)
     told_day_by_day(world, date(2030, 1, 14))
-    last = world.instalments()[-1]
+    last = world.installments()[-1]
     last.tries, last.charge_on = 1, date(2030, 1, 17)
     world.session.commit()
     world.later(days=1)
