@@ -12,7 +12,7 @@ from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.autopay import emails
 from portal.autopay.calendar import charge_day, was_in_time
-from portal.autopay.debts import collectable, tell_of_left_out
+from portal.autopay.debts import collectable, notify_of_left_out
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.autopay.service import StopUrl, end
@@ -51,7 +51,7 @@ def announce(session: Session, *, autopay_id: int, today: date, stop_url: StopUr
                 AutopayCharge.autopay_id == autopay_id, AutopayCharge.state == ChargeState.FAILED
             )
         )
-        tell_of_left_out(session, autopay, lines, told={one for one in own if one is not None})
+        notify_of_left_out(session, autopay, lines, told={one for one in own if one is not None})
     if (
         autopay.state is not AutopayState.ACTIVE
         or amount < MINIMUM

@@ -68,7 +68,7 @@ def parts_to_present_again(session: Session, autopay: Autopay, payment: PaymentR
     return Money.total(part.amount for part in parts if part.charge_id not in out), stopped
 
 
-def tell_of_left_out(session: Session, autopay: Autopay, lines: Sequence[Payable], told: Collection[int]) -> None:
+def notify_of_left_out(session: Session, autopay: Autopay, lines: Sequence[Payable], told: Collection[int]) -> None:
     """Tell the patient, once for each return, what is payable and left out because of it. In the caller's transaction.
 
     ``told`` are payments of this autopay whose own mail has said so.

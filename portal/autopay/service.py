@@ -46,7 +46,7 @@ from portal.payments.queries import PaymentRow
 from portal.payments.service import Payer
 from portal.payments.settle import parts_of
 from portal.payments.state import PaymentState
-from portal.payments.unattended import Charged, charge_once, follow_up
+from portal.payments.unattended import Collected, collect_once, follow_up
 
 #: How often an account with autopay is looked at for something new to announce.
 CHECK_EVERY = timedelta(hours=1)
@@ -195,7 +195,7 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
     owed = Money.total(line.amount for line in payable_by(session, autopay, bounced=bounced))
     session.commit()
     try:
-        charged = charge_once(
+        charged = collect_once(
             session,
             gateway,
             account_id=account_id,
@@ -209,8 +209,8 @@ def charge(session: Session, gateway: StripeGateway, *, charge_id: int) -> None:
         session.rollback()
         if not _waits_for_deposits(session, account_id):
             raise
-        charged = Charged.TOO_LITTLE  # the patient pays it themselves: what is left after that is announced anew
-    if charged is Charged.TOO_LITTLE:
+        charged = Collected.TOO_LITTLE  # the patient pays it themselves: what is left after that is announced anew
+    if charged is Collected.TOO_LITTLE:
         _close_charge(session, charge_id, ChargeState.NOTICED, ChargeState.SKIPPED, Tag.AUTOPAY_SKIPPED)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from portal.payments.gateway import Captured, StripeGateway
+from portal.payments.gateway import StripeCharge, StripeGateway
 from portal.payments.queries import Moved
 
 #: Before there was a portal: asks Stripe for everything.
@@ -22,7 +22,7 @@ class AtStripe:
     attempts: dict[str, str] = field(default_factory=dict)
     taken_at: dict[str, datetime] = field(default_factory=dict)
 
-    def add(self, charge: Captured) -> str:
+    def add(self, charge: StripeCharge) -> str:
         """Count a charge; returns the name it is counted under."""
         name = charge.intent_id or charge.charge_id
         self.held[name] += charge.net.cents
@@ -83,7 +83,7 @@ def ask_again(gateway: StripeGateway, stripe: AtStripe, names: Iterable[str], ch
             stripe.charges[name] = charges
 
 
-def _is_ours(charge: Captured, customers: set[str]) -> bool:
+def _is_ours(charge: StripeCharge, customers: set[str]) -> bool:
     return bool(charge.attempt_id) or charge.customer_id in customers
 
 

@@ -31,7 +31,7 @@ from portal.payments.state import OPEN, PaymentState
 log = structlog.get_logger(__name__)
 
 
-class Charged(Enum):
+class Collected(Enum):
     """What came of trying to charge. Whether the bank says yes is for :func:`follow_up`."""
 
     ASKED = "asked"  # the payment is written down, and Stripe was asked
@@ -40,7 +40,7 @@ class Charged(Enum):
     TOO_MUCH = "too much"  # less is owed than the amount by now
 
 
-def charge_once(
+def collect_once(
     session: Session,
     gateway: StripeGateway,
     *,
@@ -51,7 +51,7 @@ def charge_once(
     along: Callable[[int], None],
     only: Mapping[int, Money] | None = None,
     narrow: Callable[[list[Payable]], list[Payable]] = lambda lines: lines,
-) -> Charged:
+) -> Collected:
     """Write one payment of an account down and have Stripe charge it, unless it is not wanted any more; commits.
 
     ``unless``, ``along``, ``only`` and ``narrow`` are those of :func:`start_payment`: asked under the account's lock,
@@ -72,20 +72,20 @@ def charge_once(
         )
     except PaymentIsOver:
         session.rollback()
-        return Charged.NOT_WANTED
+        return Collected.NOT_WANTED
     except (NothingToPay, AmountBelowMinimum):
         session.rollback()
-        return Charged.TOO_LITTLE
+        return Collected.TOO_LITTLE
     except AmountAboveBalance:
         session.rollback()
-        return Charged.TOO_MUCH
+        return Collected.TOO_MUCH
     payment_id = payment.id
     try:
         prepare(session, gateway, payment_id=payment_id)
     except (PaymentIsOver, StripeRefused, IntentMismatch) as error:
         session.rollback()
         log.error("charge.refused", source=payer.source.value, payment=payment_id, error=type(error).__name__)
-    return Charged.ASKED
+    return Collected.ASKED
 
 
 def follow_up(

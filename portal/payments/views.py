@@ -23,7 +23,7 @@ from portal.payments.gateway.of_app import the_gateway
 from portal.payments.kinds import NextPage, PaymentSource
 from portal.payments.methods.consents import save_method_words
 from portal.payments.methods.queries import MethodRow, methods_of
-from portal.payments.methods.service import Agreement, collect, wish_to_keep
+from portal.payments.methods.service import Agreement, choose_to_keep, collect
 from portal.payments.progress import spread_of
 from portal.payments.queries import PaymentRow, is_for_plan, payment_for
 from portal.payments.state import PaymentState
@@ -139,7 +139,7 @@ def keep(payment_id: str) -> Any:
     agreement = agreement_here() if wanted else None
     db.session.commit()
     try:
-        wish_to_keep(
+        choose_to_keep(
             db.session, the_gateway(), payment_id=payment.id, user_id=current_user.id, agreement=agreement
         )
     except PaymentIsOver:

@@ -12,7 +12,7 @@ from portal.money import Money
 from portal.plans.kinds import ChangeKind
 
 
-def tell_back_office(
+def notify_back_office(
     session: Session,
     *,
     plan: str,

@@ -343,7 +343,7 @@ def queue_charges_stopped(session: Session, *, user_id: int, plan: str, version:
 
 
 def queue_canceled(session: Session, *, user_id: int, plan: str, by_staff: bool) -> None:
-    """The plan was ended at somebody's wish."""
+    """The plan was ended as somebody asked."""
     first = _("The billing office has ended your payment plan.") if by_staff else _("You ended your payment plan.")
     _send(
         session,

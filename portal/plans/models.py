@@ -85,6 +85,7 @@ class Installment(Base):
     """One installment. ``amount`` is the most that is charged for it; less when less is owed by then."""
 
     #: The database's names keep an older spelling, which only a rebuild of its largest tables would change.
+    #: The database's names keep an older spelling, which only a rebuild of its largest tables would change.
     __tablename__ = "instalment"
     __table_args__ = (
         sa.CheckConstraint("amount_cents > 0", name="amount_is_positive"),

@@ -35,7 +35,7 @@ from portal.plans.queries import (
 from portal.plans.refusals import CANNOT_CHANGE, explain
 from portal.plans.returned import last_day_of
 from portal.plans.rows import PlanNow, look
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.words import CHANGE, INSTALLMENT, PLAN, rhythm_words
 from portal.queue import wake
 from portal.web import guards
@@ -102,7 +102,7 @@ def show(plan_id: str) -> Any:
         declined=declined,
         method=method_by_id(db.session, plan.method_id) if plan.method_id is not None else None,
         rhythm=rhythm_words(plan.rhythm),
-        left=now.standing.total,
+        left=now.schedule.total,
         lines=now.covered,
         rows=rows,
         paid=sum(1 for row in rows if row.state is InstallmentState.PAID),
@@ -125,7 +125,7 @@ def _as_they_will_be(coming: list[InstallmentRow], now: PlanNow) -> list[Install
     """The installments to come, made to fit what is due now: within the hour they are written down like that."""
     if not now.has_moved:
         return coming
-    return [replace(row, amount=due.amount) for row, due in zip(coming, now.standing.unpaid, strict=False)]
+    return [replace(row, amount=due.amount) for row, due in zip(coming, now.schedule.unpaid, strict=False)]
 
 
 def _missed_on(plan: PlanRow, coming: list[InstallmentRow]) -> date | None:
@@ -140,12 +140,12 @@ def _possible(plan: PlanRow, now: PlanNow, *, asks: bool) -> Possible:
     active = goes_on and plan.state is PlanState.ACTIVE
     policy = the_conditions().policy
     return Possible(
-        pay=goes_on and bool(now.standing.unpaid),
+        pay=goes_on and bool(now.schedule.unpaid),
         add=goes_on and bool(may_be_added(db.session, now.plan, conditions=the_conditions())),
-        take_out=goes_on and len(now.standing.left) > 1,
-        change=goes_on and bool(now.standing.unpaid),
-        skip=active and bool(now.standing.unpaid) and now.standing.skips_used < policy.skips_a_year,
-        pause=active and not asks and bool(now.standing.unpaid),
+        take_out=goes_on and len(now.schedule.left) > 1,
+        change=goes_on and bool(now.schedule.unpaid),
+        skip=active and bool(now.schedule.unpaid) and now.schedule.skips_used < policy.skips_a_year,
+        pause=active and not asks and bool(now.schedule.unpaid),
     )
 
 
@@ -183,8 +183,8 @@ def pause(plan_id: str) -> Any:
     found = None
     if "until" in request.args and form.validate():
         try:
-            wish = Wish(ChangeKind.PAUSED, until=form.until.data)
-            found = preview(db.session, plan_id=plan.id, wish=wish, conditions=conditions)
+            wanted = ChangeRequest(ChangeKind.PAUSED, until=form.until.data)
+            found = preview(db.session, plan_id=plan.id, wanted=wanted, conditions=conditions)
         except CANNOT_CHANGE as error:
             form.until.errors = [explain(error)]
     if found is not None and found.before == found.after and found.before.unpaid:
@@ -250,8 +250,8 @@ def end(plan_id: str) -> Any:
         "plans/end.html",
         plan=plan,
         form=form,
-        left=now.standing.total,
-        dues=now.standing.unpaid,
+        left=now.schedule.total,
+        dues=now.schedule.unpaid,
         charging=any(row.state is InstallmentState.CHARGING for row in installments_of(db.session, plan.id)),
     )
 

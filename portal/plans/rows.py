@@ -20,13 +20,13 @@ from portal.money import Money
 from portal.payments.queries import payment_by_id
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
-from portal.plans.back_office import tell_back_office
+from portal.plans.back_office import notify_back_office
 from portal.plans.coverage import Covered, coverage, left_by_charge
 from portal.plans.errors import PlanIsOver
 from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need, PlanState
 from portal.plans.models import Attempt, Installment, Plan, PlanChange, PlanLine
 from portal.plans.queries import months_paid, skips_used
-from portal.plans.rules.changes import Standing, earliest_next
+from portal.plans.rules.changes import ScheduleState, earliest_next
 from portal.plans.rules.schedule import Due, Rhythm, most_each, reshape
 from portal.plans.unsent import withdraw
 
@@ -40,12 +40,12 @@ _BEHIND = (InstallmentState.PAID, InstallmentState.MISSED, InstallmentState.SKIP
 class PlanNow:
     """A plan under its lock: how it stands, the rows of its installments to come, and its lines.
 
-    ``written`` are the installments as they are written down; ``standing`` has them as they should be, in case what is
+    ``written`` are the installments as they are written down; ``schedule`` has them as they should be, in case what is
     due has moved since. ``settling`` says that a charge is under way whose outcome nobody knows yet.
     """
 
     plan: Plan
-    standing: Standing
+    schedule: ScheduleState
     written: tuple[Due, ...]
     rows: tuple[Installment, ...]
     covered: tuple[Covered, ...]
@@ -59,7 +59,7 @@ class PlanNow:
     @property
     def has_moved(self) -> bool:
         """Whether what is due is not what the installments sum to."""
-        return self.written != self.standing.unpaid
+        return self.written != self.schedule.unpaid
 
 
 def locked(session: Session, plan_id: int) -> Plan:
@@ -105,7 +105,7 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
         earliest=earliest_next(last_due_on, plan.frequency, plan.month_cap, today),
         most=most_each(plan.month_cap, plan.frequency),
     )
-    standing = Standing(
+    schedule = ScheduleState(
         each=plan.each,
         rhythm=rhythm,
         unpaid=tuple(unpaid),
@@ -115,7 +115,7 @@ def read(session: Session, plan: Plan, *, today: date) -> PlanNow:
         month_cap=plan.month_cap,
         months_paid=months_paid(session, left) if plan.month_cap is not None else 0,
     )
-    return PlanNow(plan, standing, written, tuple(rows), tuple(covered), _settling(session, plan.id))
+    return PlanNow(plan, schedule, written, tuple(rows), tuple(covered), _settling(session, plan.id))
 
 
 def look(session: Session, plan_id: int, *, today: date) -> PlanNow:
@@ -136,16 +136,16 @@ def _settling(session: Session, plan_id: int) -> bool:
     return any(payment_by_id(session, one).state not in _COUNTED for one in under_way)
 
 
-def fingerprint(standing: Standing) -> str:
+def fingerprint(schedule: ScheduleState) -> str:
     """What a page says it has shown: the same for the same schedule only."""
-    told = repr([(due.on.isoformat(), due.amount.cents) for due in standing.unpaid])
+    told = repr([(due.on.isoformat(), due.amount.cents) for due in schedule.unpaid])
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def write(
     session: Session,
     now: PlanNow,
-    after: Standing,
+    after: ScheduleState,
     *,
     kind: ChangeKind,
     actor_user_id: int | None = None,
@@ -230,7 +230,7 @@ def note_change(
     plan: Plan,
     *,
     kind: ChangeKind,
-    after: Standing,
+    after: ScheduleState,
     actor_user_id: int | None = None,
     consent_id: int | None = None,
     document_id: int | None = None,
@@ -263,7 +263,7 @@ def note_change(
         version=plan.version,
         left_cents=after.total.cents,
     )
-    tell_back_office(
+    notify_back_office(
         session,
         plan=plan.public_id,
         version=plan.version,
@@ -325,7 +325,7 @@ def end(
         session,
         plan,
         kind=kind,
-        after=Standing(now.standing.each, now.standing.rhythm, (), now.standing.left),
+        after=ScheduleState(now.schedule.each, now.schedule.rhythm, (), now.schedule.left),
         actor_user_id=actor_user_id,
         note=note,
     )

@@ -26,7 +26,7 @@ from portal.ledger.adapters.embedded.models import LedgerTransaction
 from portal.notifications.models import Notification
 from portal.payments.gateway import StripeGateway
 from portal.payments.models import Booking
-from portal.plans.back_office import tell_back_office
+from portal.plans.back_office import notify_back_office
 from portal.plans.kinds import ChangeKind
 from portal.refunds.models import Refund
 from portal.refunds.settle import project
@@ -214,7 +214,7 @@ def test_what_a_bank_takes_back_is_of_the_day_on_which_we_book_it(
 def test_the_back_office_is_told_of_a_plan_on_the_clinics_day(session: Session, clinic: Clinic, pay: Pay) -> None:
     with time_machine.travel(EVENING, tick=False):
         payment = pay("60")
-        tell_back_office(
+        notify_back_office(
             session,
             plan="p" * 32,
             version=1,

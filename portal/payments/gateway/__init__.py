@@ -2,12 +2,12 @@
 
 from portal.payments.gateway.client import MAXIMUM, METHOD_KINDS, MINIMUM, StripeGateway
 from portal.payments.gateway.values import (
-    Captured,
     Event,
     Intent,
     Method,
     Movement,
     Setup,
+    StripeCharge,
     StripeDispute,
     StripePayout,
     StripeRefund,
@@ -22,7 +22,7 @@ __all__ = [
     "Method",
     "Movement",
     "Setup",
-    "Captured",
+    "StripeCharge",
     "StripeDispute",
     "StripeGateway",
     "StripePayout",

@@ -21,7 +21,7 @@ from portal.payments.gateway.outcome import outcome
 from portal.payments.gateway.payouts import Payouts
 from portal.payments.gateway.reading import id_of, moment, read_intent, tag
 from portal.payments.gateway.refunds import Refunds
-from portal.payments.gateway.values import Captured, Event, Intent
+from portal.payments.gateway.values import Event, Intent, StripeCharge
 from portal.untrusted import read_json
 
 #: The least a USD charge can be: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
@@ -171,7 +171,7 @@ class StripeGateway:
             return False if refused.code == "resource_missing" else None
         return True
 
-    def captured(self, *, since: datetime | None = None) -> Iterator[Captured]:
+    def captured(self, *, since: datetime | None = None) -> Iterator[StripeCharge]:
         """What Stripe has taken on this account, charge by charge, net of refunds; newest first.
 
         ``since`` leaves out charges made before then, whatever became of them later.
@@ -184,7 +184,7 @@ class StripeGateway:
                 if charge.paid and charge.captured:
                     yield _captured(charge)
 
-    def charge(self, charge_id: str) -> Captured:
+    def charge(self, charge_id: str) -> StripeCharge:
         """One charge as it is now; ``net`` is nothing when no money was taken."""
         with outcome():
             return _captured(self._client.v1.charges.retrieve(charge_id))
@@ -222,10 +222,10 @@ class StripeGateway:
             raise BadSignature("not an event") from error
 
 
-def _captured(charge: Any) -> Captured:
+def _captured(charge: Any) -> StripeCharge:
     # A refund of a bank debit that is still under way is counted on its charge, and has moved nothing.
     net = charge.amount_captured - charge.amount_refunded if charge.paid and charge.captured else 0
-    return Captured(
+    return StripeCharge(
         intent_id=id_of(charge.payment_intent),
         charge_id=charge.id,
         net=Money(net, charge.currency.upper()),

@@ -47,7 +47,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class StripeCharge:
     """What Stripe took for one intent, less what it gave back. ``ours`` says that the portal asked for it."""
 
     intent_id: str

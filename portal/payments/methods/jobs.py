@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from portal.payments.errors import SetupIsOver, StripeUnreachable
 from portal.payments.gateway import StripeGateway
-from portal.payments.methods.service import collect_due, detach_due, look_again
+from portal.payments.methods.service import collect_due, detach_due, refresh_method
 from portal.payments.methods.setups import refresh_by_intent, sweep_setups
 from portal.payments.stripe_events.inbox import KeptEvent
 
@@ -39,5 +39,5 @@ def setup_event(session: Session, gateway: StripeGateway, event: KeptEvent) -> b
 
 def method_event(session: Session, gateway: StripeGateway, event: KeptEvent) -> bool:
     """The handler of everything that is about a payment method; one that nobody keeps needs nothing done."""
-    look_again(session, gateway, stripe_method_id=event.object_id)
+    refresh_method(session, gateway, stripe_method_id=event.object_id)
     return True

@@ -41,7 +41,7 @@ class Agreement:
     address: str
 
 
-def wish_to_keep(
+def choose_to_keep(
     session: Session, gateway: StripeGateway, *, payment_id: int, user_id: int, agreement: Agreement | None
 ) -> None:
     """The payer ticked the box (``agreement``) or took the tick away (None): kept here, then told to Stripe.
@@ -344,7 +344,7 @@ def collect_due(session: Session, gateway: StripeGateway) -> int:
     return done
 
 
-def look_again(session: Session, gateway: StripeGateway, *, stripe_method_id: str) -> bool:
+def refresh_method(session: Session, gateway: StripeGateway, *, stripe_method_id: str) -> bool:
     """Project Stripe's method onto ours: networks renew cards, and Stripe's dashboard can let go of one. Commits.
 
     False for a method that nobody keeps here.

@@ -18,7 +18,7 @@ from portal.plans.agreeing.clause_states import clauses_for, keep_clauses
 from portal.plans.kinds import ChangeKind
 from portal.plans.models import Plan
 from portal.plans.queries import paid_down
-from portal.plans.rules.changes import Standing
+from portal.plans.rules.changes import ScheduleState
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.terms import Agreement, Terms, TermsLine
 from portal.plans.words import language_now
@@ -36,7 +36,7 @@ def terms_of(
     session: Session,
     plan: Plan,
     *,
-    standing: Standing,
+    schedule: ScheduleState,
     lines: Collection[tuple[Line, Money]],
     method: MethodRow,
     change: ChangeKind,
@@ -52,10 +52,10 @@ def terms_of(
         lines=tuple(
             TermsLine(line.description, line.service_on, line.patient_name, amount) for line, amount in lines
         ),
-        total=standing.total,
-        each=standing.each,
-        rhythm=standing.rhythm,
-        dues=standing.unpaid,
+        total=schedule.total,
+        each=schedule.each,
+        rhythm=schedule.rhythm,
+        dues=schedule.unpaid,
         method_name=method.name,
         method_kind=method.kind,
         change=change,
@@ -65,7 +65,7 @@ def terms_of(
         missed_ends_after=policy.missed_ends_after,
         skips_a_year=policy.skips_a_year,
         clauses=clauses_for(session, plan.account_id, conditions=conditions),
-        month_cap=standing.month_cap,
+        month_cap=schedule.month_cap,
         replaces=replaces,
         paid_down=None
         if plan.started_at is None

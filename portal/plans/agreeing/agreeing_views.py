@@ -208,7 +208,7 @@ def _page(wanted: Wanted, form: AgreeForm) -> Any:
         account=account,
         form=form,
         draft=found,
-        rhythm=rhythm_words(found.standing.rhythm),
+        rhythm=rhythm_words(found.schedule.rhythm),
         methods=usable,
         method=method,
         words=words,

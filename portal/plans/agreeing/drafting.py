@@ -25,7 +25,7 @@ from portal.plans.kinds import ChangeKind
 from portal.plans.models import Plan
 from portal.plans.queries import last_paid_on, months_paid, plan_charges
 from portal.plans.rows import fingerprint
-from portal.plans.rules.changes import Standing, earliest_next, offers
+from portal.plans.rules.changes import ScheduleState, earliest_next, offers
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.policy import BalanceTooSmall, down_payment, limits, most_payments
 from portal.plans.rules.schedule import SMALLEST, Rhythm, each_for_count, lay_out, most_each
@@ -37,17 +37,17 @@ class Draft:
     """A plan that could be made: the lines with what each asks for, and how it would stand."""
 
     lines: tuple[tuple[Line, Money], ...]
-    standing: Standing
+    schedule: ScheduleState
 
     @property
     def total(self) -> Money:
         """What would be paid by it."""
-        return self.standing.total
+        return self.schedule.total
 
     @property
     def seen(self) -> str:
         """What a page that shows this says it has shown."""
-        return fingerprint(self.standing)
+        return fingerprint(self.schedule)
 
 
 def candidates(
@@ -156,10 +156,10 @@ def draft(
         if len(dues) > allowed.most + bool(down):
             raise PlanTooLong(allowed.most, allowed.least_each)
     left = {line.charge_id: amount for line, amount in lines}
-    standing = Standing(
+    schedule = ScheduleState(
         each=min(each, total), rhythm=rhythm, unpaid=dues, left=left, month_cap=month_cap, months_paid=paid
     )
-    return Draft(tuple(lines), standing)
+    return Draft(tuple(lines), schedule)
 
 
 def terms_of_draft(
@@ -175,7 +175,7 @@ def terms_of_draft(
     return terms_of(
         session,
         Plan(account_id=account_id, public_id=""),
-        standing=found.standing,
+        schedule=found.schedule,
         lines=found.lines,
         method=method,
         change=ChangeKind.ENROLLED,

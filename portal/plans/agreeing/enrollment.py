@@ -82,13 +82,13 @@ def enrol(
     )
     if wanted.seen != seen:
         raise ScheduleMoved
-    check_method(session, account_id, wanted.standing.left, method_id=method.id)
+    check_method(session, account_id, wanted.schedule.left, method_id=method.id)
     for other in open_offers(session, account_id):
         if other.id != proposal_id:
             turn_down(session, other, actor_user_id=user_id, reason="overtaken")
     now = clock.now()
     plan = proposal or Plan(account_id=account_id, user_id=user_id, frequency=rhythm.frequency, day=rhythm.day)
-    plan.each, plan.frequency, plan.day = wanted.standing.each, rhythm.frequency, rhythm.day
+    plan.each, plan.frequency, plan.day = wanted.schedule.each, rhythm.frequency, rhythm.day
     plan.month_cap = month_cap
     plan.state, plan.method_id, plan.started_at, plan.checked_at = PlanState.ACTIVE, method.id, now, now
     session.add(plan)
@@ -96,12 +96,12 @@ def enrol(
     if proposal is not None:  # what was proposed is agreed to anew, at today's amounts
         session.execute(sa.delete(PlanLine).where(PlanLine.plan_id == plan.id))
     join(session, plan.id, [(line.charge_id, amount, line.sums.paid) for line, amount in wanted.lines])
-    dues = wanted.standing.unpaid
+    dues = wanted.schedule.unpaid
     lay_down(session, plan.id, [], dues, told_until=told_until(conditions))
     terms = terms_of(
         session,
         plan,
-        standing=wanted.standing,
+        schedule=wanted.schedule,
         lines=wanted.lines,
         method=method,
         change=ChangeKind.ENROLLED,
@@ -115,7 +115,7 @@ def enrol(
         session,
         plan,
         kind=ChangeKind.ENROLLED,
-        after=wanted.standing,
+        after=wanted.schedule,
         actor_user_id=user_id,
         consent_id=consent_id,
         document_id=document_id,
@@ -173,7 +173,7 @@ def propose(
     if seen and wanted.seen != seen:
         raise ScheduleMoved
     broken = breaks_policy(
-        conditions.policy, wanted.total, each, rhythm, wanted.standing.unpaid, month_cap=month_cap
+        conditions.policy, wanted.total, each, rhythm, wanted.schedule.unpaid, month_cap=month_cap
     )
     if broken and not (reason.strip() and (is_supervisor or conditions.policy.may_exceed == "staff")):
         raise ReasonMissing
@@ -186,7 +186,7 @@ def propose(
         state=PlanState.PROPOSED,
         frequency=rhythm.frequency,
         day=rhythm.day,
-        each=wanted.standing.each,
+        each=wanted.schedule.each,
         month_cap=month_cap,
         proposed_by=staff_user_id,
         exceeds=reason.strip()[:300] if broken else "",

@@ -72,7 +72,7 @@ def setup(account_id: str) -> Any:
         total=total,
         allowed=allowed,
         draft=found,
-        rhythm=rhythm_words(found.standing.rhythm) if found is not None else "",
+        rhythm=rhythm_words(found.schedule.rhythm) if found is not None else "",
         agree_url=_agree_url(account, found) if found is not None else "",
         here=request.full_path.rstrip("?"),
         today=conditions.today,
@@ -134,8 +134,8 @@ def _answer(
         form.control.errors = [_explain(form, error, allowed)]
     else:
         # What is paid down today comes besides the payments that were asked for.
-        later = sum(due.on > conditions.today for due in found.standing.unpaid)
-        form.show(found.standing.each, later or len(found.standing.unpaid))
+        later = sum(due.on > conditions.today for due in found.schedule.unpaid)
+        form.show(found.schedule.each, later or len(found.schedule.unpaid))
         return allowed, found
     return allowed, None
 
@@ -159,9 +159,9 @@ def _agree_url(account: VisibleAccount, found: Draft) -> str:
     return url_for(
         "plans.agree",
         account_id=account.public_id,
-        each=found.standing.each.cents,
-        frequency=found.standing.rhythm.frequency.value,
-        day=found.standing.rhythm.day,
+        each=found.schedule.each.cents,
+        frequency=found.schedule.rhythm.frequency.value,
+        day=found.schedule.rhythm.day,
         lines=[line.public_id for line, _amount in found.lines],
     )
 

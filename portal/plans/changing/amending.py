@@ -29,7 +29,7 @@ from portal.plans.kinds import ChangeKind, Need, PlanState
 from portal.plans.models import Plan
 from portal.plans.returned import check_method
 from portal.plans.rows import PlanNow, end, fingerprint, join, leave, read, running, write
-from portal.plans.rules.changes import Standing, Wish, carry_out
+from portal.plans.rules.changes import ChangeRequest, ScheduleState, carry_out
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.schedule import Due
 
@@ -39,10 +39,10 @@ _NOT_WHILE_PAUSED = (ChangeKind.DAY_MOVED, ChangeKind.SKIPPED)
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A plan before and after a wish; ``seen`` is what a page that shows this says it has shown."""
+    """A plan before and after a requested change; ``seen`` is what a page that shows this says it has shown."""
 
-    before: Standing
-    after: Standing
+    before: ScheduleState
+    after: ScheduleState
 
     @property
     def seen(self) -> str:
@@ -50,8 +50,8 @@ class Preview:
         return fingerprint(self.before)[:16] + fingerprint(self.after)[:16]
 
 
-def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Conditions) -> Preview:
-    """How a plan would stand after ``wish``. Writes nothing.
+def preview(session: Session, *, plan_id: int, wanted: ChangeRequest, conditions: Conditions) -> Preview:
+    """How a plan would stand after ``wanted``. Writes nothing.
 
     Raises what :func:`carry_out` raises, :class:`PlanIsOver`, :class:`PlanIsPaused`, :class:`ChargeUnderWay` and, for
     the desk's own move of the day, :class:`~portal.plans.errors.PutOffTooFar`.
@@ -60,22 +60,22 @@ def preview(session: Session, *, plan_id: int, wish: Wish, conditions: Condition
     if plan.state not in (PlanState.ACTIVE, PlanState.PAUSED):
         raise PlanIsOver
     now = read(session, plan, today=conditions.today)
-    return preview_of(session, now, wish, conditions)
+    return preview_of(session, now, wanted, conditions)
 
 
-def preview_of(session: Session, now: PlanNow, wish: Wish, conditions: Conditions) -> Preview:
+def preview_of(session: Session, now: PlanNow, wanted: ChangeRequest, conditions: Conditions) -> Preview:
     if now.settling:
         raise ChargeUnderWay
-    if now.plan.state is PlanState.PAUSED and wish.kind in _NOT_WHILE_PAUSED:
+    if now.plan.state is PlanState.PAUSED and wanted.kind in _NOT_WHILE_PAUSED:
         raise PlanIsPaused
-    if wish.kind is ChangeKind.RESUMED and now.plan.state is PlanState.ACTIVE:
+    if wanted.kind is ChangeKind.RESUMED and now.plan.state is PlanState.ACTIVE:
         raise NothingToChange
-    if wish.kind is ChangeKind.LINES_ADDED:
-        wish = replace(wish, charges=_amounts_to_add(session, now.plan, wish.charges, conditions))
-    after = carry_out(now.standing, wish, policy=conditions.policy, today=conditions.today)
-    if wish.not_sooner and not wish.exceed:
+    if wanted.kind is ChangeKind.LINES_ADDED:
+        wanted = replace(wanted, charges=_amounts_to_add(session, now.plan, wanted.charges, conditions))
+    after = carry_out(now.schedule, wanted, policy=conditions.policy, today=conditions.today)
+    if wanted.not_sooner and not wanted.exceed:
         check_moves(session, now.plan.id, after)
-    return Preview(now.standing, after)
+    return Preview(now.schedule, after)
 
 
 def may_be_added(session: Session, plan: Plan, *, conditions: Conditions) -> list[tuple[Line, Money]]:
@@ -97,7 +97,7 @@ def change(
     *,
     plan_id: int,
     user_id: int,
-    wish: Wish,
+    wanted: ChangeRequest,
     seen: str,
     agree: Agree,
     language: str,
@@ -111,19 +111,19 @@ def change(
     """
     plan = running(session, plan_id)
     now = read(session, plan, today=conditions.today)
-    found = preview_of(session, now, wish, conditions)
+    found = preview_of(session, now, wanted, conditions)
     if found.seen != seen:
         raise ScheduleMoved
-    carry(session, now, found, wish, conditions)
+    carry(session, now, found, wanted, conditions)
     if plan.method_id is None:
         raise MethodNotUsable
-    if wish.kind is ChangeKind.LINES_ADDED:
-        check_method(session, plan.account_id, wish.charges, method_id=plan.method_id)
+    if wanted.kind is ChangeKind.LINES_ADDED:
+        check_method(session, plan.account_id, wanted.charges, method_id=plan.method_id)
     _write_as_agreed(
         session,
         now,
         found.after,
-        kind=wish.kind,
+        kind=wanted.kind,
         agree=agree,
         user_id=user_id,
         language=language,
@@ -135,7 +135,7 @@ def change(
 def _write_as_agreed(
     session: Session,
     now: PlanNow,
-    after: Standing,
+    after: ScheduleState,
     *,
     kind: ChangeKind,
     agree: Agree,
@@ -150,7 +150,7 @@ def _write_as_agreed(
     terms = terms_of(
         session,
         plan,
-        standing=after,
+        schedule=after,
         lines=_lines_after(session, now, after, conditions),
         method=method_by_id(session, plan.method_id),
         change=kind,
@@ -184,7 +184,7 @@ def amend(
     *,
     plan_id: int,
     staff_user_id: int,
-    wish: Wish,
+    wanted: ChangeRequest,
     seen: str,
     reason: str,
     is_supervisor: bool,
@@ -197,18 +197,18 @@ def amend(
     """
     plan = running(session, plan_id)
     now = read(session, plan, today=conditions.today)
-    found = preview_of(session, now, wish, conditions)
+    found = preview_of(session, now, wanted, conditions)
     if found.seen != seen:
         raise ScheduleMoved
-    allowed = is_supervisor or conditions.policy.may_exceed == "staff" or not wish.exceed
-    if wish.kind not in EASING or not eases(found.before, found.after):
+    allowed = is_supervisor or conditions.policy.may_exceed == "staff" or not wanted.exceed
+    if wanted.kind not in EASING or not eases(found.before, found.after):
         raise ConsentMissing
     if not reason.strip() or not allowed:
         raise ReasonMissing
-    if wish.kind is ChangeKind.PAUSED and is_paused_beyond(plan, wish.until):
+    if wanted.kind is ChangeKind.PAUSED and is_paused_beyond(plan, wanted.until):
         raise NothingToChange
-    carry(session, now, found, wish, conditions)
-    write(session, now, found.after, kind=wish.kind, actor_user_id=staff_user_id, note=reason.strip())
+    carry(session, now, found, wanted, conditions)
+    write(session, now, found.after, kind=wanted.kind, actor_user_id=staff_user_id, note=reason.strip())
     emails.queue_reshaped(
         session,
         user_id=plan.user_id,
@@ -239,7 +239,7 @@ def is_paused_beyond(plan: Plan, until: date | None) -> bool:
     return plan.paused_until is None or (until is not None and plan.paused_until >= until)
 
 
-def eases(before: Standing, after: Standing) -> bool:
+def eases(before: ScheduleState, after: ScheduleState) -> bool:
     """Whether a change asks for nothing more and nothing sooner: up to any day, no more is taken than before."""
     if not set(after.left) <= set(before.left):
         return False
@@ -250,24 +250,24 @@ def _taken(dues: Collection[Due], until: date) -> Money:
     return Money.total(due.amount for due in dues if due.on <= until)
 
 
-def carry(session: Session, now: PlanNow, found: Preview, wish: Wish, conditions: Conditions) -> None:
-    """What a wish does besides the schedule."""
+def carry(session: Session, now: PlanNow, found: Preview, wanted: ChangeRequest, conditions: Conditions) -> None:
+    """What a requested change does besides the schedule."""
     plan = now.plan
-    if wish.kind is ChangeKind.LINES_ADDED:
+    if wanted.kind is ChangeKind.LINES_ADDED:
         lines = {line.charge_id: line for line, _amount in may_be_added(session, plan, conditions=conditions)}
         new = [charge_id for charge_id in found.after.left if charge_id not in found.before.left]
         join(session, plan.id, [(one, found.after.left[one], lines[one].sums.paid) for one in new])
-    elif wish.kind is ChangeKind.LINES_REMOVED:
+    elif wanted.kind is ChangeKind.LINES_REMOVED:
         leave(session, plan.id, [one for one in found.before.left if one not in found.after.left])
-    elif wish.kind is ChangeKind.PAUSED:
-        plan.state, plan.paused_until = PlanState.PAUSED, wish.until
-    elif wish.kind is ChangeKind.RESUMED:
+    elif wanted.kind is ChangeKind.PAUSED:
+        plan.state, plan.paused_until = PlanState.PAUSED, wanted.until
+    elif wanted.kind is ChangeKind.RESUMED:
         plan.state, plan.paused_until = PlanState.ACTIVE, None
     session.flush()
 
 
 def _lines_after(
-    session: Session, now: PlanNow, after: Standing, conditions: Conditions
+    session: Session, now: PlanNow, after: ScheduleState, conditions: Conditions
 ) -> list[tuple[Line, Money]]:
     known = {one.line.charge_id: one.line for one in now.covered}
     missing = set(after.left) - set(known)
@@ -302,7 +302,7 @@ def change_method(
     if plan.method_id == method.id and plan.need is Need.NOTHING:
         raise NothingToChange
     now = read(session, plan, today=conditions.today)
-    check_method(session, plan.account_id, now.standing.left, method_id=method.id)
+    check_method(session, plan.account_id, now.schedule.left, method_id=method.id)
     plan.method_id, plan.need = method.id, Need.NOTHING
     for row in now.rows:
         if row.tries:
@@ -314,7 +314,7 @@ def change_method(
     _write_as_agreed(
         session,
         now,
-        now.standing,
+        now.schedule,
         kind=ChangeKind.METHOD_CHANGED,
         agree=agree,
         user_id=user_id,
@@ -327,7 +327,7 @@ def change_method(
 def cancel(
     session: Session, *, plan_id: int, actor_user_id: int, by_staff: bool, note: str = "", conditions: Conditions
 ) -> None:
-    """End a plan at somebody's wish; commits. What is left are ordinary bills; a charge under way goes on.
+    """End a plan as somebody asked; commits. What is left are ordinary bills; a charge under way goes on.
 
     Raises :class:`PlanIsOver`.
     """
@@ -352,7 +352,7 @@ def stop_charges(session: Session, *, plan_id: int, conditions: Conditions) -> N
     if plan.state is PlanState.ACTIVE or plan.paused_until is not None:
         now = read(session, plan, today=conditions.today)
         plan.state, plan.paused_until = PlanState.PAUSED, None
-        write(session, now, now.standing, kind=ChangeKind.PAUSED)
+        write(session, now, now.schedule, kind=ChangeKind.PAUSED)
         # Whoever has the mail can press the link: the plan's owner is told that somebody did.
         emails.queue_charges_stopped(
             session,

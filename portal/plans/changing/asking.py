@@ -1,4 +1,4 @@
-"""From the address of a change's page to the wish it says: each act has its own fields, asked for with GET."""
+"""From the address of a change's page to the change it requests: each act has its own fields, asked for with GET."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from portal.plans.collecting.by_hand_forms import AmountForm
 from portal.plans.kinds import ChangeKind
 from portal.plans.queries import PlanRow
 from portal.plans.rows import look
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.policy import BalanceTooSmall, LawCapsPayments, limits
 from portal.plans.rules.schedule import most_each
@@ -23,7 +23,7 @@ from portal.plans.rules.schedule import most_each
 
 @dataclass(slots=True)
 class Asked:
-    """A change's page: what it is called and asks for, and the wish once it is said.
+    """A change's page: what it is called and asks for, and the change once it is requested.
 
     ``said`` is whether the page was sent; ``nothing`` are the words where there is nothing to choose from.
     """
@@ -31,7 +31,7 @@ class Asked:
     title: str
     lead: str
     said: bool
-    wish: Wish | None = None
+    wanted: ChangeRequest | None = None
     amount: AmountForm | None = None
     rhythm: RhythmForm | None = None
     lines: Sequence[tuple[Line, Money]] = ()
@@ -54,7 +54,7 @@ def _choose_lines(asked: Asked, offered: Sequence[tuple[Line, Money]], kind: Cha
     ids = {line.public_id: line.charge_id for line, _amount in offered}
     asked.lines, asked.ticked = offered, [one for one in request.args.getlist("lines") if one in ids]
     if asked.ticked:
-        asked.wish = Wish(kind, charges=dict.fromkeys((ids[one] for one in asked.ticked), Money.zero()))
+        asked.wanted = ChangeRequest(kind, charges=dict.fromkeys((ids[one] for one in asked.ticked), Money.zero()))
     return asked
 
 
@@ -83,7 +83,7 @@ def _take_out(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
 
 
 def _amount(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
-    now = look(session, plan.id, today=conditions.today).standing
+    now = look(session, plan.id, today=conditions.today).schedule
     total = now.total
     try:
         least = limits(
@@ -112,7 +112,7 @@ def _amount(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
         if amount is None or amount <= Money.zero():
             asked.amount.amount.errors = [_("Write an amount above $0.00.")]
         else:
-            asked.wish = Wish(ChangeKind.AMOUNT_CHANGED, each=min(amount, total) if total else amount)
+            asked.wanted = ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=min(amount, total) if total else amount)
     return asked
 
 
@@ -129,7 +129,7 @@ def _day(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
     if not asked.said:
         form.start_with(plan.rhythm)
     elif form.validate():
-        asked.wish = Wish(ChangeKind.DAY_MOVED, rhythm=form.rhythm)
+        asked.wanted = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=form.rhythm)
     return asked
 
 
@@ -142,7 +142,7 @@ def _skip(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
         _("Skip the next payment"),
         _("Its amount comes at the end of the plan. It costs nothing.") + " " + often,
         said=True,
-        wish=Wish(ChangeKind.SKIPPED),
+        wanted=ChangeRequest(ChangeKind.SKIPPED),
     )
 
 
@@ -151,7 +151,7 @@ def _go_on(session: Session, plan: PlanRow, conditions: Conditions) -> Asked:
         _("Continue the plan"),
         _("The pause ends now. These are the payments from here on."),
         said=True,
-        wish=Wish(ChangeKind.RESUMED),
+        wanted=ChangeRequest(ChangeKind.RESUMED),
     )
 
 

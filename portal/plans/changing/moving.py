@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from portal.plans.errors import PutOffTooFar
 from portal.plans.kinds import ChangeKind, Frequency, InstallmentState
 from portal.plans.models import Installment, PlanChange
-from portal.plans.rules.changes import Standing
+from portal.plans.rules.changes import ScheduleState
 
 #: All moves together put the next payment off by so many days at most: as far as a single one can.
 _AT_MOST = {Frequency.WEEKLY: 7, Frequency.TWO_WEEKLY: 14, Frequency.MONTHLY: 31}
 _BEHIND = (InstallmentState.PAID, InstallmentState.MISSED, InstallmentState.SKIPPED)
 
 
-def check_moves(session: Session, plan_id: int, after: Standing) -> None:
+def check_moves(session: Session, plan_id: int, after: ScheduleState) -> None:
     """Hold one more move by the desk, to ``after``, to what the moves before it leave.
 
     Those count that were made since the patient agreed to the plan last and since its latest payment was paid, missed

@@ -14,7 +14,7 @@ from portal.plans.errors import NothingToChange, PauseTooLong
 from portal.plans.kinds import ChangeKind, RequestKind
 from portal.plans.models import PlanRequest
 from portal.plans.rows import read, running, write
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.schedule import Due
 
@@ -76,10 +76,10 @@ def decide_request(
     stays = is_paused_beyond(plan, request.until)
     if granted:
         now = read(session, plan, today=conditions.today)
-        wish = Wish(ChangeKind.PAUSED, until=request.until, exceed=True)
-        found = preview_of(session, now, wish, conditions)
+        wanted = ChangeRequest(ChangeKind.PAUSED, until=request.until, exceed=True)
+        found = preview_of(session, now, wanted, conditions)
         if not stays:
-            carry(session, now, found, wish, conditions)
+            carry(session, now, found, wanted, conditions)
         after = found.after.unpaid
         write(session, now, found.after, kind=ChangeKind.PAUSED, actor_user_id=staff_user_id, note=request.answer)
     record(

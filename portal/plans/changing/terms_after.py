@@ -9,7 +9,7 @@ from portal.plans.changing.amending import may_be_added
 from portal.plans.errors import MethodNotUsable
 from portal.plans.kinds import ChangeKind
 from portal.plans.rows import look
-from portal.plans.rules.changes import Standing
+from portal.plans.rules.changes import ScheduleState
 from portal.plans.rules.conditions import Conditions
 from portal.plans.rules.terms import Terms
 
@@ -18,7 +18,7 @@ def terms_after(
     session: Session,
     *,
     plan_id: int,
-    after: Standing | None,
+    after: ScheduleState | None,
     kind: ChangeKind,
     conditions: Conditions,
     method: MethodRow | None = None,
@@ -28,7 +28,7 @@ def terms_after(
     Raises :class:`MethodNotUsable` for a plan without one.
     """
     now = look(session, plan_id, today=conditions.today)
-    standing = now.standing if after is None else after
+    schedule = now.schedule if after is None else after
     known = {one.line.charge_id: one.line for one in now.covered}
     known |= {line.charge_id: line for line, _amount in may_be_added(session, now.plan, conditions=conditions)}
     if method is None and now.plan.method_id is None:
@@ -36,8 +36,8 @@ def terms_after(
     return terms_of(
         session,
         now.plan,
-        standing=standing,
-        lines=[(known[charge_id], amount) for charge_id, amount in standing.left.items()],
+        schedule=schedule,
+        lines=[(known[charge_id], amount) for charge_id, amount in schedule.left.items()],
         method=method or method_by_id(session, now.plan.method_id or 0),
         change=kind,
         conditions=conditions,

@@ -84,7 +84,7 @@ def _change(plan_id: str, act: str) -> Any:
     asked = ask(db.session, plan, act, conditions=the_conditions())
     if request.method == "GET":
         return _page(plan, act, asked, form)
-    if asked.wish is None or not form.validate_on_submit():
+    if asked.wanted is None or not form.validate_on_submit():
         return _page(plan, act, asked, form), 422
     seen, _dot, words = (form.seen.data or "").partition(".")
     try:
@@ -92,7 +92,7 @@ def _change(plan_id: str, act: str) -> Any:
             db.session,
             plan_id=plan.id,
             user_id=current_user.id,
-            wish=asked.wish,
+            wanted=asked.wanted,
             seen=seen,
             agree=agreeing_to(words),
             language=str(get_locale() or "en"),
@@ -117,11 +117,11 @@ def _change(plan_id: str, act: str) -> Any:
 def _page(plan: PlanRow, act: str, asked: Asked, form: ConsentForm) -> str:
     conditions = the_conditions()
     found, words, problem = None, list[Paragraph](), ""
-    if asked.wish is not None:
+    if asked.wanted is not None:
         try:
-            found = preview(db.session, plan_id=plan.id, wish=asked.wish, conditions=conditions)
+            found = preview(db.session, plan_id=plan.id, wanted=asked.wanted, conditions=conditions)
             terms = terms_after(
-                db.session, plan_id=plan.id, after=found.after, kind=asked.wish.kind, conditions=conditions
+                db.session, plan_id=plan.id, after=found.after, kind=asked.wanted.kind, conditions=conditions
             )
         except CANNOT_CHANGE as error:
             found, problem = None, explain(error)
@@ -209,8 +209,8 @@ def _method_page(plan: PlanRow, form: ConsentForm, usable: Any, chosen: Any) -> 
         at_once=next((row.amount for row in now.rows if row.tries), None)
         if plan.state is PlanState.ACTIVE
         else None,
-        dues=now.standing.unpaid,
-        total=now.standing.total,
+        dues=now.schedule.unpaid,
+        total=now.schedule.total,
         words=words,
         here=url_for("plans.method", plan_id=plan.public_id),
     )

@@ -49,7 +49,7 @@ def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id:
     if now.settling:
         raise ChargeUnderWay
     if now.has_moved:
-        write(session, now, now.standing, kind=why_moved(session, now, since=plan.checked_at))
+        write(session, now, now.schedule, kind=why_moved(session, now, since=plan.checked_at))
         session.commit()
         plan = running(session, plan_id)
         now = read(session, plan, today=conditions.today)
@@ -57,7 +57,7 @@ def pay_next(session: Session, gateway: StripeGateway, *, plan_id: int, user_id:
         session.commit()
         raise NothingToPay
     method, first = method_by_id(session, plan.method_id), now.rows[0]
-    installment_id, amount, left, account_id = first.id, first.amount, now.standing.left, plan.account_id
+    installment_id, amount, left, account_id = first.id, first.amount, now.schedule.left, plan.account_id
     session.commit()
 
     def gone() -> bool:
@@ -98,7 +98,7 @@ def pay_more(
     now = read(session, plan, today=conditions.today)
     if now.settling:
         raise ChargeUnderWay
-    account_id, left, need = plan.account_id, now.standing.left, plan.need
+    account_id, left, need = plan.account_id, now.schedule.left, plan.need
     method = None if plan.method_id is None else method_by_id(session, plan.method_id)
     if amount is not None:
         check_more(amount, Money.total(left.values()))

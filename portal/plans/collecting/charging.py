@@ -28,7 +28,7 @@ from portal.payments.queries import PaymentRow, payment_by_id
 from portal.payments.returns import awaited_debts
 from portal.payments.service import Payer
 from portal.payments.state import OPEN, PaymentState
-from portal.payments.unattended import charge_once, follow_up
+from portal.payments.unattended import collect_once, follow_up
 from portal.plans import emails, unsent
 from portal.plans.coverage import coverage, left_by_charge
 from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need, PlanState
@@ -160,7 +160,7 @@ def charge(session: Session, gateway: StripeGateway, *, installment_id: int, con
         )
 
     # What can't be charged since what is due has moved, waits until the plan is made to fit.
-    charge_once(
+    collect_once(
         session,
         gateway,
         account_id=account_id,
@@ -374,9 +374,9 @@ def miss(session: Session, *, installment_id: int, conditions: Conditions) -> No
     ends = in_row >= conditions.policy.missed_ends_after
     if ends:
         end(session, now, state=PlanState.STOPPED, kind=ChangeKind.STOPPED, reason="missed")
-        emails.queue_stopped(session, user_id=plan.user_id, plan=plan.public_id, left=now.standing.total)
+        emails.queue_stopped(session, user_id=plan.user_id, plan=plan.public_id, left=now.schedule.total)
     else:
-        write(session, now, now.standing, kind=ChangeKind.MISSED)
+        write(session, now, now.schedule, kind=ChangeKind.MISSED)
         emails.queue_missed(
             session,
             user_id=plan.user_id,

@@ -35,8 +35,8 @@ def effect_of_next(session: Session, *, plan_id: int, conditions: Conditions) ->
     now = look(session, plan_id, today=conditions.today)
     if now.plan.state not in RUNNING:
         raise PlanIsOver
-    dues = now.standing.unpaid
-    return Effect(dues[0].amount, dues, dues[1:], now.standing.total) if dues else None
+    dues = now.schedule.unpaid
+    return Effect(dues[0].amount, dues, dues[1:], now.schedule.total) if dues else None
 
 
 def effect_of_more(session: Session, *, plan_id: int, amount: Money | None, conditions: Conditions) -> Effect:
@@ -47,16 +47,16 @@ def effect_of_more(session: Session, *, plan_id: int, amount: Money | None, cond
     now = look(session, plan_id, today=conditions.today)
     if now.plan.state not in RUNNING:
         raise PlanIsOver
-    total, unpaid = now.standing.total, now.standing.unpaid
+    total, unpaid = now.schedule.total, now.schedule.unpaid
     paid = total if amount is None else min(amount, total)
     after = reshape(
         unpaid,
         total - paid,
-        now.standing.each,
-        now.standing.rhythm,
+        now.schedule.each,
+        now.schedule.rhythm,
         fixed=now.told,
         earliest=unpaid[0].on if unpaid else conditions.today,
-        most=now.standing.most,
+        most=now.schedule.most,
     )
     return Effect(paid, unpaid, tuple(after), total)
 

@@ -67,7 +67,7 @@ def _go_on(session: Session, plan: Plan, today: date) -> bool:
         return False
     plan.state, plan.paused_until = PlanState.ACTIVE, None
     session.flush()
-    note_change(session, plan, kind=ChangeKind.RESUMED, after=read(session, plan, today=today).standing)
+    note_change(session, plan, kind=ChangeKind.RESUMED, after=read(session, plan, today=today).schedule)
     return True
 
 
@@ -83,7 +83,7 @@ def _ask_as_usual(session: Session, now: PlanNow) -> None:
 
 def _is_done(session: Session, now: PlanNow) -> bool:
     """Nothing is left to pay by the plan, nothing is on its way, and no line may come back to it."""
-    if now.standing.total >= SMALLEST or any(one.waits or one.on_its_way for one in now.covered):
+    if now.schedule.total >= SMALLEST or any(one.waits or one.on_its_way for one in now.covered):
         return False
     under_way = sa.select(sa.func.count()).where(
         Installment.plan_id == now.plan.id, Installment.state == InstallmentState.CHARGING
@@ -99,7 +99,7 @@ def _finish(session: Session, now: PlanNow) -> None:
 
 def _fit(session: Session, now: PlanNow, *, kind: ChangeKind, conditions: Conditions) -> None:
     plan = now.plan
-    write(session, now, now.standing, kind=kind)
+    write(session, now, now.schedule, kind=kind)
     emails.queue_reshaped(
         session,
         user_id=plan.user_id,
@@ -107,7 +107,7 @@ def _fit(session: Session, now: PlanNow, *, kind: ChangeKind, conditions: Condit
         version=plan.version,
         kind=kind,
         before=list(now.written),
-        after=list(now.standing.unpaid),
+        after=list(now.schedule.unpaid),
         plan_url=conditions.plan_url(plan.public_id),
     )
 
@@ -115,7 +115,7 @@ def _fit(session: Session, now: PlanNow, *, kind: ChangeKind, conditions: Condit
 def why_moved(session: Session, now: PlanNow, *, since: datetime) -> ChangeKind:
     """What moved the balance: the latest thing that happened to the plan's lines since then (UTC)."""
     charges = [one.line.charge_id for one in now.covered]
-    rose = now.standing.total > Money.total(due.amount for due in now.written)
+    rose = now.schedule.total > Money.total(due.amount for due in now.written)
     placed, released = holds_since(session, charges, since=since)
     if placed and not rose:
         return ChangeKind.HELD

@@ -25,9 +25,9 @@ def beyond_the_law(session: Session, *, conditions: Conditions) -> dict[int, int
     ).all()
     found = {}
     for plan_id in capped:
-        standing = look(session, plan_id, today=conditions.today).standing
-        paid = paid_months(session, standing.left)
-        months = [(due.on.year, due.on.month) for due in standing.unpaid]
+        schedule = look(session, plan_id, today=conditions.today).schedule
+        paid = paid_months(session, schedule.left)
+        months = [(due.on.year, due.on.month) for due in schedule.unpaid]
         others = sorted(set(months) - paid)
         lawful = max(0, rule.most_payments - len(paid))
         if len(others) > lawful:

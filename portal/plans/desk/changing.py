@@ -47,7 +47,7 @@ from portal.plans.errors import (
 from portal.plans.kinds import ChangeKind
 from portal.plans.of_app import may_exceed, the_conditions, the_policy
 from portal.plans.queries import PlanRow, RequestRow
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.policy import LawCapsPayments
 from portal.plans.words import rhythm_words
 from portal.web import guards
@@ -115,40 +115,40 @@ def _said(error: Exception) -> str:
             return _("The plan would stay as it is.")
 
 
-def _wish(form: AmendForm, lines: Sequence[LineOnPlan]) -> Wish:
+def _wish(form: AmendForm, lines: Sequence[LineOnPlan]) -> ChangeRequest:
     """What the form asks for. Raises :class:`LineNotOnPlan`."""
     kind = ACTS[form.act.data][0]
     if kind is ChangeKind.AMOUNT_CHANGED:
-        return Wish(kind, each=form.each.amount)
+        return ChangeRequest(kind, each=form.each.amount)
     if kind is ChangeKind.DAY_MOVED:
-        return Wish(kind, rhythm=rhythm_of(form.rhythm.data), not_sooner=True)
+        return ChangeRequest(kind, rhythm=rhythm_of(form.rhythm.data), not_sooner=True)
     if kind is ChangeKind.PAUSED:
-        return Wish(kind, until=form.until.data)
+        return ChangeRequest(kind, until=form.until.data)
     if kind is ChangeKind.LINES_REMOVED:
         charges = chosen_charges(form.lines.data, {one.charge_public_id: one.charge_id for one in lines})
         if charges is None:
             raise LineNotOnPlan
-        return Wish(kind, charges=dict.fromkeys(charges, Money.zero()))
-    return Wish(kind)
+        return ChangeRequest(kind, charges=dict.fromkeys(charges, Money.zero()))
+    return ChangeRequest(kind)
 
 
-def _looked_ahead(plan: PlanRow, wish: Wish) -> tuple[Wish, Preview, str]:
-    """The wish as it may be done, the plan before and after it, and what of the policy it exceeds (empty: nothing).
+def _looked_ahead(plan: PlanRow, wanted: ChangeRequest) -> tuple[ChangeRequest, Preview, str]:
+    """The change as it may be made, the plan before and after it, and what of the policy it exceeds (empty: nothing).
 
     Raises :data:`_IN_THE_WAY` and :class:`PlanIsOver`.
     """
     exceeds = ""
     try:
-        found = preview(db.session, plan_id=plan.id, wish=wish, conditions=the_conditions())
+        found = preview(db.session, plan_id=plan.id, wanted=wanted, conditions=the_conditions())
     except _AGAINST_THE_POLICY as error:
         if not may_exceed():
             raise
         db.session.rollback()
-        wish, exceeds = replace(wish, exceed=True), _said(error)
-        found = preview(db.session, plan_id=plan.id, wish=wish, conditions=the_conditions())
+        wanted, exceeds = replace(wanted, exceed=True), _said(error)
+        found = preview(db.session, plan_id=plan.id, wanted=wanted, conditions=the_conditions())
     if not eases(found.before, found.after):
         raise ConsentMissing
-    return wish, found, exceeds
+    return wanted, found, exceeds
 
 
 def _compared(found: Preview) -> list[tuple[date, Money | None, Money | None]]:
@@ -197,7 +197,7 @@ def amend_plan(plan_id: str) -> Any:
 
 
 def _amend(form: AmendForm, plan: PlanRow, lines: Sequence[LineOnPlan]) -> Any:
-    wish, found, exceeds = _looked_ahead(plan, _wish(form, lines))
+    wanted, found, exceeds = _looked_ahead(plan, _wish(form, lines))
     moved = False
     if "confirmed" in request.form:
         try:
@@ -205,7 +205,7 @@ def _amend(form: AmendForm, plan: PlanRow, lines: Sequence[LineOnPlan]) -> Any:
                 db.session,
                 plan_id=plan.id,
                 staff_user_id=current_user.id,
-                wish=wish,
+                wanted=wanted,
                 seen=form.seen.data or "",
                 reason=form.reason.data or "",
                 is_supervisor=is_supervisor(),
@@ -238,9 +238,9 @@ def _amend(form: AmendForm, plan: PlanRow, lines: Sequence[LineOnPlan]) -> Any:
         exceeds=exceeds,
         moved=moved,
         taken_out=[one for one in lines if one.charge_public_id in (form.lines.data or ())]
-        if wish.kind is ChangeKind.LINES_REMOVED
+        if wanted.kind is ChangeKind.LINES_REMOVED
         else [],
-        until=wish.until,
+        until=wanted.until,
         rhythm_words=rhythm_words,
     )
 
@@ -274,7 +274,7 @@ def plan_request(request_id: str) -> Any:
             found = preview(
                 db.session,
                 plan_id=plan.id,
-                wish=Wish(ChangeKind.PAUSED, until=asked.until, exceed=True),
+                wanted=ChangeRequest(ChangeKind.PAUSED, until=asked.until, exceed=True),
                 conditions=the_conditions(),
             )
         except _IN_THE_WAY as error:

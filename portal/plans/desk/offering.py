@@ -132,7 +132,7 @@ def _drafted(
         replaces=None if running is None else running.id,
         month_cap=cap,
     )
-    return found, breaks_policy(the_policy(), found.total, each, rhythm, found.standing.unpaid, month_cap=cap)
+    return found, breaks_policy(the_policy(), found.total, each, rhythm, found.schedule.unpaid, month_cap=cap)
 
 
 def _may_be_offered(form: OfferForm, broken: Sequence[str]) -> bool:
@@ -243,15 +243,15 @@ def _go_on(
                 user_id=payer,
                 staff_user_id=current_user.id,
                 charge_ids=[line.charge_id for line, _amount in found.lines],
-                each=_each(form, found.total, found.standing.month_cap),
-                rhythm=found.standing.rhythm,
+                each=_each(form, found.total, found.schedule.month_cap),
+                rhythm=found.schedule.rhythm,
                 reason=form.reason.data or "",
                 is_supervisor=is_supervisor(),
                 conditions=the_conditions(),
                 seen=form.seen.data or "-",
                 public_id=form.plan_id,
                 replaces=running is not None,
-                month_cap=found.standing.month_cap,
+                month_cap=found.schedule.month_cap,
             )
         except ScheduleMoved:
             db.session.rollback()
@@ -272,7 +272,7 @@ def _go_on(
         form=form,
         running=running,
         draft=found,
-        when=rhythm_words(found.standing.rhythm),
+        when=rhythm_words(found.schedule.rhythm),
         broken=[BROKEN[one] for one in broken],
         moved=moved,
         discounts=discounts_for(the_policy(), found.total),

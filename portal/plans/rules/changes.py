@@ -1,4 +1,4 @@
-"""What each wish does to a plan. Pure: a plan as it stands and a wish give the plan as it would be, or why not.
+"""What each requested change does to a plan. Pure: a plan and a request give the plan as it would be, or why not.
 
 The same function makes what a page shows before consent and what is written after it, so the two can't differ.
 """
@@ -40,7 +40,7 @@ _HALF = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduleState:
     """A plan as it stands.
 
     ``left`` is what is still to be paid by it, by charge; ``unpaid`` the installments to come, which sum to it.
@@ -70,7 +70,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ChangeRequest:
     """What somebody wants changed. Each kind reads its own fields.
 
     ``charges`` are the lines to add, with what each asks for, or to take out. ``exceed`` is the staff's: the policy's
@@ -87,103 +87,103 @@ class Wish:
     not_sooner: bool = False
 
 
-def carry_out(standing: Standing, wish: Wish, *, policy: Policy, today: date) -> Standing:
-    """The plan as it would stand after ``wish``; the policy is kept unless the wish may exceed it.
+def carry_out(schedule: ScheduleState, wanted: ChangeRequest, *, policy: Policy, today: date) -> ScheduleState:
+    """The plan as it would stand after ``wanted``; the policy is kept unless the request may exceed it.
 
     Raises :class:`InstallmentTooSmall`, :class:`InstallmentTooLarge`, :class:`PlanTooLong`, :class:`DayNotOffered`,
     :class:`LineCannotJoin`, :class:`LineNotOnPlan`, :class:`NoSkipLeft`, :class:`PauseTooLong`,
     :class:`NothingToChange` and :class:`~portal.plans.rules.policy.LawCapsPayments`.
     """
-    after = _ACTS[wish.kind](standing, wish, policy, today)
+    after = _ACTS[wanted.kind](schedule, wanted, policy, today)
     if Money.total(due.amount for due in after.unpaid) != after.total:
         raise AssertionError("the installments don't sum to what is left")
-    if after == standing and wish.kind not in _ALSO_WITHOUT_A_NEW_SCHEDULE:
+    if after == schedule and wanted.kind not in _ALSO_WITHOUT_A_NEW_SCHEDULE:
         raise NothingToChange
     return after
 
 
-def _add(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
-    if not wish.charges or set(wish.charges) & set(standing.left):
+def _add(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
+    if not wanted.charges or set(wanted.charges) & set(schedule.left):
         raise LineCannotJoin
-    left = {**standing.left, **wish.charges}
+    left = {**schedule.left, **wanted.charges}
     total = Money.total(left.values())
-    each = wish.each or standing.each
-    if not wish.exceed and wish.each is None:
+    each = wanted.each or schedule.each
+    if not wanted.exceed and wanted.each is None:
         # As long as the policy lets it be, the amount stays and the plan gets longer.
-        allowed = _limits(replace(standing, left=left), policy)
+        allowed = _limits(replace(schedule, left=left), policy)
         each = max(each, allowed.least_each)
-    dues = _fitted(standing, total, today)
-    if each != standing.each:
-        dues = change_amount(dues, each, standing.rhythm, fixed=0, most=standing.most)
-    return _within(standing, replace(standing, each=each, left=left, unpaid=tuple(dues)), wish, policy)
+    dues = _fitted(schedule, total, today)
+    if each != schedule.each:
+        dues = change_amount(dues, each, schedule.rhythm, fixed=0, most=schedule.most)
+    return _within(schedule, replace(schedule, each=each, left=left, unpaid=tuple(dues)), wanted, policy)
 
 
-def _remove(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
-    gone = set(wish.charges)
-    left = {charge: amount for charge, amount in standing.left.items() if charge not in gone}
-    if not gone or not gone <= set(standing.left) or not Money.total(left.values()):
+def _remove(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
+    gone = set(wanted.charges)
+    left = {charge: amount for charge, amount in schedule.left.items() if charge not in gone}
+    if not gone or not gone <= set(schedule.left) or not Money.total(left.values()):
         raise LineNotOnPlan
-    return replace(standing, left=left, unpaid=tuple(_fitted(standing, Money.total(left.values()), today)))
+    return replace(schedule, left=left, unpaid=tuple(_fitted(schedule, Money.total(left.values()), today)))
 
 
-def _move_day(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
-    rhythm = wish.rhythm
-    if rhythm is None or not (wish.exceed or offers(policy, rhythm)):
+def _move_day(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
+    rhythm = wanted.rhythm
+    if rhythm is None or not (wanted.exceed or offers(policy, rhythm)):
         raise DayNotOffered
-    earliest = earliest_next(standing.last_due_on, rhythm.frequency, standing.month_cap, today)
-    if standing.unpaid and (wish.not_sooner or rhythm == standing.rhythm):
+    earliest = earliest_next(schedule.last_due_on, rhythm.frequency, schedule.month_cap, today)
+    if schedule.unpaid and (wanted.not_sooner or rhythm == schedule.rhythm):
         # Also not for the day that it has: a plan made within its notice of that day begins on the one after.
-        earliest = max(earliest, standing.unpaid[0].on)
-    dues = move(standing.unpaid, rhythm, fixed=0, earliest=earliest)
-    after = replace(standing, rhythm=rhythm, unpaid=tuple(dues))
+        earliest = max(earliest, schedule.unpaid[0].on)
+    dues = move(schedule.unpaid, rhythm, fixed=0, earliest=earliest)
+    after = replace(schedule, rhythm=rhythm, unpaid=tuple(dues))
     if after.most is not None and any(due.amount > after.most for due in dues):
         # More often, so less each time: a month may not ask for more than the law lets it.
         after = _of(after, min(after.each, after.most))
-    elif after.most is not None and after.total and rhythm.frequency is not standing.rhythm.frequency:
+    elif after.most is not None and after.total and rhythm.frequency is not schedule.rhythm.frequency:
         # Less often, so enough each time: the law counts the payments as well.
         with suppress(LawCapsPayments):  # said below, unless it was so before
             after = _of(after, min(max(after.each, _limits(after, policy).least_each), after.most))
-    return _within(standing, after, wish, policy)
+    return _within(schedule, after, wanted, policy)
 
 
-def _of(standing: Standing, each: Money) -> Standing:
-    dues = change_amount(standing.unpaid, each, standing.rhythm, fixed=0, most=standing.most)
-    return replace(standing, each=each, unpaid=tuple(dues))
+def _of(schedule: ScheduleState, each: Money) -> ScheduleState:
+    dues = change_amount(schedule.unpaid, each, schedule.rhythm, fixed=0, most=schedule.most)
+    return replace(schedule, each=each, unpaid=tuple(dues))
 
 
-def _change_amount(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
-    each = wish.each or standing.each
+def _change_amount(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
+    each = wanted.each or schedule.each
     if each < SMALLEST:
         raise InstallmentTooSmall(policy.minimum_installment)
-    return _within(standing, _of(standing, each), wish, policy)
+    return _within(schedule, _of(schedule, each), wanted, policy)
 
 
-def _skip(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
-    if not wish.exceed and standing.skips_used >= policy.skips_a_year:
+def _skip(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
+    if not wanted.exceed and schedule.skips_used >= policy.skips_a_year:
         raise NoSkipLeft
-    if not standing.unpaid:
+    if not schedule.unpaid:
         raise NothingToChange
-    dues = skip_first(standing.unpaid, standing.rhythm, fixed=0)
-    return replace(standing, unpaid=tuple(dues), skips_used=standing.skips_used + 1)
+    dues = skip_first(schedule.unpaid, schedule.rhythm, fixed=0)
+    return replace(schedule, unpaid=tuple(dues), skips_used=schedule.skips_used + 1)
 
 
-def _pause(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
-    if wish.until is None or wish.until <= today:
+def _pause(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
+    if wanted.until is None or wanted.until <= today:
         raise PauseTooLong
-    if wish.until > today + timedelta(days=policy.pause_longest_days) and not wish.exceed:
+    if wanted.until > today + timedelta(days=policy.pause_longest_days) and not wanted.exceed:
         raise PauseTooLong
-    return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=wish.until)))
+    return replace(schedule, unpaid=tuple(postpone(schedule.unpaid, schedule.rhythm, earliest=wanted.until)))
 
 
-def _resume(standing: Standing, wish: Wish, policy: Policy, today: date) -> Standing:
+def _resume(schedule: ScheduleState, wanted: ChangeRequest, policy: Policy, today: date) -> ScheduleState:
     earliest = today + timedelta(days=max(1, policy.notice_days))
-    return replace(standing, unpaid=tuple(postpone(standing.unpaid, standing.rhythm, earliest=earliest)))
+    return replace(schedule, unpaid=tuple(postpone(schedule.unpaid, schedule.rhythm, earliest=earliest)))
 
 
 #: A plan is paused and goes on also where no installment falls in between.
 _ALSO_WITHOUT_A_NEW_SCHEDULE = (ChangeKind.PAUSED, ChangeKind.RESUMED)
 
-_Act = Callable[[Standing, Wish, Policy, date], Standing]
+_Act = Callable[[ScheduleState, ChangeRequest, Policy, date], ScheduleState]
 _ACTS: dict[ChangeKind, _Act] = {
     ChangeKind.LINES_ADDED: _add,
     ChangeKind.LINES_REMOVED: _remove,
@@ -195,14 +195,14 @@ _ACTS: dict[ChangeKind, _Act] = {
 }
 
 
-def _fitted(standing: Standing, total: Money, today: date) -> list[Due]:
+def _fitted(schedule: ScheduleState, total: Money, today: date) -> list[Due]:
     return reshape(
-        standing.unpaid,
+        schedule.unpaid,
         total,
-        standing.each,
-        standing.rhythm,
-        earliest=earliest_next(standing.last_due_on, standing.rhythm.frequency, standing.month_cap, today),
-        most=standing.most,
+        schedule.each,
+        schedule.rhythm,
+        earliest=earliest_next(schedule.last_due_on, schedule.rhythm.frequency, schedule.month_cap, today),
+        most=schedule.most,
     )
 
 
@@ -225,17 +225,17 @@ def _as_it_runs(policy: Policy) -> Policy:
     return replace(policy, smallest_balance=Money.zero())
 
 
-def _limits(standing: Standing, policy: Policy) -> Limits:
+def _limits(schedule: ScheduleState, policy: Policy) -> Limits:
     return limits(
         _as_it_runs(policy),
-        standing.total,
-        standing.rhythm.frequency,
-        month_cap=standing.month_cap,
-        months_paid=standing.months_paid,
+        schedule.total,
+        schedule.rhythm.frequency,
+        month_cap=schedule.month_cap,
+        months_paid=schedule.months_paid,
     )
 
 
-def _within_the_law(before: Standing, after: Standing, policy: Policy) -> None:
+def _within_the_law(before: ScheduleState, after: ScheduleState, policy: Policy) -> None:
     """The law's cap holds for everybody, whatever a policy or a supervisor says.
 
     What insurance made too much already may still be moved about, but not get longer. Raises
@@ -259,15 +259,15 @@ def _within_the_law(before: Standing, after: Standing, policy: Policy) -> None:
         raise PlanTooLong(most, each_for_count(after.total, most))
 
 
-def _within(before: Standing, after: Standing, wish: Wish, policy: Policy) -> Standing:
-    """The plan ``after`` a wish, where it keeps to the policy, or strays from it no further than the plan does already.
+def _within(before: ScheduleState, after: ScheduleState, wanted: ChangeRequest, policy: Policy) -> ScheduleState:
+    """The plan ``after`` a change, where it keeps to the policy, or strays no further than the plan does already.
 
     The staff may have agreed to more than the policy allows, and what a balance allows gets less as it is paid: neither
     may keep the patient from moving the day. The law's cap holds for everybody. Raises :class:`InstallmentTooSmall`,
     :class:`InstallmentTooLarge`, :class:`PlanTooLong` and :class:`~portal.plans.rules.policy.LawCapsPayments`.
     """
     _within_the_law(before, after, policy)
-    if wish.exceed or not after.total:
+    if wanted.exceed or not after.total:
         return after
     try:
         allowed = _limits(after, policy)

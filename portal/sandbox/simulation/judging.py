@@ -176,7 +176,7 @@ def _hold_to_rules(session: Session, world: YearWorld, found: Judgment) -> None:
     policy, today = world.policy, world.conditions.today
     for plan in session.scalars(sa.select(Plan).where(Plan.state.in_([PlanState.ACTIVE, PlanState.PAUSED]))).all():
         now = read(session, plan, today=today)
-        planned, left = sum(due.amount.cents for due in now.written), now.standing.total.cents
+        planned, left = sum(due.amount.cents for due in now.written), now.schedule.total.cents
         if planned != left:
             found.notes.append(f"plan {plan.id}: {planned} cents are to come, {left} are left")
         overdue = [due for due in now.written if due.on + timedelta(days=policy.grace_days) < today]

@@ -25,7 +25,7 @@ from portal.plans.coverage import coverage
 from portal.plans.kinds import ChangeKind
 from portal.plans.models import Plan
 from portal.plans.queries import open_requests
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.sandbox.simulation.insurers import Decided, Insurer, charges_by_visit, first_decision, pay_at_the_desk
 from portal.sandbox.simulation.people import BAD_BANKS, BAD_CARDS, GOOD_BANK, GOOD_CARD, TOLD, Person, Running
 from portal.sandbox.simulation.year_world import YearWorld
@@ -94,8 +94,8 @@ class Office:
         return [key for key in self.decided if key[0] == number]
 
     def _pick(self, plan: Running) -> tuple[tuple[int, int], Decided] | None:
-        standing = [(key, self.decided[key]) for key in self._visits_of(plan) if self.decided[key].stands]
-        return self._dice.choice(standing) if standing else None
+        schedule = [(key, self.decided[key]) for key in self._visits_of(plan) if self.decided[key].stands]
+        return self._dice.choice(schedule) if schedule else None
 
     def _remit(self, change: str, key: tuple[int, int], new: Decided | None) -> None:
         old = self.decided[key]
@@ -202,15 +202,15 @@ class Office:
         def act(session: Session) -> None:
             conditions = self._world.conditions
             each = session.get_one(Plan, plan.id).each
-            wish = dice.choice([
-                Wish(ChangeKind.SKIPPED, exceed=True),
-                Wish(ChangeKind.AMOUNT_CHANGED, each=Money(max(10_00, each.cents * 7 // 10)), exceed=True),
+            wanted = dice.choice([
+                ChangeRequest(ChangeKind.SKIPPED, exceed=True),
+                ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(max(10_00, each.cents * 7 // 10)), exceed=True),
             ])  # fmt: skip
-            seen = preview(session, plan_id=plan.id, wish=wish, conditions=conditions).seen
+            seen = preview(session, plan_id=plan.id, wanted=wanted, conditions=conditions).seen
             session.rollback()
             amend(
-                session, plan_id=plan.id, staff_user_id=self._staff(session), wish=wish, seen=seen, reason="Hardship.",
-                is_supervisor=True, conditions=conditions,
+                session, plan_id=plan.id, staff_user_id=self._staff(session), wanted=wanted, seen=seen,
+                reason="Hardship.", is_supervisor=True, conditions=conditions,
             )  # fmt: skip
 
         self._staffs_act("amended by the staff", act)

@@ -38,7 +38,7 @@ from portal.plans.coverage import coverage
 from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, PlanState
 from portal.plans.models import Installment, Plan
 from portal.plans.refusals import CANNOT_PAY
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.policy import limits
 from portal.plans.rules.schedule import Rhythm, each_for_count
 from portal.sandbox.simulation.year_world import YearWorld
@@ -215,7 +215,7 @@ class Patients:
             return
         if plan.waits_for_word:
             if temper != "gone" and dice.random() < 0.06:
-                self._wish(plan, Wish(ChangeKind.RESUMED))
+                self._wish(plan, ChangeRequest(ChangeKind.RESUMED))
             return
         if temper == "gone" or dice.random() >= (0.06 if temper == "lively" else 0.012):
             return
@@ -297,22 +297,22 @@ class Patients:
     def _kind(self, session: Session, stripe_method_id: str) -> str:
         return str(session.scalar(sa.select(SavedMethod.kind).where(SavedMethod.stripe_method_id == stripe_method_id)))
 
-    def _wish(self, plan: Running, wish: Wish) -> bool:
+    def _wish(self, plan: Running, wanted: ChangeRequest) -> bool:
         """Look at a change, and agree to it."""
 
         def act(session: Session) -> None:
             conditions = self._world.conditions
-            seen = preview(session, plan_id=plan.id, wish=wish, conditions=conditions).seen
+            seen = preview(session, plan_id=plan.id, wanted=wanted, conditions=conditions).seen
             session.rollback()
             change(
-                session, plan_id=plan.id, user_id=plan.user_id, wish=wish, seen=seen, agree=self._agree,
+                session, plan_id=plan.id, user_id=plan.user_id, wanted=wanted, seen=seen, agree=self._agree,
                 language="en", address="192.0.2.1", conditions=conditions,
             )  # fmt: skip
 
-        return self.attempt(wish.kind.value, act)
+        return self.attempt(wanted.kind.value, act)
 
     def _skip(self, plan: Running) -> None:
-        self._wish(plan, Wish(ChangeKind.SKIPPED))
+        self._wish(plan, ChangeRequest(ChangeKind.SKIPPED))
 
     def _move_day(self, plan: Running) -> None:
         with self._world.at_work() as session:
@@ -320,14 +320,14 @@ class Patients:
             session.commit()
         policy = self._world.conditions.policy
         days = list(policy.days_of_month) if frequency is Frequency.MONTHLY else list(range(7))
-        self._wish(plan, Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(frequency, self._dice.choice(days))))
+        self._wish(plan, ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(frequency, self._dice.choice(days))))
 
     def _other_amount(self, plan: Running) -> None:
         with self._world.at_work() as session:
             each = session.scalars(sa.select(Plan.each).where(Plan.id == plan.id)).one()
             session.commit()
         percent = self._dice.choice([60, 75, 150, 200])
-        self._wish(plan, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(max(25_00, each.cents * percent // 100))))
+        self._wish(plan, ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(max(25_00, each.cents * percent // 100))))
 
     def _add_lines(self, plan: Running) -> None:
         with self._world.at_work() as session:
@@ -335,14 +335,14 @@ class Patients:
             found = [line.charge_id for line, _ in may_be_added(session, row, conditions=self._world.conditions)]
             session.commit()
         if found:
-            self._wish(plan, Wish(ChangeKind.LINES_ADDED, charges={self._dice.choice(found): Money.zero()}))
+            self._wish(plan, ChangeRequest(ChangeKind.LINES_ADDED, charges={self._dice.choice(found): Money.zero()}))
 
     def _take_out(self, plan: Running) -> None:
         with self._world.at_work() as session:
             found = [one.line.charge_id for one in coverage(session, plan.id, plan.account_id) if one.left]
             session.commit()
         if len(found) > 1:
-            self._wish(plan, Wish(ChangeKind.LINES_REMOVED, charges={self._dice.choice(found): Money.zero()}))
+            self._wish(plan, ChangeRequest(ChangeKind.LINES_REMOVED, charges={self._dice.choice(found): Money.zero()}))
 
     def _other_method(self, plan: Running) -> None:
         def act(session: Session) -> None:

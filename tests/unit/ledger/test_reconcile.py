@@ -27,7 +27,7 @@ from portal.ledger.reconcile_report import tell
 from portal.money import Money
 from portal.payments.allocate import Part
 from portal.payments.booking import book
-from portal.payments.gateway import Captured, StripeDispute
+from portal.payments.gateway import StripeCharge, StripeDispute
 from portal.payments.kinds import BookingKind
 from portal.payments.models import Payment, StripeCustomer
 from portal.payments.state import PaymentState
@@ -37,9 +37,9 @@ CUSTOMER = "cus_sample"
 DAY = date(2026, 11, 2)
 
 
-def captured(cents: int, *, intent: str, charge: str, ours: str = "", customer: str = "") -> Captured:
+def captured(cents: int, *, intent: str, charge: str, ours: str = "", customer: str = "") -> StripeCharge:
     """What Stripe took for an intent; ``ours`` is the attempt's id in its metadata."""
-    return Captured(intent, charge, Money(cents), ours, customer, clock.now())
+    return StripeCharge(intent, charge, Money(cents), ours, customer, clock.now())
 
 
 def dispute(payment: Payment, withdrawn: int, returned: int = 0) -> StripeDispute:
@@ -69,9 +69,9 @@ class Clinic:
     charge_id: int
     visit_ref: str
     user_id: int
-    stripe: list[Captured] = field(default_factory=list)
+    stripe: list[StripeCharge] = field(default_factory=list)
     disputes: list[StripeDispute] = field(default_factory=list)
-    later: dict[str, Captured] = field(default_factory=dict)
+    later: dict[str, StripeCharge] = field(default_factory=dict)
 
     def pay(self, cents: int, *, mirror: bool = True, stripe: int | None = None, queued: bool = True) -> str:
         """A payment that went through; returns its public id. ``stripe`` is what Stripe took, if another amount.

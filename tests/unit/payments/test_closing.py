@@ -347,19 +347,19 @@ def test_a_tick_and_its_undoing_that_cross_end_as_the_payer_said_last(
         told.append(wanted)
         if told == [True]:  # the payer takes the tick away while Stripe is told of it
             with Session(till.session.get_bind()) as other:
-                methods.wish_to_keep(
+                methods.choose_to_keep(
                     other, till.gateway, payment_id=payment_id, user_id=till.user_id, agreement=None
                 )
         return real(intent, wanted=wanted)
 
     monkeypatch.setattr(till.gateway, "keep_method", slow)
-    methods.wish_to_keep(till.session, till.gateway, payment_id=payment_id, user_id=till.user_id, agreement=AGREED)
+    methods.choose_to_keep(till.session, till.gateway, payment_id=payment_id, user_id=till.user_id, agreement=AGREED)
     assert not till.gateway.retrieve_intent(intent_id).keeps_method
 
 
 def test_a_method_that_was_kept_against_the_payers_wish_is_let_go_of(till: Till) -> None:
     payment = till.open()
-    methods.wish_to_keep(till.session, till.gateway, payment_id=payment.id, user_id=till.user_id, agreement=AGREED)
+    methods.choose_to_keep(till.session, till.gateway, payment_id=payment.id, user_id=till.user_id, agreement=AGREED)
     till.session.execute(sa.update(Payment).values(keep_method=False))  # Stripe never heard of it
     till.session.commit()
     confirm(till.standin, payment)
@@ -373,7 +373,7 @@ def test_a_method_that_was_kept_against_the_payers_wish_is_let_go_of(till: Till)
 
 def test_a_payment_whose_method_is_gone_has_nothing_to_collect(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     payment = till.open()
-    methods.wish_to_keep(till.session, till.gateway, payment_id=payment.id, user_id=till.user_id, agreement=AGREED)
+    methods.choose_to_keep(till.session, till.gateway, payment_id=payment.id, user_id=till.user_id, agreement=AGREED)
     confirm(till.standin, payment)
     refresh(till.session, till.gateway, payment_id=payment.id)
     monkeypatch.setattr(till.gateway.methods, "retrieve", missing)
@@ -417,6 +417,6 @@ def test_stripe_away_is_asked_once_and_not_for_each(till: Till, monkeypatch: pyt
 def test_a_default_that_stripe_let_go_of_has_an_heir(till: Till) -> None:
     first, second = till.save(default=True), till.save("pm_card_mastercard")
     client_of(till.standin).v1.payment_methods.detach(first.stripe_method_id)
-    assert methods.look_again(till.session, till.gateway, stripe_method_id=first.stripe_method_id)
+    assert methods.refresh_method(till.session, till.gateway, stripe_method_id=first.stripe_method_id)
     assert till.method(first).removed_at is not None
     assert till.method(second).is_default

@@ -28,7 +28,7 @@ from portal.plans.changing.amending import change, preview
 from portal.plans.collecting.jobs import run_due
 from portal.plans.kinds import Frequency
 from portal.plans.models import Installment, Plan, PlanChange
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.conditions import Conditions, conditions_at
 from portal.plans.rules.policy import Policy, load
 from portal.plans.rules.schedule import Rhythm
@@ -94,16 +94,16 @@ class PlanWorld(World):
         )
         return self.plan()
 
-    def wish(self, wish: Wish) -> None:
+    def wanted(self, wanted: ChangeRequest) -> None:
         """The patient looks at a change, and agrees to it."""
         plan = self.plan()
-        seen = preview(self.session, plan_id=plan.id, wish=wish, conditions=self.conditions).seen
+        seen = preview(self.session, plan_id=plan.id, wanted=wanted, conditions=self.conditions).seen
         self.session.rollback()
         change(
             self.session,
             plan_id=plan.id,
             user_id=self.user_id,
-            wish=wish,
+            wanted=wanted,
             seen=seen,
             agree=self.agree,
             language="en",

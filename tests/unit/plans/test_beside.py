@@ -11,7 +11,7 @@ from portal.payments.errors import NothingToPay
 from portal.payments.queries import reserved
 from portal.payments.service import Payer, payable_lines, start_payment
 from portal.plans.kinds import ChangeKind
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.statements.service import due_lines
 from tests.unit.plans.conftest import PlanWorld
 
@@ -47,7 +47,7 @@ def test_autopay_takes_what_is_not_on_the_plan_only(world: PlanWorld) -> None:
     autopay()
     assert world.charges() == []
     line = next(one for one in world.lines() if one.on_plan)
-    world.wish(Wish(ChangeKind.LINES_REMOVED, charges={line.charge_id: Money.zero()}))
+    world.wanted(ChangeRequest(ChangeKind.LINES_REMOVED, charges={line.charge_id: Money.zero()}))
     world.later(hours=2)
     autopay()
     (charge,) = world.charges()

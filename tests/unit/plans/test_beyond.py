@@ -14,7 +14,7 @@ from portal.plans.desk.worklists import at_risk_count, plans_at_risk
 from portal.plans.kinds import ChangeKind, Frequency, InstallmentState
 from portal.plans.models import Installment, Plan
 from portal.plans.queries import last_paid_on, months_paid, plan_charges
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.policy import LawCapsPayments, limits, states
 from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import PlanWorld
@@ -38,7 +38,7 @@ def test_what_insurance_raises_beyond_the_laws_payments_is_on_the_desks_list(wor
     world.adjust(charge, -10_000)
     world.later(hours=2)
     world.work()
-    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(3_000)))
+    world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(3_000)))
     assert len(world.coming()) == 5
     assert beyond_the_law(world.session, conditions=world.conditions) == {}
     assert plans_at_risk(world.session, today=world.today, beyond={}) == []

@@ -28,7 +28,7 @@ from portal.plans.errors import (
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan, PlanRequest
 from portal.plans.queries import plan_charges
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
@@ -78,14 +78,14 @@ def accept(world: PlanWorld, **values: Any) -> None:
     )
 
 
-def by_staff(world: PlanWorld, wish: Wish) -> None:
-    seen = preview(world.session, plan_id=world.plan().id, wish=wish, conditions=world.conditions).seen
+def by_staff(world: PlanWorld, wanted: ChangeRequest) -> None:
+    seen = preview(world.session, plan_id=world.plan().id, wanted=wanted, conditions=world.conditions).seen
     world.session.rollback()
     amend(
         world.session,
         plan_id=world.plan().id,
         staff_user_id=world.user_id,
-        wish=wish,
+        wanted=wanted,
         seen=seen,
         reason="They called.",
         is_supervisor=True,
@@ -155,7 +155,7 @@ def test_what_no_card_can_pay_is_not_proposed_either(world: PlanWorld) -> None:
         world.session.rollback()
     world.enrol()
     with pytest.raises(InstallmentTooSmall):
-        by_staff(world, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(1), exceed=True))
+        by_staff(world, ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(1), exceed=True))
     world.session.rollback()
 
 
@@ -191,10 +191,10 @@ def test_staff_do_not_start_charges_again_that_the_patient_stopped(world: PlanWo
     request_id = asked(world, days=30)
     stop_charges(world.session, plan_id=world.plan().id, conditions=world.conditions)
     with pytest.raises(ConsentMissing):
-        by_staff(world, Wish(ChangeKind.RESUMED))
+        by_staff(world, ChangeRequest(ChangeKind.RESUMED))
     world.session.rollback()
     with pytest.raises(NothingToChange):
-        by_staff(world, Wish(ChangeKind.PAUSED, until=world.today + timedelta(days=3)))
+        by_staff(world, ChangeRequest(ChangeKind.PAUSED, until=world.today + timedelta(days=3)))
     world.session.rollback()
     grant(world, request_id)
     world.day_by_day(50)
@@ -203,7 +203,7 @@ def test_staff_do_not_start_charges_again_that_the_patient_stopped(world: PlanWo
 
 def test_a_pause_is_made_longer_and_not_shorter(world: PlanWorld) -> None:
     world.enrol()
-    long, short = (Wish(ChangeKind.PAUSED, until=world.today + timedelta(days=days)) for days in (40, 20))
+    long, short = (ChangeRequest(ChangeKind.PAUSED, until=world.today + timedelta(days=days)) for days in (40, 20))
     by_staff(world, short)
     by_staff(world, long)
     assert world.plan().paused_until == long.until
@@ -215,14 +215,14 @@ def test_a_pause_is_made_longer_and_not_shorter(world: PlanWorld) -> None:
 def test_the_day_can_be_moved_when_little_is_left_or_the_plan_exceeds_the_policy(world: PlanWorld) -> None:
     offer(world, each=Money(1_000))
     accept(world)
-    world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20)))
+    world.wanted(ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20)))
     with pytest.raises(InstallmentTooSmall):
-        world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(900)))
+        world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(900)))
     world.session.rollback()
     world.with_policy(smallest_balance=Money(1_000_000), longest=((None, 1),))
-    world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 25)))
+    world.wanted(ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 25)))
     with pytest.raises(PlanTooLong):  # as many weeks as months would be fine, as many months as weeks is longer
-        world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.TWO_WEEKLY, 2)))
+        world.wanted(ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.TWO_WEEKLY, 2)))
     world.session.rollback()
 
 
@@ -297,10 +297,10 @@ def test_after_a_skip_the_desk_can_move_the_day_either_way(
 ) -> None:
     """The first such day that is no sooner than the next payment is now: nothing that the patient has to agree to."""
     world.enrol(rhythm=Rhythm(Frequency.MONTHLY, now))
-    by_staff(world, Wish(ChangeKind.SKIPPED))
+    by_staff(world, ChangeRequest(ChangeKind.SKIPPED))
     assert [day for day, _cents in world.coming()][:2] == before
     total = sum(cents for _day, cents in world.coming())
-    by_staff(world, Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, wanted), not_sooner=True))
+    by_staff(world, ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, wanted), not_sooner=True))
     assert [day for day, _cents in world.coming()][:2] == after
     assert sum(cents for _day, cents in world.coming()) == total
 
@@ -308,7 +308,7 @@ def test_after_a_skip_the_desk_can_move_the_day_either_way(
 def moved_by_the_desk(world: PlanWorld, day: int, **values: Any) -> str:
     """The day on which the next payment is due after the desk moved the plan to this day of the month."""
     rhythm = Rhythm(Frequency.MONTHLY, day)
-    by_staff(world, Wish(ChangeKind.DAY_MOVED, rhythm=rhythm, not_sooner=True, **values))
+    by_staff(world, ChangeRequest(ChangeKind.DAY_MOVED, rhythm=rhythm, not_sooner=True, **values))
     return world.coming()[0][0]
 
 
@@ -336,7 +336,7 @@ def test_a_payment_or_the_patients_yes_lets_the_desk_move_the_day_again(world: P
     with pytest.raises(PutOffTooFar):
         moved_by_the_desk(world, 15)
     world.session.rollback()
-    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
+    world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
     before = world.coming()[0][0]
     assert moved_by_the_desk(world, 1) > before
     while "paid" not in world.states():

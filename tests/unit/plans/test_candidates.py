@@ -15,7 +15,7 @@ from portal.plans.agreeing.drafting import candidates, draft
 from portal.plans.changing.amending import may_be_added
 from portal.plans.errors import LineCannotJoin, NoPlanPossible
 from portal.plans.kinds import ChangeKind
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 
 
@@ -95,7 +95,7 @@ def test_what_grows_too_old_stays_on_its_plan_and_can_not_be_added(world: PlanWo
     world.day_by_day(11)
     assert may_join() == set()
     with pytest.raises(LineCannotJoin):
-        world.wish(Wish(ChangeKind.LINES_ADDED, charges={left_out: Money.zero()}))
+        world.wanted(ChangeRequest(ChangeKind.LINES_ADDED, charges={left_out: Money.zero()}))
     world.session.rollback()
     assert world.coming() == coming
 

@@ -1,7 +1,7 @@
 """Whole lives of plans over 10,000 random balances, policies and changes: what is always true. The seed is printed.
 
 As :mod:`portal.plans.rows` does it: days pass and installments are paid, insurance moves, some are announced, and
-patient and staff wish for something. A state may cap what a month may ask for.
+patient and staff ask for changes. A state may cap what a month may ask for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from portal.plans.errors import (
     PlanTooLong,
 )
 from portal.plans.kinds import ChangeKind, Frequency
-from portal.plans.rules.changes import Standing, Wish, carry_out, earliest_next
+from portal.plans.rules.changes import ChangeRequest, ScheduleState, carry_out, earliest_next
 from portal.plans.rules.policy import LawCapsPayments, Policy, down_payment, limits, load, month_cap, states
 from portal.plans.rules.schedule import SMALLEST, Due, Rhythm, lay_out, most_each, reshape
 
@@ -45,7 +45,7 @@ class Life:
     """A plan in its time; ``told`` of its first installments are announced, and ``behind`` are those charged."""
 
     policy: Policy
-    standing: Standing
+    schedule: ScheduleState
     today: date
     told: int = 0
     behind: list[Due] = field(default_factory=list)
@@ -54,65 +54,65 @@ class Life:
 
     def check(self) -> None:
         """What docs/plans.md promises."""
-        standing, dues = self.standing, self.standing.unpaid
-        assert Money.total(due.amount for due in dues) == standing.total
+        schedule, dues = self.schedule, self.schedule.unpaid
+        assert Money.total(due.amount for due in dues) == schedule.total
         assert all(one.on < other.on for one, other in pairwise(dues)), dues
         assert not dues or not self.behind or dues[0].on > self.behind[-1].on
-        assert all(self._on_its_day(due) for due in dues[self.told :]), (dues, standing.rhythm)
-        floor = min(self.policy.minimum_installment, standing.each)
-        if standing.most is not None:
+        assert all(self._on_its_day(due) for due in dues[self.told :]), (dues, schedule.rhythm)
+        floor = min(self.policy.minimum_installment, schedule.each)
+        if schedule.most is not None:
             floor = floor - (SMALLEST - Money(1))  # what a rest that no card can pay is filled up with
         for place, due in enumerate(dues):
             last = place == len(dues) - 1
             assert last or due.amount >= floor or due.on in self.small, (floor, dues, self.small)
-            assert due.amount < standing.each + SMALLEST, (standing.each, dues)
-            assert standing.most is None or due.amount <= standing.most, (standing.most, dues)
-        if standing.month_cap is not None:
+            assert due.amount < schedule.each + SMALLEST, (schedule.each, dues)
+            assert schedule.most is None or due.amount <= schedule.most, (schedule.most, dues)
+        if schedule.month_cap is not None:
             months: Counter[tuple[int, int]] = Counter()
             for due in [*self.behind[-5:], *dues]:
                 months[due.on.year, due.on.month] += due.amount.cents
-            assert max(months.values(), default=0) <= standing.month_cap.cents, (standing.month_cap, dues)
+            assert max(months.values(), default=0) <= schedule.month_cap.cents, (schedule.month_cap, dues)
 
     def _on_its_day(self, due: Due) -> bool:
-        rhythm = self.standing.rhythm
+        rhythm = self.schedule.rhythm
         if rhythm.frequency is not Frequency.MONTHLY:
             return due.on.weekday() == rhythm.day
         return due.on.day == min(rhythm.day, monthrange(due.on.year, due.on.month)[1])
 
     def fit(self, left: dict[int, Money]) -> None:
         """What is due has moved: as :func:`portal.plans.rows.read` makes the plan fit."""
-        standing = self.standing
+        schedule = self.schedule
         dues = reshape(
-            standing.unpaid,
+            schedule.unpaid,
             Money.total(left.values()),
-            standing.each,
-            standing.rhythm,
+            schedule.each,
+            schedule.rhythm,
             fixed=self.told,
             earliest=earliest_next(
-                standing.last_due_on, standing.rhythm.frequency, standing.month_cap, self.today
+                schedule.last_due_on, schedule.rhythm.frequency, schedule.month_cap, self.today
             ),
-            most=standing.most,
+            most=schedule.most,
         )
         self.told = min(self.told, len(dues))
-        for announced, now in zip(standing.unpaid[: self.told], dues, strict=False):
+        for announced, now in zip(schedule.unpaid[: self.told], dues, strict=False):
             assert (announced.on, max(announced.amount, now.amount)) == (now.on, announced.amount)
             if now.amount < announced.amount:
                 self.small.add(now.on)  # and is never raised again
-        self.standing = replace(standing, left=left, unpaid=tuple(dues))
+        self.schedule = replace(schedule, left=left, unpaid=tuple(dues))
 
-    def wish(self, wish: Wish) -> bool:
+    def wanted(self, wanted: ChangeRequest) -> bool:
         """Whether it was granted. Whoever agrees has been shown every installment: none needs to stay as announced."""
-        before = self.standing
+        before = self.schedule
         try:
-            self.standing = carry_out(self.standing, wish, policy=self.policy, today=self.today)
+            self.schedule = carry_out(self.schedule, wanted, policy=self.policy, today=self.today)
         except REFUSED:
             return False
         self.told = 0
-        after = self.standing
-        if wish.kind is ChangeKind.DAY_MOVED and self.behind and after.unpaid:
+        after = self.schedule
+        if wanted.kind is ChangeKind.DAY_MOVED and self.behind and after.unpaid:
             gap = {Frequency.WEEKLY: 3, Frequency.TWO_WEEKLY: 7, Frequency.MONTHLY: 14}[after.rhythm.frequency]
             assert after.unpaid[0].on >= self.behind[-1].on + timedelta(days=gap)
-        if not wish.exceed and after.unpaid:
+        if not wanted.exceed and after.unpaid:
             small = [self.policy.minimum_installment, before.each, after.total, after.most or after.total]
             assert after.each >= min(small), "below the minimum, and nobody of the staff agreed"
         return True
@@ -151,10 +151,10 @@ def _begin(chance: random.Random, shipped: Policy) -> Life | None:
     )
     behind, unpaid = (dues[:1], dues[1:]) if down else ([], dues)
     assert not down or (dues[0] == Due(today, dues[0].amount) and dues[0].amount >= down)
-    standing = Standing(each=each, rhythm=rhythm, unpaid=tuple(unpaid), left=left, month_cap=cap)
-    life = Life(policy, standing, today, behind=list(behind))
+    schedule = ScheduleState(each=each, rhythm=rhythm, unpaid=tuple(unpaid), left=left, month_cap=cap)
+    life = Life(policy, schedule, today, behind=list(behind))
     if down:  # charged on the day of the agreement
-        life.standing = replace(standing, left=_paid(left, dues[0].amount), last_due_on=today)
+        life.schedule = replace(schedule, left=_paid(left, dues[0].amount), last_due_on=today)
     return life
 
 
@@ -171,54 +171,54 @@ def _paid(left: dict[int, Money], amount: Money) -> dict[int, Money]:
 
 def _live(life: Life, chance: random.Random) -> tuple[str, bool]:
     """Something happens; what, and whether it was possible."""
-    standing, act = life.standing, chance.choice(ACTS)
+    schedule, act = life.schedule, chance.choice(ACTS)
     match act:
         case "paid" | "put off":
-            if not standing.unpaid:
+            if not schedule.unpaid:
                 return act, False
-            due = standing.unpaid[0]
+            due = schedule.unpaid[0]
             taken_on = due.on
             if act == "put off":  # declined, and taken before the next one is due: often in another month
-                between = [one.on - due.on for one in standing.unpaid[1:2]] or [timedelta(days=25)]
+                between = [one.on - due.on for one in schedule.unpaid[1:2]] or [timedelta(days=25)]
                 taken_on += timedelta(days=chance.randint(0, max(0, between[0].days - 1)))
             life.today, life.told = max(life.today, taken_on), max(0, life.told - 1)
             life.behind.append(due)
-            life.standing = replace(
-                standing,
-                unpaid=standing.unpaid[1:],
-                left=_paid(dict(standing.left), due.amount),
+            life.schedule = replace(
+                schedule,
+                unpaid=schedule.unpaid[1:],
+                left=_paid(dict(schedule.left), due.amount),
                 last_due_on=due.on,
                 months_paid=len({(one.on.year, one.on.month) for one in life.behind}),
             )
             return act, True
         case "announced":
-            if life.told < min(2, len(standing.unpaid)):
+            if life.told < min(2, len(schedule.unpaid)):
                 life.told += 1
-                due = standing.unpaid[life.told - 1]
-                if due.amount < standing.each:
+                due = schedule.unpaid[life.told - 1]
+                if due.amount < schedule.each:
                     life.small.add(due.on)
             return act, True
         case "insurance":
-            life.fit({charge: Money(chance.randint(0, owed.cents * 2)) for charge, owed in standing.left.items()})
+            life.fit({charge: Money(chance.randint(0, owed.cents * 2)) for charge, owed in schedule.left.items()})
             return act, True
         case "add":
             new = {100 + len(life.behind) * 10 + chance.randint(0, 9): Money(chance.randint(100, 200_000))}
-            return act, life.wish(Wish(ChangeKind.LINES_ADDED, charges=new))
+            return act, life.wanted(ChangeRequest(ChangeKind.LINES_ADDED, charges=new))
         case "remove":
-            gone = chance.choice(list(standing.left) or [0])
-            return act, life.wish(Wish(ChangeKind.LINES_REMOVED, charges={gone: Money(0)}))
+            gone = chance.choice(list(schedule.left) or [0])
+            return act, life.wanted(ChangeRequest(ChangeKind.LINES_REMOVED, charges={gone: Money(0)}))
         case "day":
-            return act, life.wish(Wish(ChangeKind.DAY_MOVED, rhythm=_rhythm(chance, life.policy)))
+            return act, life.wanted(ChangeRequest(ChangeKind.DAY_MOVED, rhythm=_rhythm(chance, life.policy)))
         case "amount":
-            each = Money(chance.randint(500, max(501, standing.total.cents)))
-            return act, life.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=each, exceed=chance.random() < 0.2))
+            each = Money(chance.randint(500, max(501, schedule.total.cents)))
+            return act, life.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=each, exceed=chance.random() < 0.2))
         case "skip":
-            return act, life.wish(Wish(ChangeKind.SKIPPED))
+            return act, life.wanted(ChangeRequest(ChangeKind.SKIPPED))
         case "pause":
             until = life.today + timedelta(days=chance.randint(1, life.policy.pause_longest_days))
-            return act, life.wish(Wish(ChangeKind.PAUSED, until=until))
+            return act, life.wanted(ChangeRequest(ChangeKind.PAUSED, until=until))
         case _:
-            return act, life.wish(Wish(ChangeKind.RESUMED))
+            return act, life.wanted(ChangeRequest(ChangeKind.RESUMED))
 
 
 ACTS = ("paid", "put off", "announced", "insurance", "add", "remove", "day", "amount", "skip", "pause", "resume")
@@ -234,7 +234,7 @@ def test_a_plan_keeps_what_it_promises_whatever_happens_to_it() -> None:
             done["beyond the law"] += 1
             continue
         life.check()
-        done["capped"] += life.standing.month_cap is not None
+        done["capped"] += life.schedule.month_cap is not None
         for _step in range(chance.randint(1, 8)):
             act, possible = _live(life, chance)
             done[act] += possible
@@ -243,10 +243,10 @@ def test_a_plan_keeps_what_it_promises_whatever_happens_to_it() -> None:
     assert all(done[act] > CASES // 10 for act in (*ACTS, "capped")), done
 
 
-def _capped(*, each: int, left: int, cap: int) -> Standing:
+def _capped(*, each: int, left: int, cap: int) -> ScheduleState:
     rhythm = Rhythm(Frequency.MONTHLY, 1)
     dues = lay_out(Money(left), Money(each), rhythm, date(2026, 12, 1), most=Money(cap))
-    return Standing(
+    return ScheduleState(
         each=Money(each), rhythm=rhythm, unpaid=tuple(dues), left={1: Money(left)}, month_cap=Money(cap)
     )
 
@@ -261,37 +261,38 @@ TODAY = date(2026, 11, 20)
 
 
 def test_a_bill_that_the_law_does_not_let_be_added_is_refused(hospital: Policy) -> None:
-    standing = _capped(each=2_000, left=24_832, cap=2_000)
+    schedule = _capped(each=2_000, left=24_832, cap=2_000)
     longer = carry_out(
-        standing, Wish(ChangeKind.LINES_ADDED, charges={2: Money(40_000)}), policy=hospital, today=TODAY
+        schedule, ChangeRequest(ChangeKind.LINES_ADDED, charges={2: Money(40_000)}), policy=hospital, today=TODAY
     )
     assert longer.each == Money(2_000)
     assert len(longer.unpaid) == 33
+    added = ChangeRequest(ChangeKind.LINES_ADDED, charges={2: Money(50_000)})
     with pytest.raises(LawCapsPayments) as caught:
-        carry_out(standing, Wish(ChangeKind.LINES_ADDED, charges={2: Money(50_000)}), policy=hospital, today=TODAY)
+        carry_out(schedule, added, policy=hospital, today=TODAY)
     assert caught.value.most_a_month == Money(2_000)
 
 
 def test_nobody_can_raise_a_payment_above_the_cap(hospital: Policy) -> None:
-    standing = _capped(each=2_000, left=24_832, cap=2_000)
+    schedule = _capped(each=2_000, left=24_832, cap=2_000)
     for exceed in (False, True):
-        wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(2_001), exceed=exceed)
+        wanted = ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(2_001), exceed=exceed)
         with pytest.raises(InstallmentTooLarge) as caught:
-            carry_out(standing, wish, policy=hospital, today=TODAY)
+            carry_out(schedule, wanted, policy=hospital, today=TODAY)
         assert caught.value.most == Money(2_000)
 
 
 def test_the_laws_count_of_payments_binds_the_staff_as_well(hospital: Policy) -> None:
-    standing = _capped(each=10_000, left=360_000, cap=10_000)
+    schedule = _capped(each=10_000, left=360_000, cap=10_000)
     for exceed in (False, True):
-        wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000), exceed=exceed)
+        wanted = ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(5_000), exceed=exceed)
         with pytest.raises(PlanTooLong) as caught:
-            carry_out(standing, wish, policy=hospital, today=TODAY)
+            carry_out(schedule, wanted, policy=hospital, today=TODAY)
         assert (caught.value.most, caught.value.least) == (36, Money(10_000))
     # Eighteen months were paid: the law counts them.
     half = replace(_capped(each=10_000, left=180_000, cap=10_000), months_paid=18)
     with pytest.raises(PlanTooLong) as caught:
-        carry_out(half, Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)), policy=hospital, today=TODAY)
+        carry_out(half, ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)), policy=hospital, today=TODAY)
     assert caught.value.most == 18
 
 
@@ -299,49 +300,48 @@ def test_less_often_is_more_each_time_where_the_law_counts_the_payments(hospital
     """150 weekly payments of $20.00 are no 150 monthly ones, whoever asks for it."""
     weekly = Rhythm(Frequency.WEEKLY, 1)
     dues = lay_out(Money(300_000), Money(2_000), weekly, date(2026, 12, 1), most=Money(2_000))
-    standing = Standing(
+    schedule = ScheduleState(
         each=Money(2_000), rhythm=weekly, unpaid=tuple(dues), left={1: Money(300_000)}, month_cap=Money(10_000)
     )
     for exceed in (False, True):
-        wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15), exceed=exceed)
-        after = carry_out(standing, wish, policy=hospital, today=TODAY)
+        wanted = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15), exceed=exceed)
+        after = carry_out(schedule, wanted, policy=hospital, today=TODAY)
         assert (after.each, len(after.unpaid)) == (Money(8_334), 36)
 
 
 def test_what_is_beyond_the_law_already_may_be_moved_and_not_be_made_longer(hospital: Policy) -> None:
-    standing = _capped(each=12_000, left=450_000, cap=12_000)
-    moved = carry_out(
-        standing, Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15)), policy=hospital, today=TODAY
-    )
-    assert len(moved.unpaid) == len(standing.unpaid) == 38
-    wish = Wish(ChangeKind.AMOUNT_CHANGED, each=Money(11_000), exceed=True)
+    schedule = _capped(each=12_000, left=450_000, cap=12_000)
+    to_another_day = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15))
+    moved = carry_out(schedule, to_another_day, policy=hospital, today=TODAY)
+    assert len(moved.unpaid) == len(schedule.unpaid) == 38
+    wanted = ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(11_000), exceed=True)
     with pytest.raises(LawCapsPayments):
-        carry_out(standing, wish, policy=hospital, today=TODAY)
+        carry_out(schedule, wanted, policy=hospital, today=TODAY)
 
 
 def test_no_month_asks_for_more_when_a_small_amount_comes_more_often(hospital: Policy) -> None:
     """The last one of $25.40 is above a fifth of $125.00, though the others are not."""
-    standing = _capped(each=2_500, left=15_040, cap=12_500)
-    assert standing.unpaid[-1].amount == Money(2_540)
-    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.WEEKLY, 1))
-    after = carry_out(standing, wish, policy=hospital, today=date(2026, 10, 31))
+    schedule = _capped(each=2_500, left=15_040, cap=12_500)
+    assert schedule.unpaid[-1].amount == Money(2_540)
+    wanted = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.WEEKLY, 1))
+    after = carry_out(schedule, wanted, policy=hospital, today=date(2026, 10, 31))
     assert max(due.amount for due in after.unpaid) <= Money(2_500)
 
 
 def test_paying_more_often_asks_for_less_each_time(hospital: Policy) -> None:
-    standing = _capped(each=2_000, left=24_832, cap=2_000)
-    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.WEEKLY, 0))
-    after = carry_out(standing, wish, policy=hospital, today=TODAY)
+    schedule = _capped(each=2_000, left=24_832, cap=2_000)
+    wanted = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.WEEKLY, 0))
+    after = carry_out(schedule, wanted, policy=hospital, today=TODAY)
     assert after.each == Money(400)  # five Mondays can be in a month
     assert Money.total(due.amount for due in after.unpaid) == Money(24_832)
 
 
 def test_a_moved_day_waits_for_the_next_month_where_a_month_is_capped(hospital: Policy) -> None:
     policy = replace(hospital, days_of_month=(1, 28))
-    standing = replace(_capped(each=2_000, left=24_832, cap=2_000), last_due_on=date(2026, 11, 1))
-    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 28))
-    assert carry_out(standing, wish, policy=policy, today=TODAY).unpaid[0].on == date(2026, 12, 28)
-    free = carry_out(replace(standing, month_cap=None), wish, policy=policy, today=TODAY)
+    schedule = replace(_capped(each=2_000, left=24_832, cap=2_000), last_due_on=date(2026, 11, 1))
+    wanted = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 28))
+    assert carry_out(schedule, wanted, policy=policy, today=TODAY).unpaid[0].on == date(2026, 12, 28)
+    free = carry_out(replace(schedule, month_cap=None), wanted, policy=policy, today=TODAY)
     assert free.unpaid[0].on == date(2026, 11, 28)
 
 
@@ -360,9 +360,9 @@ def test_a_rest_that_no_card_can_pay_raises_nothing_above_the_cap() -> None:
 def test_the_day_that_a_plan_has_brings_nothing_forward(today: date) -> None:
     """A plan made on the 12th to 14th begins on the next month's 15th, since it has to be told some days before."""
     dues = lay_out(Money(30_000), Money(10_000), Rhythm(Frequency.MONTHLY, 15), date(2027, 4, 1))
-    standing = Standing(
+    schedule = ScheduleState(
         each=Money(10_000), rhythm=Rhythm(Frequency.MONTHLY, 15), unpaid=tuple(dues), left={1: Money(30_000)}
     )
-    wish = Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15))
+    wanted = ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 15))
     with pytest.raises(NothingToChange):
-        carry_out(standing, wish, policy=load(), today=today)
+        carry_out(schedule, wanted, policy=load(), today=today)

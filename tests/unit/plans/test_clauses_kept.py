@@ -27,7 +27,7 @@ from portal.plans.desk.clause_worklist import agreements_without, agreements_wit
 from portal.plans.errors import ReasonMissing
 from portal.plans.kinds import ChangeKind, Frequency
 from portal.plans.models import PlanClause
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.clauses import MARKS
 from portal.plans.rules.policy import shipped_clauses
 from portal.plans.rules.schedule import Rhythm
@@ -85,7 +85,7 @@ def without(world: PlanWorld) -> list[tuple[str, list[str]]]:
 
 def _take_out(world: PlanWorld) -> int:
     charge_id = next(line.charge_id for line in world.lines() if line.on_plan)
-    world.wish(Wish(ChangeKind.LINES_REMOVED, charges={charge_id: Money.zero()}))
+    world.wanted(ChangeRequest(ChangeKind.LINES_REMOVED, charges={charge_id: Money.zero()}))
     return charge_id
 
 
@@ -95,20 +95,20 @@ def _offer_in_its_place(world: PlanWorld) -> None:
 
 
 def _paused_and_gone_on(world: PlanWorld) -> None:
-    by_staff(world, Wish(ChangeKind.PAUSED, until=world.today + timedelta(days=30)))
-    world.wish(Wish(ChangeKind.RESUMED))
+    by_staff(world, ChangeRequest(ChangeKind.PAUSED, until=world.today + timedelta(days=30)))
+    world.wanted(ChangeRequest(ChangeKind.RESUMED))
 
 
 #: Every way to a new agreement besides the first, which each of them begins with.
 WAYS: dict[str, Callable[[PlanWorld], Any]] = {
     "set up": lambda _world: None,
     "offered in its place": _offer_in_its_place,
-    "amount": lambda world: world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(6_000))),
-    "day": lambda world: world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20))),
-    "skip": lambda world: world.wish(Wish(ChangeKind.SKIPPED)),
+    "amount": lambda world: world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(6_000))),
+    "day": lambda world: world.wanted(ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20))),
+    "skip": lambda world: world.wanted(ChangeRequest(ChangeKind.SKIPPED)),
     "taken out": _take_out,
-    "added": lambda world: world.wish(
-        Wish(ChangeKind.LINES_ADDED, charges={_take_out(world): Money.zero()})
+    "added": lambda world: world.wanted(
+        ChangeRequest(ChangeKind.LINES_ADDED, charges={_take_out(world): Money.zero()})
     ),
     "gone on": _paused_and_gone_on,
     "method": choose_another,
@@ -269,9 +269,9 @@ def test_an_agreement_made_before_is_listed_until_a_new_one_is_agreed_to(
 
 def test_a_change_that_is_agreed_to_mends_it_and_one_of_the_staff_does_not(world: PlanWorld) -> None:
     plan = made_before(world)
-    by_staff(world, Wish(ChangeKind.SKIPPED))
+    by_staff(world, ChangeRequest(ChangeKind.SKIPPED))
     assert without(world) == [(plan, ["ca-credit-reporting"])]
-    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
+    world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
     assert without(world) == []
 
 
@@ -435,11 +435,11 @@ def test_a_state_that_is_taken_away_stands_where_it_is_known_only(world: PlanWor
     assert without(world) == []
     live_in(world, "CA")
     assert without(world) == [(plan, ["ca-credit-reporting"])]
-    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
+    world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)))
     assert [one.clause for one in kept(world)] == ["ca-credit-reporting"]
     assert CALIFORNIA in latest(world)[0]
     live_in(world, None)
-    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(7_000)))
+    world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(7_000)))
     assert kept(world) == []
     assert "1785.27" not in "".join(latest(world))
 

@@ -22,7 +22,7 @@ from portal.plans.errors import DebtReturned
 from portal.plans.kinds import ChangeKind, InstallmentState, Need, PlanState
 from portal.plans.models import Installment
 from portal.plans.returned import last_day_of
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from tests.unit.plans.conftest import PlanWorld
 from tests.web.paying import client_of
 
@@ -130,7 +130,7 @@ def test_moving_the_day_starts_no_new_count(world: PlanWorld) -> None:
     while len(world.payments_of_plan()) < 2:
         world.day_by_day(1)
     world.day_by_day(5)
-    world.wish(Wish(ChangeKind.SKIPPED))
+    world.wanted(ChangeRequest(ChangeKind.SKIPPED))
     world.day_by_day(80)
     assert len(world.payments_of_plan()) == 3
     assert world.plan().need is Need.METHOD or world.plan().state is PlanState.STOPPED

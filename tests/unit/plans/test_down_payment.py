@@ -13,7 +13,7 @@ from portal.plans.agreeing.enrollment import enrol
 from portal.plans.changing.amending import stop_charges
 from portal.plans.errors import PlanTooLong, ScheduleMoved
 from portal.plans.kinds import ChangeKind
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.policy import states
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
 from tests.unit.plans.test_another_method import choose_another, last_agreed, last_copy
@@ -38,13 +38,13 @@ def drafted(world: PlanWorld, each: int, month_cap: int | None = None) -> Draft:
 
 
 def dues(found: Draft) -> list[tuple[date, int]]:
-    return [(due.on, due.amount.cents) for due in found.standing.unpaid]
+    return [(due.on, due.amount.cents) for due in found.schedule.unpaid]
 
 
 def test_it_is_due_today_and_the_rest_on_the_rhythms_days(world: PlanWorld) -> None:
     found = drafted(world, 10_000)
     assert dues(found) == [(TODAY, 4_967), (date(2029, 11, 15), 10_000), (date(2029, 12, 15), 9_865)]
-    assert (found.total, found.standing.each) == (Money(24_832), Money(10_000))
+    assert (found.total, found.schedule.each) == (Money(24_832), Money(10_000))
     world.with_policy(down_payment_percent=0)
     assert dues(drafted(world, 10_000))[0] == (date(2029, 11, 15), 10_000)
 
@@ -164,7 +164,7 @@ def test_what_takes_the_place_of_a_declined_one_is_financed(world: PlanWorld, ki
     world.later(days=2)
     assert (world.installments()[0].tries, world.coming()[0][0]) == (1, TODAY.isoformat())
     added = {last.charge_id: Money.zero()} if kind is ChangeKind.LINES_ADDED else {}
-    world.wish(Wish(kind, charges=added, each=Money(6_000)))
+    world.wanted(ChangeRequest(kind, charges=added, each=Money(6_000)))
     assert world.coming()[0] == (TODAY.isoformat(), 6_000)
     agreed = last_agreed(world)
     assert "down payment)" not in agreed

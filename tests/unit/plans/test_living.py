@@ -37,7 +37,7 @@ from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, Pl
 from portal.plans.models import Attempt, PlanRequest
 from portal.plans.queries import plan_charges
 from portal.plans.rows import look
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.policy import states
 from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import MONTHLY, PlanWorld
@@ -50,7 +50,7 @@ def total(coming: list[tuple[str, int]]) -> int:
 def test_moving_the_day_keeps_the_amounts(world: PlanWorld) -> None:
     world.enrol()
     before = world.coming()
-    world.wish(Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 25)))
+    world.wanted(ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 25)))
     after = world.coming()
     assert [cents for _day, cents in after] == [cents for _day, cents in before]
     assert {day[-2:] for day, _cents in after} == {"25"}
@@ -61,9 +61,9 @@ def test_a_smaller_amount_within_the_policy(world: PlanWorld) -> None:
     world.enrol(each=10_000)
     before = world.coming()
     with pytest.raises(PlanTooLong):
-        world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(2_600)))
+        world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(2_600)))
     world.session.rollback()
-    world.wish(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)))
+    world.wanted(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)))
     assert total(world.coming()) == total(before)
     assert world.coming()[0] == (before[0][0], 5_000)
 
@@ -71,12 +71,12 @@ def test_a_smaller_amount_within_the_policy(world: PlanWorld) -> None:
 def test_one_skip_a_year(world: PlanWorld) -> None:
     world.enrol()
     before = world.coming()
-    world.wish(Wish(ChangeKind.SKIPPED))
+    world.wanted(ChangeRequest(ChangeKind.SKIPPED))
     assert world.states()[0] == InstallmentState.SKIPPED
     assert world.coming()[0][0] == before[1][0]
     assert total(world.coming()) == total(before)
     with pytest.raises(NoSkipLeft):
-        world.wish(Wish(ChangeKind.SKIPPED))
+        world.wanted(ChangeRequest(ChangeKind.SKIPPED))
     world.session.rollback()
 
 
@@ -84,23 +84,24 @@ def test_a_line_is_taken_out_and_put_back(world: PlanWorld) -> None:
     world.enrol()
     before, due = world.coming(), world.due
     line = next(one for one in world.lines() if one.on_plan)
-    world.wish(Wish(ChangeKind.LINES_REMOVED, charges={line.charge_id: Money.zero()}))
+    world.wanted(ChangeRequest(ChangeKind.LINES_REMOVED, charges={line.charge_id: Money.zero()}))
     assert total(world.coming()) == total(before) - line.sums.due.cents
     assert world.due == due + line.sums.due  # an ordinary bill again
-    world.wish(Wish(ChangeKind.LINES_ADDED, charges={line.charge_id: Money.zero()}))
+    world.wanted(ChangeRequest(ChangeKind.LINES_ADDED, charges={line.charge_id: Money.zero()}))
     assert total(world.coming()) == total(before)
     assert line.charge_id in plan_charges(world.session, world.plan().id)
     everything = dict.fromkeys(plan_charges(world.session, world.plan().id), Money.zero())
     with pytest.raises(LineNotOnPlan):
-        world.wish(Wish(ChangeKind.LINES_REMOVED, charges=everything))
+        world.wanted(ChangeRequest(ChangeKind.LINES_REMOVED, charges=everything))
     world.session.rollback()
 
 
 def test_two_tabs_do_not_skip_twice(world: PlanWorld) -> None:
     world.with_policy(skips_a_year=5)
     world.enrol()
-    seen = preview(world.session, plan_id=world.plan().id, wish=Wish(ChangeKind.SKIPPED), conditions=world.conditions)
-    world.wish(Wish(ChangeKind.SKIPPED))
+    skip = ChangeRequest(ChangeKind.SKIPPED)
+    seen = preview(world.session, plan_id=world.plan().id, wanted=skip, conditions=world.conditions)
+    world.wanted(ChangeRequest(ChangeKind.SKIPPED))
     from portal.plans.changing.amending import change
 
     with pytest.raises(ScheduleMoved):
@@ -108,7 +109,7 @@ def test_two_tabs_do_not_skip_twice(world: PlanWorld) -> None:
             world.session,
             plan_id=world.plan().id,
             user_id=world.user_id,
-            wish=Wish(ChangeKind.SKIPPED),
+            wanted=ChangeRequest(ChangeKind.SKIPPED),
             seen=seen.seen,
             agree=world.agree,
             language="en",
@@ -253,7 +254,7 @@ def test_the_link_in_a_notice_stops_the_charges(world: PlanWorld) -> None:
     world.day_by_day(40)
     assert world.taken() == 0
     assert world.plan().state is PlanState.PAUSED
-    world.wish(Wish(ChangeKind.RESUMED))
+    world.wanted(ChangeRequest(ChangeKind.RESUMED))
     world.day_by_day(32)
     assert world.taken() == 5_000
 
@@ -326,14 +327,14 @@ def test_a_held_line_leaves_and_comes_back(world: PlanWorld) -> None:
 def test_staff_can_ease_a_plan_and_not_tighten_it(world: PlanWorld) -> None:
     world.enrol(each=10_000)
 
-    def try_it(wish: Wish, reason: str = "They called.") -> None:
-        seen = preview(world.session, plan_id=world.plan().id, wish=wish, conditions=world.conditions)
+    def try_it(wanted: ChangeRequest, reason: str = "They called.") -> None:
+        seen = preview(world.session, plan_id=world.plan().id, wanted=wanted, conditions=world.conditions)
         world.session.rollback()
         amend(
             world.session,
             plan_id=world.plan().id,
             staff_user_id=world.user_id,
-            wish=wish,
+            wanted=wanted,
             seen=seen.seen,
             reason=reason,
             is_supervisor=False,
@@ -341,18 +342,18 @@ def test_staff_can_ease_a_plan_and_not_tighten_it(world: PlanWorld) -> None:
         )
 
     with pytest.raises(ReasonMissing):
-        try_it(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)), reason=" ")
+        try_it(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)), reason=" ")
     world.session.rollback()
     with pytest.raises(ReasonMissing):
-        try_it(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(12_000)))
+        try_it(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(12_000)))
     world.session.rollback()
-    try_it(Wish(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)))
+    try_it(ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(5_000)))
     last = world.changes()[-1]
     assert (last.note, last.consent_id) == ("They called.", None)
     found = preview(
         world.session,
         plan_id=world.plan().id,
-        wish=Wish(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)),
+        wanted=ChangeRequest(ChangeKind.AMOUNT_CHANGED, each=Money(6_000)),
         conditions=world.conditions,
     )
     assert not eases(found.before, found.after)
@@ -416,11 +417,11 @@ def test_an_installment_notes_what_was_taken_for_it(world: PlanWorld) -> None:
     world.enrol(each=20_000)
     world.day_by_day((world.installments()[0].charge_on - world.today).days - 1)
     world.later(days=1)
-    owed = look(world.session, world.plan().id, today=world.today).standing.left
+    owed = look(world.session, world.plan().id, today=world.today).schedule.left
     world.session.rollback()
     for charge_id, cents in owed.items():
         world.adjust(charge_id, -(cents.cents // 2))
-    left = look(world.session, world.plan().id, today=world.today).standing.total
+    left = look(world.session, world.plan().id, today=world.today).schedule.total
     assert left < Money(20_000)
     first = world.installments()[0]
     assert (first.state, first.amount) == (InstallmentState.PLANNED, Money(20_000))
@@ -443,10 +444,10 @@ def test_a_capped_months_share_is_not_asked_for_twice_by_another_plan(world: Pla
     values = {"user_id": world.user_id, "each": Money(2_000), "conditions": world.conditions, "replaces": plan.id}
     rhythm = Rhythm(Frequency.MONTHLY, 28)
     free = draft(world.session, world.account_id, rhythm=rhythm, exceed=True, **values)
-    assert free.standing.unpaid[0].on.month == paid_on.month
+    assert free.schedule.unpaid[0].on.month == paid_on.month
     capped = draft(world.session, world.account_id, rhythm=rhythm, exceed=True, month_cap=Money(5_000), **values)
-    assert capped.standing.unpaid[0].on == free.standing.unpaid[1].on
-    assert capped.standing.months_paid == 1  # of the 36 that the law counts for these charges
+    assert capped.schedule.unpaid[0].on == free.schedule.unpaid[1].on
+    assert capped.schedule.months_paid == 1  # of the 36 that the law counts for these charges
 
 
 def test_a_pause_granted_to_who_stopped_the_charges_says_that_they_stay_stopped(world: PlanWorld) -> None:

@@ -20,7 +20,7 @@ from portal.plans.collecting.fitting import to_look_at
 from portal.plans.collecting.jobs import run_due
 from portal.plans.kinds import ChangeKind, Frequency, PlanState
 from portal.plans.models import Plan
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from tests.unit.plans.conftest import PlanWorld
 
 
@@ -181,4 +181,4 @@ def test_only_what_may_have_to_be_told_of_is_looked_at(world: PlanWorld, monkeyp
         world.later(days=1)
     run_due(world.session, world.gateway, conditions=world.conditions)
     assert len(seen) == 1
-    world.wish(Wish(ChangeKind.SKIPPED))
+    world.wanted(ChangeRequest(ChangeKind.SKIPPED))

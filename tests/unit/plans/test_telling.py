@@ -18,7 +18,7 @@ from portal.ledger.reconcile import reconcile
 from portal.money import Money
 from portal.plans.changing.amending import cancel
 from portal.plans.kinds import ChangeKind
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from tests.unit.plans.conftest import PlanWorld
 
 
@@ -80,7 +80,7 @@ def test_a_plan_is_told_from_its_beginning_to_its_end_and_the_books_agree(world:
     assert ledger.told[-1].kind == "patient_payment"
     assert differences(world, ledger) == (0, 0)
 
-    world.wish(Wish(ChangeKind.LINES_REMOVED, charges={on_plan[-1].charge_id: Money.zero()}))
+    world.wanted(ChangeRequest(ChangeKind.LINES_REMOVED, charges={on_plan[-1].charge_id: Money.zero()}))
     cancel(
         world.session,
         plan_id=world.plan().id,

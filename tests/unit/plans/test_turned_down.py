@@ -14,7 +14,7 @@ from portal.payments.methods.queries import method_by_id
 from portal.plans.collecting.by_hand import pay_next
 from portal.plans.kinds import ChangeKind, Frequency, InstallmentState, Need, PlanState
 from portal.plans.models import Attempt, Installment
-from portal.plans.rules.changes import Wish
+from portal.plans.rules.changes import ChangeRequest
 from portal.plans.rules.schedule import Rhythm
 from tests.unit.plans.conftest import PlanWorld
 
@@ -104,14 +104,14 @@ def test_paying_what_the_bank_wants_confirmed_lets_the_plan_go_on(world: PlanWor
 
 
 @pytest.mark.parametrize(
-    "wish",
-    [Wish(ChangeKind.SKIPPED), Wish(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20))],
+    "wanted",
+    [ChangeRequest(ChangeKind.SKIPPED), ChangeRequest(ChangeKind.DAY_MOVED, rhythm=Rhythm(Frequency.MONTHLY, 20))],
     ids=["skipped", "moved"],
 )
-def test_what_was_turned_down_is_let_go_of_when_it_is_put_off(world: PlanWorld, wish: Wish) -> None:
+def test_what_was_turned_down_is_let_go_of_when_it_is_put_off(world: PlanWorld, wanted: ChangeRequest) -> None:
     enrolled_with(world, "pm_card_authenticationRequired")
     tried = len(world.payments_of_plan())
-    world.wish(wish)
+    world.wanted(wanted)
     assert world.plan().need is Need.NOTHING
     assert world.plan().state is PlanState.ACTIVE
     assert all(not row.tries and not row.failure_code for row in world.installments() if row.state == "planned")

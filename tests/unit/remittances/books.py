@@ -14,7 +14,7 @@ from portal import clock
 from portal.ledger.adapters.embedded.ledger import EmbeddedLedger
 from portal.ledger.reconcile import reconcile
 from portal.money import Money
-from portal.payments.gateway import Captured, StripeDispute
+from portal.payments.gateway import StripeCharge, StripeDispute
 from portal.remittances.service import ImportReport, import_stream
 from portal.schema import compatibility
 from portal.tables import metadata
@@ -31,20 +31,20 @@ class StripeWith:
 
     def __init__(
         self,
-        captured: Sequence[Captured] = (),
+        captured: Sequence[StripeCharge] = (),
         disputes: Sequence[StripeDispute] = (),
-        later: Mapping[str, Captured] | None = None,
+        later: Mapping[str, StripeCharge] | None = None,
     ) -> None:
         self._captured, self._disputes = captured, disputes
         self._later = later or {}
         self.disputes = self.payouts = self
 
-    def captured(self, *, since: datetime | None = None) -> Iterator[Captured]:
+    def captured(self, *, since: datetime | None = None) -> Iterator[StripeCharge]:
         yield from (one for one in self._captured if since is None or one.created_at >= since)
 
-    def charge(self, charge_id: str) -> Captured:
+    def charge(self, charge_id: str) -> StripeCharge:
         found = [one for one in self._captured if one.charge_id == charge_id]
-        nothing = Captured("", charge_id, Money(0), "", "", clock.now())
+        nothing = StripeCharge("", charge_id, Money(0), "", "", clock.now())
         return self._later.get(charge_id) or (found[0] if found else nothing)
 
     def charges_moved(self, *, since: datetime) -> list[str]:
