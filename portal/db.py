@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -84,6 +84,22 @@ def closed_list(enum: type[StrEnum], length: int = 40, *, name: str = "") -> sa.
         values_callable=lambda members: [member.value for member in members],
         name=name or enum.__name__.lower(),
     )
+
+
+_Columns = TypeVar("_Columns", bound=sa.TypedColumns)
+
+
+def joinable(model: type[Base], columns: type[_Columns]) -> sa.FromClause[_Columns]:
+    """A feature's table as other features may join it: the columns that ``columns`` names, to be read only.
+
+    In a statement it stands as the table itself, not as a query in brackets, so that plans are the table's own.
+    """
+    mapped = model.__mapper__.columns
+    return sa.Table(
+        model.__tablename__,
+        sa.MetaData(),  # one of its own: migrations know the model's
+        *(sa.Column(mapped[name].name, mapped[name].type, key=name) for name in columns.__annotations__),
+    ).with_cols(columns)
 
 
 def new_public_id() -> str:

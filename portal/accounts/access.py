@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.kinds import Relationship
 from portal.accounts.models import AccessGrant, Account
-from portal.auth.models import User
+from portal.auth.joins import USER
 from portal.db import RecordNotFound
 
 
@@ -86,10 +86,10 @@ class Person:
 def people_of(session: Session, account_id: int) -> list[Person]:
     """Who may see an account now, by name, for staff. Who has several grants is named once, with the widest."""
     rows = session.execute(
-        sa.select(AccessGrant.user_id, User.display_name, AccessGrant.relationship, AccessGrant.patient_id.is_(None))
-        .join(User, User.id == AccessGrant.user_id)
-        .where(AccessGrant.account_id == account_id, AccessGrant.revoked_at.is_(None), User.active)
-        .order_by(User.display_name, AccessGrant.user_id, AccessGrant.patient_id.is_not(None))
+        sa.select(AccessGrant.user_id, USER.c.display_name, AccessGrant.relationship, AccessGrant.patient_id.is_(None))
+        .join(USER, USER.c.id == AccessGrant.user_id)
+        .where(AccessGrant.account_id == account_id, AccessGrant.revoked_at.is_(None), USER.c.active)
+        .order_by(USER.c.display_name, AccessGrant.user_id, AccessGrant.patient_id.is_not(None))
     )
     found: dict[int, Person] = {}
     for row in rows:

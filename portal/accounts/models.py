@@ -64,13 +64,6 @@ class Patient(Base):
         """Given and family name, as people write it."""
         return f"{self.given_name} {self.family_name}".strip()
 
-    def is_called(self, family_name: str, given_name: str) -> bool:
-        """Whether this is their name in any letter case. Asked here: SQLite's ``lower`` knows A to Z only."""
-        return (self.family_name.casefold(), self.given_name.casefold()) == (
-            family_name.casefold(),
-            given_name.casefold(),
-        )
-
 
 class AccessGrant(Base):
     """A user may see an account, or one patient's visits on it."""

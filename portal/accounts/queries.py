@@ -102,3 +102,23 @@ def search_accounts(session: Session, text: str, *, limit: int = 50) -> Sequence
 def ref_is_free(session: Session, ref: str) -> bool:
     """Whether no account has the number ``ref``."""
     return session.scalar(sa.select(Account.id).where(Account.ref == ref)) is None
+
+
+def account_ids(session: Session, refs: Iterable[str]) -> list[int]:
+    """The ids of the accounts with these numbers of the back office."""
+    return list(session.scalars(sa.select(Account.id).where(Account.ref.in_(refs))))
+
+
+def due_for_checks(session: Session, *, limit: int) -> list[int]:
+    """Accounts that have changed since their bills were last checked."""
+    return list(session.scalars(sa.select(Account.id).where(Account.check_due).order_by(Account.id).limit(limit)))
+
+
+def due_among(session: Session, account_ids: Iterable[int]) -> list[int]:
+    """Those of the accounts that have changed since their bills were last checked."""
+    return list(session.scalars(sa.select(Account.id).where(Account.id.in_(list(account_ids)), Account.check_due)))
+
+
+def is_due_for_checks(session: Session, account_id: int) -> bool:
+    """Whether an account has changed since its bills were last checked."""
+    return bool(session.scalar(sa.select(Account.check_due).where(Account.id == account_id)))

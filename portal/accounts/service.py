@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.models import Account, Patient
+from portal.accounts.names import in_any_case
 from portal.accounts.states import STATES
 from portal.audit.service import record
 from portal.audit.tags import Tag
@@ -52,7 +53,8 @@ def find_patient(session: Session, *, member_id: str, family_name: str, given_na
     Letter case differs between payers and is ignored.
     """
     candidates = session.scalars(sa.select(Patient).where(Patient.member_id == member_id).order_by(Patient.id))
-    return next((one for one in candidates if one.is_called(family_name, given_name)), None)
+    wanted = in_any_case(family_name, given_name)
+    return next((one for one in candidates if in_any_case(one.family_name, one.given_name) == wanted), None)
 
 
 def account_row(session: Session, account_id: int, *, lock: bool = False) -> Account:

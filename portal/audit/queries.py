@@ -8,8 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal.audit.joins import is_tagged
 from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
+from portal.db import UTCDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,35 @@ def latest_of(session: Session, *, account_id: int, subjects: Collection[str], t
         .limit(1)
     ).first()
     return None if row is None else Step(*row)
+
+
+def facts_of(session: Session, *, tag: Tag, subject: str) -> list[dict[str, Any]]:
+    """What the events with a tag say about ``subject``."""
+    return list(session.scalars(sa.select(AuditEvent.facts).where(is_tagged(tag), AuditEvent.subject == subject)))
+
+
+def times_since_last(session: Session, *, account_id: int, subject: str, tag: Tag, since: Tag) -> int:
+    """How often ``tag`` was noted of ``subject``, a record of an account, after ``since`` last was."""
+    about = (AuditEvent.account_id == account_id, AuditEvent.subject == subject)
+    last = sa.select(sa.func.coalesce(sa.func.max(AuditEvent.id), 0)).where(*about, AuditEvent.tag == since)
+    return session.scalar(
+        sa.select(sa.func.count())
+        .select_from(AuditEvent)
+        .where(*about, AuditEvent.tag == tag, AuditEvent.id > last.scalar_subquery())
+    ) or 0
+
+
+def times_for(
+    session: Session, *, tags: Collection[Tag], why: Collection[str], since: datetime, after: sa.ScalarSelect[Any]
+) -> int:
+    """How often one of ``tags`` was noted for one of the reasons ``why``, since a moment (UTC) and after another.
+
+    ``after`` is asked in the same query; where it finds nothing, ``since`` alone counts.
+    """
+    noted = sa.select(sa.func.count()).where(
+        AuditEvent.tag.in_(list(tags)),
+        AuditEvent.at > since,
+        AuditEvent.at > sa.func.coalesce(after, sa.literal(since, UTCDateTime())),
+        AuditEvent.facts["why"].as_string().in_(sorted(why)),
+    )
+    return session.scalar(noted) or 0

@@ -13,7 +13,7 @@ from flask_security.proxies import _datastore
 from wtforms import EmailField
 
 from portal.db import new_public_id
-from portal.notifications.models import NOBODY
+from portal.notifications.kinds import NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.access import visible
-from portal.accounts.models import Account
+from portal.accounts.joins import ACCOUNT
 from portal.autopay.kinds import AutopayState, ChargeState
 from portal.autopay.models import Autopay, AutopayCharge
 from portal.db import RecordNotFound
@@ -132,9 +132,9 @@ def of_notice(session: Session, charge_public_id: str) -> tuple[AutopayRow, Char
 def uses_method(session: Session, method_id: int) -> list[str]:
     """The guarantors' names of the accounts whose running autopay charges a method."""
     rows = session.scalars(
-        sa.select(Account.guarantor_name)
-        .join(Autopay, Autopay.account_id == Account.id)
+        sa.select(ACCOUNT.c.guarantor_name)
+        .join(Autopay, Autopay.account_id == ACCOUNT.c.id)
         .where(Autopay.method_id == method_id, Autopay.state == AutopayState.ACTIVE)
-        .order_by(Account.guarantor_name)
+        .order_by(ACCOUNT.c.guarantor_name)
     )
     return list(rows)

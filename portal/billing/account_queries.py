@@ -7,7 +7,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account
+from portal.accounts.joins import ACCOUNT
 from portal.billing.entries import EntryRow
 from portal.billing.kinds import EntryKind
 from portal.billing.models import Charge, Entry, Visit
@@ -65,8 +65,8 @@ def patient_entries(session: Session, charge_ids: Iterable[int]) -> list[tuple[i
 def visits_by_id(session: Session, visit_ids: Iterable[int]) -> dict[int, tuple[str, str, date | None]]:
     """The public id, the account's number and the first day of each visit, by id."""
     rows = session.execute(
-        sa.select(Visit.id, Visit.public_id, Account.ref, Visit.started_on)
-        .join(Account, Account.id == Visit.account_id)
+        sa.select(Visit.id, Visit.public_id, ACCOUNT.c.ref, Visit.started_on)
+        .join(ACCOUNT, ACCOUNT.c.id == Visit.account_id)
         .where(Visit.id.in_(list(visit_ids)))
     )
     return {row[0]: (row[1], row[2], row[3]) for row in rows}

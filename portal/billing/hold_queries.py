@@ -6,7 +6,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account
+from portal.accounts.joins import ACCOUNT
 from portal.billing.kinds import HoldReason
 from portal.billing.models import Charge, Entry, Hold, Visit
 from portal.money import Money
@@ -70,7 +70,7 @@ def charges_to_check(session: Session, *, limit: int, offset: int = 0) -> tuple[
             Charge.id,
             Charge.public_id.label("charge_public_id"),
             Visit.public_id,
-            Account.ref,
+            ACCOUNT.c.ref,
             Charge.description,
             Charge.service_on,
             Hold.reason,
@@ -80,7 +80,7 @@ def charges_to_check(session: Session, *, limit: int, offset: int = 0) -> tuple[
         )
         .select_from(Charge)
         .join(Visit, Visit.id == Charge.visit_id)
-        .join(Account, Account.id == Visit.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Visit.account_id)
         .join(sums, sums.c.charge_id == Charge.id)
         .join(Hold, sa.and_(Hold.charge_id == Charge.id, Hold.released_at.is_(None)), isouter=True)
         .where(sa.or_(Hold.id.is_not(None), sa.type_coerce(sums.c.insurer, sa.BigInteger) < 0))

@@ -9,7 +9,7 @@ import sqlalchemy.orm
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.models import Account
+from portal.accounts.joins import ACCOUNT
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.billing.kinds import MOVES_NO_MONEY, PostingState
@@ -51,8 +51,8 @@ def take_due(session: Session) -> DuePosting | None:
         older.account_id == Posting.account_id, older.id < Posting.id, older.state.in_(_OPEN)
     )
     row = session.execute(
-        sa.select(Posting, Account.ref)
-        .join(Account, Account.id == Posting.account_id)
+        sa.select(Posting, ACCOUNT.c.ref)
+        .join(ACCOUNT, ACCOUNT.c.id == Posting.account_id)
         .where(Posting.state.in_(_OPEN), Posting.next_try_at <= now, first_of_account)
         .order_by(Posting.id)
         .limit(1)
@@ -163,8 +163,8 @@ def open_postings(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
     rows: Any = session.execute(
         sa.select(
             Posting.key,
-            Account.public_id,
-            Account.ref,
+            ACCOUNT.c.public_id,
+            ACCOUNT.c.ref,
             Posting.kind,
             Posting.amount,
             Posting.state,
@@ -173,7 +173,7 @@ def open_postings(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
             Posting.tries,
             Posting.last_error,
         )
-        .join(Account, Account.id == Posting.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Posting.account_id)
         .where(is_open)
         .order_by(sa.case(*[(Posting.state == state, place) for state, place in _POSTING_ORDER.items()]), Posting.id)
         .limit(limit)

@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.access import visible
-from portal.accounts.models import Account, Patient
+from portal.accounts.joins import ACCOUNT, PATIENT
+from portal.accounts.names import in_any_case
 from portal.billing.balance import LineState, LineSums, payable, state_of
 from portal.billing.entries import EntryRow
+from portal.billing.joins import accounts_with_entries_since, accounts_with_holds_since, is_held
 from portal.billing.kinds import PATIENT_MONEY, EntryKind, HoldReason
 from portal.billing.models import Charge, Claim, Entry, Hold, Visit
 from portal.db import MoneyType, RecordNotFound
@@ -97,7 +99,7 @@ def _sum(column: Any, *, when: Any = None, sign: int = 1) -> Any:
 REVERSED = "22"
 
 _IS_PAYMENT = Entry.kind.in_(PATIENT_MONEY)
-_IS_LINE_HELD = sa.exists().where(Hold.charge_id == Charge.id, Hold.released_at.is_(None))
+_IS_LINE_HELD = is_held(Charge.id)
 
 
 def _lines(condition: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
@@ -124,8 +126,8 @@ def _lines(condition: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
             Visit.id,
             Visit.public_id,
             Visit.account_id,
-            Patient.given_name,
-            Patient.family_name,
+            PATIENT.c.given_name,
+            PATIENT.c.family_name,
             Charge.whole_visit,
             Charge.service_on,
             Charge.code,
@@ -144,7 +146,7 @@ def _lines(condition: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
             sums.c.with_insurer,
         )
         .join(Visit, Visit.id == Charge.visit_id)
-        .join(Patient, Patient.id == Visit.patient_id)
+        .join(PATIENT, PATIENT.c.id == Visit.patient_id)
         .join(sums, sums.c.charge_id == Charge.id)
         .where(condition)
         # Oldest first: the order in which payments are allocated.
@@ -211,9 +213,9 @@ _VISIT = (
     Visit.id,
     Visit.public_id,
     Visit.account_id,
-    Account.public_id,
+    ACCOUNT.c.public_id,
     Visit.ref,
-    Patient.given_name + " " + Patient.family_name,
+    PATIENT.c.given_name + " " + PATIENT.c.family_name,
     Visit.started_on,
     Visit.ended_on,
     Visit.provider_name,
@@ -223,8 +225,8 @@ _VISIT = (
 def _visits() -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(*_VISIT)
-        .join(Patient, Patient.id == Visit.patient_id)
-        .join(Account, Account.id == Visit.account_id)
+        .join(PATIENT, PATIENT.c.id == Visit.patient_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Visit.account_id)
     )
 
 
@@ -263,9 +265,9 @@ def accounts_of_charges(session: Session, charge_ids: Iterable[int]) -> dict[int
 def line_names(session: Session, charge_ids: Iterable[int]) -> dict[int, tuple[str, date | None, str]]:
     """What to call lines (description, day, patient's name), by charge id."""
     rows = session.execute(
-        sa.select(Charge.id, Charge.description, Charge.service_on, Patient.given_name + " " + Patient.family_name)
+        sa.select(Charge.id, Charge.description, Charge.service_on, PATIENT.c.given_name + " " + PATIENT.c.family_name)
         .join(Visit, Visit.id == Charge.visit_id)
-        .join(Patient, Patient.id == Visit.patient_id)
+        .join(PATIENT, PATIENT.c.id == Visit.patient_id)
         .where(Charge.id.in_(list(charge_ids)))
     )
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
@@ -374,10 +376,14 @@ def visit_refs(session: Session, charge_ids: Iterable[int]) -> dict[int, str]:
 
 def find_visit(session: Session, *, ref: str, family_name: str, given_name: str) -> tuple[int, int] | None:
     """The (account, patient) ids of the visit numbered ``ref`` of a patient of that name; None unless it is one."""
-    patients = session.scalars(
-        sa.select(Patient).join(Visit, Visit.patient_id == Patient.id).where(Visit.ref == ref).order_by(Visit.id)
+    patients = session.execute(
+        sa.select(PATIENT.c.account_id, PATIENT.c.id, PATIENT.c.family_name, PATIENT.c.given_name)
+        .join(Visit, Visit.patient_id == PATIENT.c.id)
+        .where(Visit.ref == ref)
+        .order_by(Visit.id)
     )
-    found = {(one.account_id, one.id) for one in patients if one.is_called(family_name, given_name)}
+    wanted = in_any_case(family_name, given_name)
+    found = {(row[0], row[1]) for row in patients if in_any_case(row[2], row[3]) == wanted}
     return found.pop() if len(found) == 1 else None
 
 
@@ -424,18 +430,12 @@ def hold_reasons(session: Session, charge_ids: Iterable[int]) -> dict[int, HoldR
 
 def accounts_moved_since(session: Session, since: datetime) -> dict[int, datetime]:
     """The accounts on which an entry was written, or a hold placed or released, since then: when last (UTC)."""
-    # Entries are only added: what is newer than the last older one stands at the end of the table.
-    older = sa.select(Entry.id).where(Entry.created_at < since).order_by(Entry.id.desc()).limit(1).scalar_subquery()
     entries = (
-        sa.select(Entry.account_id, sa.func.max(Entry.created_at))
-        .where(Entry.id > sa.func.coalesce(older, 0))
-        .group_by(Entry.account_id)
+        accounts_with_entries_since(since).add_columns(sa.func.max(Entry.created_at)).group_by(Entry.account_id)
     )
     held = (
-        sa.select(Visit.account_id, sa.func.max(sa.func.coalesce(Hold.released_at, Hold.placed_at)))
-        .join(Charge, Charge.visit_id == Visit.id)
-        .join(Hold, Hold.charge_id == Charge.id)
-        .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since))
+        accounts_with_holds_since(since)
+        .add_columns(sa.func.max(sa.func.coalesce(Hold.released_at, Hold.placed_at)))
         .group_by(Visit.account_id)
     )
     moved: dict[int, datetime] = {}

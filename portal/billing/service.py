@@ -120,17 +120,45 @@ def visit_of(
     return visit
 
 
-def charges_of(session: Session, visit_id: int) -> list[Charge]:
-    """A visit's charges in their order, to be matched with a payer's lines."""
-    return list(session.scalars(sa.select(Charge).where(Charge.visit_id == visit_id).order_by(Charge.ordinal)))
+@dataclass(frozen=True, slots=True)
+class BilledLine:
+    """A charge as it was billed, to be matched with a payer's lines."""
+
+    id: int
+    ordinal: int
+    whole_visit: bool
+    service_on: date | None
+    code: str
+    modifiers: str
+    line_control: str
+    billed: Money
 
 
-def add_charge(session: Session, *, visit_id: int, ordinal: int, billed: Money, **facts: Any) -> Charge:
-    """Put a line on a visit. ``facts`` are the columns of :class:`Charge`."""
+def charges_of(session: Session, visit_id: int) -> list[BilledLine]:
+    """A visit's charges in their order."""
+    rows = session.execute(
+        sa.select(
+            Charge.id,
+            Charge.ordinal,
+            Charge.whole_visit,
+            Charge.service_on,
+            Charge.code,
+            Charge.modifiers,
+            Charge.line_control,
+            Charge.billed,
+        )
+        .where(Charge.visit_id == visit_id)
+        .order_by(Charge.ordinal)
+    )
+    return [BilledLine(*row) for row in rows]
+
+
+def add_charge(session: Session, *, visit_id: int, ordinal: int, billed: Money, **facts: Any) -> int:
+    """Put a line on a visit; its id. ``facts`` are the columns of :class:`Charge`."""
     charge = Charge(visit_id=visit_id, ordinal=ordinal, billed=billed, **facts)
     session.add(charge)
     session.flush()
-    return charge
+    return charge.id
 
 
 def add_claim(session: Session, **facts: Any) -> Claim | None:

@@ -8,14 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account
-from portal.billing.models import Charge, Visit
+from portal.accounts.joins import ACCOUNT
+from portal.billing.joins import CHARGE, VISIT
 from portal.billing.queries import line_names
 from portal.db import RecordNotFound
 from portal.disputes.models import Dispute, DisputePart
 from portal.disputes.state import FINAL, SERIES, TO_ANSWER, WITHHELD, DisputeState
 from portal.money import Money
-from portal.payments.models import Payment, PaymentShare
+from portal.payments.joins import PAYMENT, PAYMENT_SHARE
 from portal.payments.queries import reference
 
 
@@ -68,20 +68,20 @@ _ROW: tuple[Any, ...] = (
     Dispute.returned_at,
     Dispute.closed_at,
     Dispute.checked_at,
-    Payment.public_id,
-    Payment.amount,
-    Payment.settled_at,
-    Account.public_id,
-    Account.ref,
-    Account.guarantor_name,
+    PAYMENT.c.public_id,
+    PAYMENT.c.amount,
+    PAYMENT.c.settled_at,
+    ACCOUNT.c.public_id,
+    ACCOUNT.c.ref,
+    ACCOUNT.c.guarantor_name,
 )
 
 
 def _rows() -> sa.Select[Any]:
     return (
         sa.select(*_ROW)
-        .join(Payment, Payment.id == Dispute.payment_id, isouter=True)
-        .join(Account, Account.id == Payment.account_id, isouter=True)
+        .join(PAYMENT, PAYMENT.c.id == Dispute.payment_id, isouter=True)
+        .join(ACCOUNT, ACCOUNT.c.id == PAYMENT.c.account_id, isouter=True)
     )
 
 
@@ -96,7 +96,7 @@ def disputed(session: Session, payment_id: int) -> bool:
 
 def open_of_account(session: Session, account_id: int) -> list[DisputeRow]:
     """Disputes and inquiries about payments for an account that are not decided, oldest first."""
-    shares = sa.select(PaymentShare.payment_id).where(PaymentShare.account_id == account_id)
+    shares = sa.select(PAYMENT_SHARE.c.payment_id).where(PAYMENT_SHARE.c.account_id == account_id)
     query = _rows().where(Dispute.payment_id.in_(shares), Dispute.state.not_in(sorted(FINAL)))
     return [DisputeRow(*row) for row in session.execute(query.order_by(Dispute.opened_at, Dispute.id))]
 
@@ -154,9 +154,9 @@ class DisputedLine:
 def disputed_lines(session: Session, dispute_id: int) -> list[DisputedLine]:
     """Which lines a dispute took money of, in the order of the bill."""
     rows = session.execute(
-        sa.select(DisputePart.charge_id, DisputePart.amount, Visit.public_id)
-        .join(Charge, Charge.id == DisputePart.charge_id)
-        .join(Visit, Visit.id == Charge.visit_id)
+        sa.select(DisputePart.charge_id, DisputePart.amount, VISIT.c.public_id)
+        .join(CHARGE, CHARGE.c.id == DisputePart.charge_id)
+        .join(VISIT, VISIT.c.id == CHARGE.c.visit_id)
         .where(DisputePart.dispute_id == dispute_id)
         .order_by(DisputePart.charge_id)
     ).all()

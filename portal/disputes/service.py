@@ -28,11 +28,11 @@ from portal.payments.booking import book, booked_parts, left_of_parts, times_boo
 from portal.payments.errors import IntentMismatch, StripeRefused
 from portal.payments.gateway import StripeDispute, StripeGateway
 from portal.payments.kinds import BookingKind
-from portal.payments.models import Payment
+from portal.payments.locked import LockedPayment
 from portal.payments.origin import origin_of
 from portal.payments.presenting import BANK
 from portal.payments.returns import note_return
-from portal.payments.settle import account_locked_payment
+from portal.payments.settle import locked_payment
 from portal.payments.state import PaymentState
 from portal.payments.stripe_events.cursors import note_read, take_turn
 
@@ -80,7 +80,7 @@ def settle_dispute(session: Session, gateway: StripeGateway, found: StripeDisput
 
 
 def _project(session: Session, payment_id: int | None, found: StripeDispute, state: DisputeState) -> None:
-    payment = None if payment_id is None else account_locked_payment(session, payment_id)
+    payment = None if payment_id is None else locked_payment(session, payment_id)
     now = clock.now()
     dispute = session.scalars(
         sa.select(Dispute)
@@ -138,7 +138,7 @@ def _project(session: Session, payment_id: int | None, found: StripeDispute, sta
     session.commit()
 
 
-def _move_money(session: Session, payment: Payment, dispute: Dispute, found: StripeDispute) -> bool:
+def _move_money(session: Session, payment: LockedPayment, dispute: Dispute, found: StripeDispute) -> bool:
     """Book what was withdrawn or returned since the last time; whether anything was."""
     payment_id = payment.id
     series = dispute.public_id[:SERIES]

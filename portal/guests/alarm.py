@@ -16,9 +16,9 @@ from portal.guests.models import CardTestingAlarm, GuestPass, GuestPayment
 from portal.payments.closing import close
 from portal.payments.errors import IntentMismatch, PaymentIsOver, StripeRefused
 from portal.payments.gateway import StripeGateway
+from portal.payments.joins import PAYMENT, STRIPE_EVENT
 from portal.payments.kinds import PaymentSource
-from portal.payments.models import Payment, StripeEvent
-from portal.payments.state import OPEN
+from portal.payments.queries import open_of
 
 log = structlog.get_logger(__name__)
 
@@ -64,24 +64,24 @@ def tries_now(session: Session, *, network: str = "") -> Tries:
     since = counted_from(clock.now(), (last.lifted_at or last.shut_until) if last else None)
     rows = session.execute(
         sa.select(
-            StripeEvent.type,
+            STRIPE_EVENT.c.type,
             sa.func.count(),
             sa.func.count(GuestPass.statement_id.distinct()),
             sa.func.count(sa.func.nullif(GuestPayment.network, "").distinct()),
         )
-        .join(Payment, Payment.stripe_intent_id == StripeEvent.intent_id)
-        .outerjoin(GuestPayment, GuestPayment.payment_id == Payment.id)
+        .join(PAYMENT, PAYMENT.c.stripe_intent_id == STRIPE_EVENT.c.intent_id)
+        .outerjoin(GuestPayment, GuestPayment.payment_id == PAYMENT.c.id)
         .outerjoin(GuestPass, GuestPass.id == GuestPayment.guest_pass_id)
         .where(
             GuestPayment.network == network if network else sa.true(),
-            Payment.source == PaymentSource.GUEST,
-            Payment.method_kind != _NO_CARD,
-            StripeEvent.type.in_((_DECLINED, _SUCCEEDED)),
-            StripeEvent.created_at >= since,
+            PAYMENT.c.source == PaymentSource.GUEST,
+            PAYMENT.c.method_kind != _NO_CARD,
+            STRIPE_EVENT.c.type.in_((_DECLINED, _SUCCEEDED)),
+            STRIPE_EVENT.c.created_at >= since,
             # The same, for the index: nothing comes in before Stripe made it, but clocks differ.
-            StripeEvent.received_at >= since - timedelta(minutes=5),
+            STRIPE_EVENT.c.received_at >= since - timedelta(minutes=5),
         )
-        .group_by(StripeEvent.type)
+        .group_by(STRIPE_EVENT.c.type)
     )
     counts = {kind: (events, statements, networks) for kind, events, statements, networks in rows}
     declined, statements, networks = counts.get(_DECLINED, (0, 0, 0))
@@ -146,11 +146,7 @@ def close_open_payments(session: Session, gateway: StripeGateway) -> int:
 
     A payment that went through meanwhile is settled. May raise StripeUnreachable; the next run goes on from there.
     """
-    ids = session.scalars(
-        sa.select(Payment.id)
-        .where(Payment.source == PaymentSource.GUEST, Payment.state.in_(sorted(OPEN)))
-        .order_by(Payment.id)
-    ).all()
+    ids = open_of(session, PaymentSource.GUEST)
     session.commit()
     for payment_id in ids:
         try:

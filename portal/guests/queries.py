@@ -14,7 +14,7 @@ from portal.money import Money
 from portal.payments.queries import PaymentRow, payments_among
 from portal.payments.service import payable_lines
 from portal.payments.state import PaymentState
-from portal.statements.models import Statement
+from portal.statements.joins import STATEMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ def pass_of(session: Session, token: str) -> Pass | None:
     """
     row = session.execute(
         sa.select(GuestPass.id, GuestPass.account_id, GuestPass.statement_id, GuestPass.expires_at)
-        .join(Statement, Statement.id == GuestPass.statement_id)
+        .join(STATEMENT, STATEMENT.c.id == GuestPass.statement_id)
         .where(
             GuestPass.token_hash == hashlib.sha256(token.encode()).hexdigest(),
             GuestPass.ended_at.is_(None),
             GuestPass.expires_at > clock.now(),
-            Statement.code_revoked_at.is_(None),
+            STATEMENT.c.code_revoked_at.is_(None),
         )
     ).first()
     return Pass(*row) if row else None
@@ -60,7 +60,8 @@ def pass_of(session: Session, token: str) -> Pass | None:
 
 def due_of(session: Session, guest: Pass) -> Due:
     """What is payable on the pass's account now, and what its statement asked for."""
-    printed = session.execute(sa.select(Statement.amount_due).where(Statement.id == guest.statement_id)).scalar_one()
+    asked_for = sa.select(STATEMENT.c.amount_due).where(STATEMENT.c.id == guest.statement_id)
+    printed = session.execute(asked_for).scalar_one()
     lines = payable_lines(session, guest.account_id, user_id=None)
     return Due(Money.total(line.amount for line in lines), printed)
 

@@ -12,16 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.audit.models import AuditEvent
+from portal.audit.queries import times_since_last
 from portal.audit.tags import Tag
 from portal.guests.models import GuestPass, GuestPayment
 from portal.money import Money
 from portal.payments.gateway import StripeGateway
 from portal.payments.kinds import PaymentSource
 from portal.payments.service import Payer, payable_lines, start_payment
-from portal.statements.codes import code_hash, normal
-from portal.statements.models import Statement
-from portal.statements.service import find_by_code
+from portal.statements.service import find_by_code, hold_by_code
 
 #: Long enough to find a card, short enough that a library computer is not left open.
 PASS_LASTS = timedelta(minutes=30)
@@ -45,12 +43,8 @@ def admit(session: Session, *, code: str, born_on: date, secret: str, instead_of
     and a date that is wrong. Refusals cost the same queries whatever they are for. ``instead_of`` is the token of the
     pass this browser had, which ends. Commits, a refusal too: it is audited.
     """
-    asked = code_hash(normal(code), secret=secret)
     # Held to the end of the transaction, so that guesses sent at once are counted one after the other.
-    row = session.execute(
-        sa.select(Statement.public_id, Statement.account_id).where(Statement.code_hash == asked).with_for_update()
-    ).first()
-    public_id, account_id = row or ("-", _NOBODY)
+    public_id, account_id = hold_by_code(session, code, secret=secret) or ("-", _NOBODY)
     locked = _wrong_dates(session, public_id, account_id) >= MOST_WRONG_DATES
     # A locked code is asked about with no date at all: the same work, and never let in.
     found = find_by_code(session, code, None if locked else born_on, secret=secret)
@@ -76,15 +70,9 @@ def admit(session: Session, *, code: str, born_on: date, secret: str, instead_of
 
 def _wrong_dates(session: Session, statement_public_id: str, account_id: int) -> int:
     """How often a code was refused since it last let somebody in. The audit trail is the count: nobody can reset it."""
-    about = (AuditEvent.account_id == account_id, AuditEvent.subject == statement_public_id)
-    last_admitted = sa.select(sa.func.coalesce(sa.func.max(AuditEvent.id), 0)).where(
-        *about, AuditEvent.tag == Tag.GUEST_ADMITTED
+    return times_since_last(
+        session, account_id=account_id, subject=statement_public_id, tag=Tag.GUEST_REFUSED, since=Tag.GUEST_ADMITTED
     )
-    return session.scalar(
-        sa.select(sa.func.count())
-        .select_from(AuditEvent)
-        .where(*about, AuditEvent.tag == Tag.GUEST_REFUSED, AuditEvent.id > last_admitted.scalar_subquery())
-    ) or 0
 
 
 def end_pass(session: Session, token: str) -> None:

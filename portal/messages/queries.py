@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.access import granted, visible
-from portal.accounts.models import Account, Patient
-from portal.auth.models import User
-from portal.billing.models import Charge, Visit
+from portal.accounts.joins import ACCOUNT, PATIENT
+from portal.auth.joins import USER
+from portal.billing.joins import CHARGE, VISIT
 from portal.db import RecordNotFound
 from portal.messages.kinds import ThreadState
 from portal.messages.models import Message, Thread
@@ -63,7 +63,7 @@ def readable(user_id: int) -> sa.ColumnElement[bool]:
     """
     may = sa.or_(
         # Without a charge the joined patient is NULL, which equals nobody: whole-account grants are left.
-        visible(user_id, Thread.account_id, Visit.patient_id),
+        visible(user_id, Thread.account_id, VISIT.c.patient_id),
         sa.and_(Thread.charge_id.is_(None), Thread.opened_by == user_id, visible(user_id, Thread.account_id)),
     )
     return sa.and_(Thread.account_id.in_(granted(user_id)), may)
@@ -85,14 +85,14 @@ _THREAD: tuple[Any, ...] = (
     Thread.waiting_since,
     _HAS_UNREAD_ANSWER,
     Thread.account_id,
-    Account.public_id,
-    Account.ref,
-    Account.guarantor_name,
-    Charge.public_id,
-    sa.func.coalesce(Charge.description, ""),
-    sa.func.coalesce(Charge.service_on, Visit.started_on),
-    Visit.public_id,
-    sa.func.coalesce(Patient.given_name + " " + Patient.family_name, ""),
+    ACCOUNT.c.public_id,
+    ACCOUNT.c.ref,
+    ACCOUNT.c.guarantor_name,
+    CHARGE.c.public_id,
+    sa.func.coalesce(CHARGE.c.description, ""),
+    sa.func.coalesce(CHARGE.c.service_on, VISIT.c.started_on),
+    VISIT.c.public_id,
+    sa.func.coalesce(PATIENT.c.given_name + " " + PATIENT.c.family_name, ""),
 )
 
 
@@ -103,10 +103,10 @@ def _threads() -> sa.Select[Any]:
 def _join(query: sa.Select[Any]) -> sa.Select[Any]:
     return (
         query.select_from(Thread)
-        .join(Account, Account.id == Thread.account_id)
-        .join(Charge, Charge.id == Thread.charge_id, isouter=True)
-        .join(Visit, Visit.id == Charge.visit_id, isouter=True)
-        .join(Patient, Patient.id == Visit.patient_id, isouter=True)
+        .join(ACCOUNT, ACCOUNT.c.id == Thread.account_id)
+        .join(CHARGE, CHARGE.c.id == Thread.charge_id, isouter=True)
+        .join(VISIT, VISIT.c.id == CHARGE.c.visit_id, isouter=True)
+        .join(PATIENT, PATIENT.c.id == VISIT.c.patient_id, isouter=True)
     )
 
 
@@ -131,7 +131,7 @@ def thread_for(session: Session, public_id: str, *, user_id: int | None) -> Thre
 
 def threads_about_visit(session: Session, visit_id: int, *, user_id: int | None) -> list[ThreadView]:
     """The threads about a visit's lines, the latest first; ``user_id`` None is staff."""
-    query = _threads().where(Charge.visit_id == visit_id).order_by(Thread.last_message_at.desc(), Thread.id.desc())
+    query = _threads().where(CHARGE.c.visit_id == visit_id).order_by(Thread.last_message_at.desc(), Thread.id.desc())
     if user_id is not None:
         query = query.where(readable(user_id))
     return [ThreadView(*row) for row in session.execute(query)]
@@ -160,8 +160,8 @@ def unread_answers(session: Session, user_id: int) -> int:
 def messages_of(session: Session, thread_id: int) -> list[MessageView]:
     """A thread's messages in the order they were sent."""
     rows = session.execute(
-        sa.select(User.display_name, Message.from_staff, Message.body, Message.sent_at, Message.read_at.is_(None))
-        .join(User, User.id == Message.author_id)
+        sa.select(USER.c.display_name, Message.from_staff, Message.body, Message.sent_at, Message.read_at.is_(None))
+        .join(USER, USER.c.id == Message.author_id)
         .where(Message.thread_id == thread_id)
         .order_by(Message.sent_at, Message.id)
     )

@@ -7,10 +7,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.db import Base, Id, UTCDateTime
 
-#: Whom a message is for that is never sent. It is written where a stranger must not learn by the time an answer takes
-#: whether there was somebody to write to; the sender throws it away.
-NOBODY = ""
-
 
 class Notification(Base):
     """One email that is to be sent once. ``key`` says what it is about, so that nothing is told twice."""

@@ -6,7 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.notifications.models import NOBODY, Notification
+from portal.notifications.kinds import NOBODY
+from portal.notifications.models import Notification
 
 
 @dataclass(frozen=True, slots=True)

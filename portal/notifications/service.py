@@ -9,7 +9,8 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.notifications.models import NOBODY, Notification
+from portal.notifications.kinds import NOBODY
+from portal.notifications.models import Notification
 from portal.notifications.transport import CannotSend, Transport
 from portal.queue import wake
 

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account
-from portal.billing.models import Posting
+from portal.accounts.joins import ACCOUNT
+from portal.billing.joins import POSTING
 from portal.billing.queries import accounts_of_charges, line_names
 from portal.money import Money
 from portal.payments.kinds import BookingKind, PaymentSource, SetupState
@@ -85,11 +85,11 @@ def progress_of(session: Session, public_id: str) -> Progress:
     ).one()
     rows: Any = session.execute(
         sa.select(
-            Booking.kind, Booking.amount, Booking.booked_at, Booking.subject, Booking.key, Account.guarantor_name,
-            Posting.posted_at,
+            Booking.kind, Booking.amount, Booking.booked_at, Booking.subject, Booking.key, ACCOUNT.c.guarantor_name,
+            POSTING.c.posted_at,
         )
-        .join(Account, Account.id == Booking.account_id)
-        .join(Posting, Posting.key == Booking.key, isouter=True)
+        .join(ACCOUNT, ACCOUNT.c.id == Booking.account_id)
+        .join(POSTING, POSTING.c.key == Booking.key, isouter=True)
         .where(Booking.payment_id == payment.id)
         .order_by(Booking.id)
     ).all()
@@ -146,7 +146,7 @@ def spread_of(session: Session, payment_id: int) -> list[tuple[str, list[SpreadL
     names, accounts = line_names(session, charges), accounts_of_charges(session, charges)
     called: dict[int, str] = dict(
         session.execute(
-            sa.select(Account.id, Account.guarantor_name).where(Account.id.in_(set(accounts.values())))
+            sa.select(ACCOUNT.c.id, ACCOUNT.c.guarantor_name).where(ACCOUNT.c.id.in_(set(accounts.values())))
         ).all()
     )
     groups: dict[int, list[SpreadLine]] = {}

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.access import granted, visible
-from portal.accounts.models import Account
-from portal.billing.models import Charge, Posting
+from portal.accounts.joins import ACCOUNT
+from portal.billing.joins import CHARGE, POSTING
 from portal.billing.queries import line_names
 from portal.db import RecordNotFound
 from portal.money import Money
 from portal.payments.kinds import BookingKind, PaymentSource
 from portal.payments.models import Allocation, Booking, Payment, PaymentShare, StripeCustomer, StripeEvent
-from portal.payments.state import DEPOSITS, FINAL, RESERVING, PaymentState
+from portal.payments.state import DEPOSITS, FINAL, OPEN, RESERVING, PaymentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ _ROW: tuple[Any, ...] = (
     Payment.created_at,
     Payment.settled_at,
     Payment.method,
-    sa.select(Account.public_id).where(Account.id == Payment.account_id).scalar_subquery(),
+    sa.select(ACCOUNT.c.public_id).where(ACCOUNT.c.id == Payment.account_id).scalar_subquery(),
     Payment.stripe_intent_id.is_not(None),
     Payment.source,
     Payment.method_id,
@@ -108,22 +108,23 @@ _ROW: tuple[Any, ...] = (
 )
 
 
-def may_see(user_id: int) -> sa.ColumnElement[bool]:
+def may_see(user_id: int, payment: Any = Payment) -> sa.ColumnElement[bool]:
     """Who sees a payment: whoever made it and still has access, and whoever has the whole of every account it is for.
 
-    A payment names every patient it was for, so access to one patient on the account does not open it.
+    A payment names every patient it was for, so access to one patient on the account does not open it. Other features
+    ask of the ``payment`` that they join: ``PAYMENT.c``.
     """
-    share = sa.select(PaymentShare.account_id).where(PaymentShare.payment_id == Payment.id)
+    share = sa.select(PaymentShare.account_id).where(PaymentShare.payment_id == payment.id)
 
     def every_account(*narrow: Any) -> sa.ColumnElement[bool]:
         return sa.and_(
-            visible(user_id, Payment.account_id, *narrow),
+            visible(user_id, payment.account_id, *narrow),
             ~share.where(~visible(user_id, PaymentShare.account_id, *narrow)).exists(),
         )
 
     return sa.and_(
-        Payment.account_id.in_(granted(user_id)),
-        sa.or_(sa.and_(Payment.user_id == user_id, every_account()), every_account(sa.null())),
+        payment.account_id.in_(granted(user_id)),
+        sa.or_(sa.and_(payment.user_id == user_id, every_account()), every_account(sa.null())),
     )
 
 
@@ -196,7 +197,7 @@ def reserved(session: Session, account_id: int) -> dict[int, Money]:
 def is_for_plan(session: Session, payment_id: int) -> bool:
     """Whether a payment is for lines of a payment plan alone."""
     outside = sa.select(sa.func.count()).where(
-        Allocation.payment_id == payment_id, Allocation.charge_id == Charge.id, ~Charge.on_plan
+        Allocation.payment_id == payment_id, Allocation.charge_id == CHARGE.c.id, ~CHARGE.c.on_plan
     )
     return not session.scalar(outside)
 
@@ -223,13 +224,13 @@ def receipt_for(session: Session, user_id: int, public_id: str) -> Receipt:
             Payment.amount,
             Payment.settled_at,
             Payment.method,
-            Account.guarantor_name,
-            Account.public_id,
-            Posting.posted_at,
+            ACCOUNT.c.guarantor_name,
+            ACCOUNT.c.public_id,
+            POSTING.c.posted_at,
             Payment.stripe_charge_id,
         )
-        .join(Account, Account.id == Payment.account_id)
-        .join(Posting, Posting.key == Payment.public_id, isouter=True)
+        .join(ACCOUNT, ACCOUNT.c.id == Payment.account_id)
+        .join(POSTING, POSTING.c.key == Payment.public_id, isouter=True)
         .where(Payment.public_id == public_id, Payment.state == PaymentState.SUCCEEDED, may_see(user_id))
     ).first()
     if row is None:
@@ -422,3 +423,9 @@ def in_processing(session: Session, payment_ids: Iterable[int]) -> set[int]:
             )
         )
     )
+
+
+def open_of(session: Session, source: PaymentSource) -> list[int]:
+    """The ids of the payments from one source that may still be confirmed, the oldest first."""
+    still_open = sa.select(Payment.id).where(Payment.source == source, Payment.state.in_(sorted(OPEN)))
+    return list(session.scalars(still_open.order_by(Payment.id)))

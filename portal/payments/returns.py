@@ -18,12 +18,13 @@ from portal.billing.account_queries import patient_entries
 from portal.billing.kinds import EntryKind
 from portal.money import Money
 from portal.payments.kinds import UNATTENDED, PaymentSource
+from portal.payments.locked import LockedPayment
 from portal.payments.models import Allocation, Booking, BookingPart, DebitReturn, Payment, PaymentShare, SavedMethod
 from portal.payments.presenting import AGAIN, BANK, Return, Stop, counted, why_stopped
 from portal.payments.state import RESERVING
 
 
-def note_return(session: Session, payment: Payment, *, code: str) -> None:
+def note_return(session: Session, payment: Payment | LockedPayment, *, code: str) -> None:
     """Write down, once, that a payment's bank debit came back; the caller holds its account and commits."""
     if session.get(DebitReturn, payment.id) is not None:
         return

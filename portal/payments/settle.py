@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.service import account_row
-from portal.audit.models import AuditEvent
+from portal.audit.queries import facts_of
 from portal.audit.service import record
 from portal.audit.tags import Tag
 from portal.payments import emails
@@ -18,6 +18,7 @@ from portal.payments.booking import book
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway import Intent
 from portal.payments.kinds import UNATTENDED, BookingKind
+from portal.payments.locked import LockedPayment, as_locked
 from portal.payments.models import Allocation, Payment, PaymentShare
 from portal.payments.presenting import BANK
 from portal.payments.returns import note_return
@@ -50,6 +51,11 @@ def account_locked_payment(session: Session, payment_id: int) -> Payment:
     ).one()
 
 
+def locked_payment(session: Session, payment_id: int) -> LockedPayment:
+    """What other features may know of a payment, held as :func:`account_locked_payment` holds it."""
+    return as_locked(account_locked_payment(session, payment_id))
+
+
 def move(session: Session, payment: Payment, state: PaymentState) -> None:
     """Put a payment into a state; its accounts are free for another attempt when it is no longer open."""
     payment.state = state
@@ -76,12 +82,7 @@ def surprise(session: Session, payment: Payment, what: str) -> None:
 
     However often it is looked at again, the desk sees one thing to look at.
     """
-    told = session.scalars(
-        sa.select(AuditEvent.facts).where(
-            AuditEvent.tag == sa.literal_column(f"'{Tag.PAYMENT_SURPRISING.value}'"),
-            AuditEvent.subject == payment.public_id,
-        )
-    )
+    told = facts_of(session, tag=Tag.PAYMENT_SURPRISING, subject=payment.public_id)
     if all(facts.get("what") != what for facts in told):
         record(
             session, Tag.PAYMENT_SURPRISING, account_id=payment.account_id, subject=payment.public_id, what=what

@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account
+from portal.accounts.joins import ACCOUNT
 from portal.db import MoneyType, RecordNotFound
 from portal.money import Money
-from portal.payments.models import Payment
+from portal.payments.joins import PAYMENT
 from portal.payments.queries import reference
 from portal.payments.state import PaymentState
 from portal.payments.stripe_events.cursors import read_to
@@ -157,9 +157,9 @@ _MOVEMENT: tuple[Any, ...] = (
     BalanceMovement.exception,
     BalanceMovement.handled_at,
     BalanceMovement.handled_note,
-    Payment.public_id,
-    Account.public_id,
-    Account.ref,
+    PAYMENT.c.public_id,
+    ACCOUNT.c.public_id,
+    ACCOUNT.c.ref,
 )
 
 
@@ -169,8 +169,8 @@ def _movements(
     total = session.scalar(sa.select(sa.func.count(BalanceMovement.id)).where(*conditions)) or 0
     rows = session.execute(
         sa.select(*_MOVEMENT)
-        .join(Payment, Payment.id == BalanceMovement.payment_id, isouter=True)
-        .join(Account, Account.id == Payment.account_id, isouter=True)
+        .join(PAYMENT, PAYMENT.c.id == BalanceMovement.payment_id, isouter=True)
+        .join(ACCOUNT, ACCOUNT.c.id == PAYMENT.c.account_id, isouter=True)
         .where(*conditions)
         .order_by(*order)
         .limit(limit)
@@ -295,11 +295,11 @@ def odd(session: Session) -> list[Odd]:
         found.append(Odd(Oddity(row.exception), row.stripe_payout_id, size))
     pulled = read_to(session, LIST)
     if pulled is not None:
-        missing = sa.select(Payment.public_id, Payment.amount).where(
-            Payment.state == PaymentState.SUCCEEDED,
-            Payment.settled_at < pulled - MISSING_AFTER,
-            ~sa.exists().where(BalanceMovement.payment_id == Payment.id, BalanceMovement.match == Match.PAYMENT),
+        missing = sa.select(PAYMENT.c.public_id, PAYMENT.c.amount).where(
+            PAYMENT.c.state == PaymentState.SUCCEEDED,
+            PAYMENT.c.settled_at < pulled - MISSING_AFTER,
+            ~sa.exists().where(BalanceMovement.payment_id == PAYMENT.c.id, BalanceMovement.match == Match.PAYMENT),
         )
-        for public_id, amount in session.execute(missing.order_by(Payment.id)):
+        for public_id, amount in session.execute(missing.order_by(PAYMENT.c.id)):
             found.append(Odd(Oddity.NO_MOVEMENT, public_id, amount.cents))
     return found

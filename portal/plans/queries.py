@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.accounts.access import visible
-from portal.accounts.models import Account
-from portal.auth.models import User
+from portal.accounts.joins import ACCOUNT
+from portal.auth.joins import USER
 from portal.db import RecordNotFound
 from portal.money import Money
+from portal.payments.joins import PAYMENT
 from portal.payments.kinds import PaymentSource
-from portal.payments.models import Payment
 from portal.plans.kinds import RUNNING, ChangeKind, InstallmentState, Need, PlanState, RequestKind
 from portal.plans.models import Attempt, Installment, Plan, PlanChange, PlanLine, PlanRequest
 from portal.plans.rules.schedule import Due, Rhythm
@@ -106,9 +106,9 @@ PLAN_COLUMNS = (
     Plan.id,
     Plan.public_id,
     Plan.account_id,
-    Account.public_id,
-    Account.ref,
-    Account.guarantor_name,
+    ACCOUNT.c.public_id,
+    ACCOUNT.c.ref,
+    ACCOUNT.c.guarantor_name,
     Plan.user_id,
     Plan.method_id,
     Plan.state,
@@ -140,7 +140,7 @@ _INSTALLMENT = (
 
 
 def _plans(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*PLAN_COLUMNS).join(Account, Account.id == Plan.account_id).where(*where)
+    return sa.select(*PLAN_COLUMNS).join(ACCOUNT, ACCOUNT.c.id == Plan.account_id).where(*where)
 
 
 def plan_row(row: Any) -> PlanRow:
@@ -217,7 +217,7 @@ def plan_of_installment(session: Session, public_id: str) -> tuple[PlanRow, Inst
     """An installment by its public id, with its plan. Raises :class:`RecordNotFound`."""
     row: Any = session.execute(
         sa.select(*PLAN_COLUMNS, *_INSTALLMENT)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .join(Installment, Installment.plan_id == Plan.id)
         .where(Installment.public_id == public_id)
     ).first()
@@ -295,11 +295,11 @@ def turned_down_at(session: Session, installment_id: int) -> datetime | None:
     """When the portal's latest charge of an installment was turned down (UTC)."""
     return session.scalar(
         sa.select(sa.func.max(Attempt.ended_at))
-        .join(Payment, Payment.id == Attempt.payment_id)
+        .join(PAYMENT, PAYMENT.c.id == Attempt.payment_id)
         .where(
             Attempt.installment_id == installment_id,
-            Payment.source == PaymentSource.PLAN,
-            Payment.failure_code != "",
+            PAYMENT.c.source == PaymentSource.PLAN,
+            PAYMENT.c.failure_code != "",
         )
     )
 
@@ -311,7 +311,7 @@ def changes_of(session: Session, plan_id: int) -> list[ChangeRow]:
             PlanChange.public_id,
             PlanChange.version,
             PlanChange.kind,
-            User.display_name,
+            USER.c.display_name,
             sa.func.coalesce(PlanChange.actor_user_id != Plan.user_id, sa.false()),
             PlanChange.consent_id,
             PlanChange.document_id,
@@ -321,7 +321,7 @@ def changes_of(session: Session, plan_id: int) -> list[ChangeRow]:
             PlanChange.changed_at,
         )
         .join(Plan, Plan.id == PlanChange.plan_id)
-        .join(User, User.id == PlanChange.actor_user_id, isouter=True)
+        .join(USER, USER.c.id == PlanChange.actor_user_id, isouter=True)
         .where(PlanChange.plan_id == plan_id)
         .order_by(PlanChange.version.desc())
     )
@@ -363,7 +363,7 @@ _REQUEST = (
     PlanRequest.id,
     PlanRequest.public_id,
     Plan.public_id,
-    Account.guarantor_name,
+    ACCOUNT.c.guarantor_name,
     PlanRequest.kind,
     PlanRequest.until,
     PlanRequest.note,
@@ -379,7 +379,7 @@ def request_rows(session: Session, *where: sa.ColumnElement[bool]) -> list[Reque
     query: sa.Select[*tuple[Any, ...]] = (
         sa.select(*_REQUEST)
         .join(Plan, Plan.id == PlanRequest.plan_id)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .where(*where)
         .order_by(PlanRequest.id)
     )
@@ -408,10 +408,10 @@ def skips_used(session: Session, plan_id: int, *, today: date) -> int:
 def uses_method(session: Session, method_id: int) -> list[str]:
     """The guarantors' names of the accounts whose running plan charges a method."""
     rows = session.scalars(
-        sa.select(Account.guarantor_name)
-        .join(Plan, Plan.account_id == Account.id)
+        sa.select(ACCOUNT.c.guarantor_name)
+        .join(Plan, Plan.account_id == ACCOUNT.c.id)
         .where(Plan.method_id == method_id, Plan.state.in_(RUNNING))
-        .order_by(Account.guarantor_name)
+        .order_by(ACCOUNT.c.guarantor_name)
     )
     return list(rows)
 

@@ -13,18 +13,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.models import Account, Patient
-from portal.billing.models import Charge, Entry, Hold, Visit
-from portal.disputes.models import Dispute
+from portal.accounts.joins import ACCOUNT, PATIENT
+from portal.billing.joins import (
+    CHARGE,
+    ENTRY,
+    VISIT,
+    accounts_with_entries_since,
+    accounts_with_holds_since,
+    is_held,
+)
+from portal.disputes.joins import DISPUTE, is_disputed
 from portal.money import Money
 from portal.payments.allocate import Part
-from portal.payments.models import Booking, BookingPart, Payment, PaymentShare
+from portal.payments.joins import BOOKING, BOOKING_PART, PAYMENT, PAYMENT_SHARE
 from portal.payments.settle import lock_accounts
 from portal.payments.state import PaymentState
 from portal.payments.stripe_events.cursors import note_read, take_turn
 from portal.refunds.errors import TooLate
 from portal.refunds.models import Refund, RefundPart
-from portal.refunds.parts import is_disputed, money_sum, parts_of_refund, promised_parts
+from portal.refunds.parts import money_sum, parts_of_refund, promised_parts
 from portal.refunds.service import withdraw_row, write_refund
 from portal.refunds.settle import ASKED_AGAIN, locked_refund
 from portal.refunds.state import RefundReason, RefundState
@@ -60,22 +67,22 @@ def credits_of(
     """Lines in credit, as charge id -> (account, the credit as a positive amount). ``paid_here`` leaves out those on
     which the portal never booked anything.
     """
-    patient, insurer = money_sum(Entry.patient), money_sum(Entry.insurer)
+    patient, insurer = money_sum(ENTRY.c.patient), money_sum(ENTRY.c.insurer)
     query = (
-        sa.select(Entry.charge_id, sa.func.min(Entry.account_id), patient)
-        .where(~sa.exists().where(Hold.charge_id == Entry.charge_id, Hold.released_at.is_(None)))
-        .group_by(Entry.charge_id)
+        sa.select(ENTRY.c.charge_id, sa.func.min(ENTRY.c.account_id), patient)
+        .where(~is_held(ENTRY.c.charge_id))
+        .group_by(ENTRY.c.charge_id)
         .having(
             sa.type_coerce(patient, sa.BigInteger) < 0,
             sa.type_coerce(insurer, sa.BigInteger) == 0,
         )
     )
     if accounts is not None:
-        query = query.where(Entry.account_id.in_(accounts))
+        query = query.where(ENTRY.c.account_id.in_(accounts))
     if charge_ids is not None:
-        query = query.where(Entry.charge_id.in_(list(charge_ids)))
+        query = query.where(ENTRY.c.charge_id.in_(list(charge_ids)))
     if paid_here:
-        query = query.where(Entry.charge_id.in_(sa.select(BookingPart.charge_id)))
+        query = query.where(ENTRY.c.charge_id.in_(sa.select(BOOKING_PART.c.charge_id)))
     return {charge: (account, -due) for charge, account, due in session.execute(query)}
 
 
@@ -109,19 +116,19 @@ def open_credits(session: Session, *, accounts: Accounts = None, paid_here: bool
 
 def _payments_on(session: Session, charge_ids: Iterable[int]) -> dict[int, list[tuple[int, Money]]]:
     """What of each payment is still with us on the lines, by charge id, newest payment first; without disputed ones."""
-    left = money_sum(BookingPart.amount)
+    left = money_sum(BOOKING_PART.c.amount)
     rows = session.execute(
-        sa.select(BookingPart.charge_id, Booking.payment_id, left)
-        .join(Booking, Booking.id == BookingPart.booking_id)
-        .join(Payment, Payment.id == Booking.payment_id)
+        sa.select(BOOKING_PART.c.charge_id, BOOKING.c.payment_id, left)
+        .join(BOOKING, BOOKING.c.id == BOOKING_PART.c.booking_id)
+        .join(PAYMENT, PAYMENT.c.id == BOOKING.c.payment_id)
         .where(
-            BookingPart.charge_id.in_(list(charge_ids)),
-            Payment.state == PaymentState.SUCCEEDED,
-            ~is_disputed(Payment.id),
+            BOOKING_PART.c.charge_id.in_(list(charge_ids)),
+            PAYMENT.c.state == PaymentState.SUCCEEDED,
+            ~is_disputed(PAYMENT.c.id),
         )
-        .group_by(BookingPart.charge_id, Booking.payment_id, Payment.settled_at)
+        .group_by(BOOKING_PART.c.charge_id, BOOKING.c.payment_id, PAYMENT.c.settled_at)
         .having(sa.type_coerce(left, sa.BigInteger) > 0)
-        .order_by(Payment.settled_at.desc(), Booking.payment_id.desc())
+        .order_by(PAYMENT.c.settled_at.desc(), BOOKING.c.payment_id.desc())
     )
     found: dict[int, list[tuple[int, Money]]] = {}
     for charge_id, payment_id, amount in rows:
@@ -199,16 +206,11 @@ def _changed_accounts(session: Session, since: datetime) -> list[int] | None:
 
     None when they are so many that looking at all is as quick.
     """
-    of_payments = sa.select(PaymentShare.account_id)
-    # Entries are only added: what is newer than the last older one stands at the end of the table.
-    older = sa.select(Entry.id).where(Entry.created_at < since).order_by(Entry.id.desc()).limit(1).scalar_subquery()
+    of_payments = sa.select(PAYMENT_SHARE.c.account_id)
     changed = sa.union(
-        sa.select(Entry.account_id).where(Entry.id > sa.func.coalesce(older, 0)),
-        sa.select(Visit.account_id)
-        .join(Charge, Charge.visit_id == Visit.id)
-        .join(Hold, Hold.charge_id == Charge.id)
-        .where(sa.or_(Hold.placed_at >= since, Hold.released_at >= since)),
-        of_payments.join(Refund, Refund.payment_id == PaymentShare.payment_id).where(
+        accounts_with_entries_since(since),
+        accounts_with_holds_since(since),
+        of_payments.join(Refund, Refund.payment_id == PAYMENT_SHARE.c.payment_id).where(
             sa.or_(
                 Refund.created_at >= since,
                 Refund.checked_at >= since,
@@ -217,8 +219,8 @@ def _changed_accounts(session: Session, since: datetime) -> list[int] | None:
                 Refund.handled_at >= since,
             )
         ),
-        of_payments.join(Dispute, Dispute.payment_id == PaymentShare.payment_id).where(
-            sa.or_(Dispute.opened_at >= since, Dispute.checked_at >= since, Dispute.closed_at >= since)
+        of_payments.join(DISPUTE, DISPUTE.c.payment_id == PAYMENT_SHARE.c.payment_id).where(
+            sa.or_(DISPUTE.c.opened_at >= since, DISPUTE.c.checked_at >= since, DISPUTE.c.closed_at >= since)
         ),
     )
     found = list(session.scalars(changed.limit(_MOST_ACCOUNTS + 1)))
@@ -230,10 +232,12 @@ def _propose(session: Session, account_id: int, *, limit: Money, send_on: date) 
     for credit in open_credits(session, accounts=[account_id]):
         for payment_id, amount in credit.takes:
             by_payment.setdefault(payment_id, []).append(Part(credit.charge_id, amount))
+    home = sa.select(PAYMENT.c.account_id)
     for payment_id, parts in by_payment.items():
         write_refund(
             session,
-            payment=session.get_one(Payment, payment_id),
+            payment_id=payment_id,
+            home_account_id=session.execute(home.where(PAYMENT.c.id == payment_id)).scalar_one(),
             parts=parts,
             reason=RefundReason.CREDIT_BALANCE,
             note="",
@@ -248,7 +252,7 @@ def _withdraw_changed(session: Session, accounts: Accounts) -> None:
     there: sa.ColumnElement[bool] = sa.true()
     if accounts is not None:
         there = Refund.payment_id.in_(
-            sa.select(PaymentShare.payment_id).where(PaymentShare.account_id.in_(accounts))
+            sa.select(PAYMENT_SHARE.c.payment_id).where(PAYMENT_SHARE.c.account_id.in_(accounts))
         )
     waiting = session.scalars(
         sa.select(Refund.id)
@@ -292,19 +296,19 @@ def credits_without_payment(session: Session) -> list[CreditRow]:
     rest = {credit.charge_id: credit.rest for credit in open_credits(session, paid_here=False) if credit.rest}
     rows: Any = session.execute(
         sa.select(
-            Charge.id,
-            Account.public_id,
-            Account.ref,
-            Account.guarantor_name,
-            Visit.public_id,
-            Charge.description,
-            Charge.service_on,
-            Patient.given_name + " " + Patient.family_name,
+            CHARGE.c.id,
+            ACCOUNT.c.public_id,
+            ACCOUNT.c.ref,
+            ACCOUNT.c.guarantor_name,
+            VISIT.c.public_id,
+            CHARGE.c.description,
+            CHARGE.c.service_on,
+            PATIENT.c.given_name + " " + PATIENT.c.family_name,
         )
-        .join(Visit, Visit.id == Charge.visit_id)
-        .join(Account, Account.id == Visit.account_id)
-        .join(Patient, Patient.id == Visit.patient_id)
-        .where(Charge.id.in_(list(rest)))
-        .order_by(Account.guarantor_name, Account.id, Charge.id)
+        .join(VISIT, VISIT.c.id == CHARGE.c.visit_id)
+        .join(ACCOUNT, ACCOUNT.c.id == VISIT.c.account_id)
+        .join(PATIENT, PATIENT.c.id == VISIT.c.patient_id)
+        .where(CHARGE.c.id.in_(list(rest)))
+        .order_by(ACCOUNT.c.guarantor_name, ACCOUNT.c.id, CHARGE.c.id)
     )
     return [CreditRow(*[*row[1:], rest[row[0]]]) for row in rows]

@@ -9,19 +9,19 @@ from sqlalchemy.orm import Session
 
 from portal.auth.queries import email_of
 from portal.notifications.service import queue_email
-from portal.payments.models import Payment
+from portal.payments.locked import LockedPayment
 from portal.payments.queries import reference
 from portal.refunds.models import Refund
 
 
-def _tell(session: Session, refund: Refund, payment: Payment, what: str, subject: str, body: str) -> None:
+def _tell(session: Session, refund: Refund, payment: LockedPayment, what: str, subject: str, body: str) -> None:
     """Once a refund and kind of news; a guest who left no address is told by the desk."""
     to = payment.receipt_email or (email_of(session, payment.user_id) if payment.user_id is not None else "")
     if to:
         queue_email(session, key=f"refund/{refund.public_id}/{what}", to=to, subject=subject, body=body)
 
 
-def queue_on_its_way(session: Session, refund: Refund, payment: Payment, *, before_today: date | None) -> None:
+def queue_on_its_way(session: Session, refund: Refund, payment: LockedPayment, *, before_today: date | None) -> None:
     """The refund was sent; ``before_today`` is the clinic's day on which, where that is not today."""
     day = format_date(before_today, "MMMM d, y", locale=get_locale() or "en") if before_today else ""
     _tell(
@@ -49,7 +49,7 @@ def queue_on_its_way(session: Session, refund: Refund, payment: Payment, *, befo
     )
 
 
-def queue_failed(session: Session, refund: Refund, payment: Payment) -> None:
+def queue_failed(session: Session, refund: Refund, payment: LockedPayment) -> None:
     """The bank sent the refund back."""
     _tell(
         session,

@@ -8,11 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Patient
-from portal.billing.models import Charge, Entry, Visit
+from portal.accounts.joins import PATIENT
+from portal.billing.joins import CHARGE, ENTRY, VISIT
 from portal.db import MoneyType
-from portal.disputes.models import Dispute
-from portal.disputes.state import WITHHELD
 from portal.money import Money
 from portal.payments.allocate import Part
 from portal.payments.booking import left_of_parts
@@ -26,11 +24,6 @@ PROMISED = (RefundState.PROPOSED, RefundState.APPROVED)
 def money_sum(column: Any) -> Any:
     """The exact sum of a column of cents as :class:`Money`."""
     return sa.type_coerce(sa.func.coalesce(sa.func.sum(sa.type_coerce(column, sa.BigInteger)), 0), MoneyType)
-
-
-def is_disputed(payment_id: Any) -> sa.ColumnElement[bool]:
-    """The SQL condition of ``disputes.queries.disputed``, for queries over many payments."""
-    return sa.exists().where(Dispute.payment_id == payment_id, Dispute.state.in_(sorted(WITHHELD)))
 
 
 def promised_parts(
@@ -59,9 +52,9 @@ def promised_parts(
 def dues(session: Session, charge_ids: Iterable[int]) -> dict[int, Money]:
     """What the patient owes on lines, by charge id; negative is a credit."""
     rows = session.execute(
-        sa.select(Entry.charge_id, money_sum(Entry.patient))
-        .where(Entry.charge_id.in_(list(charge_ids)))
-        .group_by(Entry.charge_id)
+        sa.select(ENTRY.c.charge_id, money_sum(ENTRY.c.patient))
+        .where(ENTRY.c.charge_id.in_(list(charge_ids)))
+        .group_by(ENTRY.c.charge_id)
     )
     return dict(rows.all())
 
@@ -91,19 +84,19 @@ def left_lines(session: Session, payment_id: int) -> list[LeftLine]:
     owed = dues(session, left)
     rows: Any = session.execute(
         sa.select(
-            Charge.id,
-            Charge.public_id,
-            Visit.account_id,
-            Visit.public_id,
-            Charge.description,
-            Charge.service_on,
-            Patient.given_name + " " + Patient.family_name,
+            CHARGE.c.id,
+            CHARGE.c.public_id,
+            VISIT.c.account_id,
+            VISIT.c.public_id,
+            CHARGE.c.description,
+            CHARGE.c.service_on,
+            PATIENT.c.given_name + " " + PATIENT.c.family_name,
         )
-        .join(Visit, Visit.id == Charge.visit_id)
-        .join(Patient, Patient.id == Visit.patient_id)
-        .where(Charge.id.in_(list(left)))
+        .join(VISIT, VISIT.c.id == CHARGE.c.visit_id)
+        .join(PATIENT, PATIENT.c.id == VISIT.c.patient_id)
+        .where(CHARGE.c.id.in_(list(left)))
         .order_by(
-            sa.func.coalesce(Charge.service_on, Visit.started_on, date(1900, 1, 1)), Visit.id, Charge.ordinal
+            sa.func.coalesce(CHARGE.c.service_on, VISIT.c.started_on, date(1900, 1, 1)), VISIT.c.id, CHARGE.c.ordinal
         )
     )
     zero = Money.zero()

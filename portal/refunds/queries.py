@@ -6,17 +6,17 @@ from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.access import visible
-from portal.accounts.models import Account
-from portal.auth.models import User
-from portal.billing.models import Charge, Visit
+from portal.accounts.joins import ACCOUNT
+from portal.auth.joins import USER
+from portal.billing.joins import CHARGE, VISIT
 from portal.billing.queries import line_names
 from portal.db import RecordNotFound
 from portal.money import Money
-from portal.payments.models import Payment
+from portal.payments.joins import PAYMENT
 from portal.payments.queries import AllocatedLine, may_see, payment_for, reference
 from portal.refunds.calendar import there_by
 from portal.refunds.models import Refund, RefundPart
@@ -91,7 +91,7 @@ class RefundRow:
 
 
 _FAILED = (RefundState.FAILED, RefundState.CANCELED)
-_asker, _decider, _handler = aliased(User), aliased(User), aliased(User)
+_asker, _decider, _handler = USER.alias(), USER.alias(), USER.alias()
 
 
 def _rows() -> sa.Select[*tuple[Any, ...]]:
@@ -99,22 +99,22 @@ def _rows() -> sa.Select[*tuple[Any, ...]]:
         sa.select(
             Refund.id,
             Refund.public_id,
-            Payment.id,
-            Payment.public_id,
-            Account.public_id,
-            Account.ref,
-            Account.guarantor_name,
+            PAYMENT.c.id,
+            PAYMENT.c.public_id,
+            ACCOUNT.c.public_id,
+            ACCOUNT.c.ref,
+            ACCOUNT.c.guarantor_name,
             Refund.amount,
-            Payment.amount,
-            Payment.method,
+            PAYMENT.c.amount,
+            PAYMENT.c.method,
             Refund.reason,
             Refund.note,
             Refund.state,
             Refund.needs_approval,
             Refund.requested_by,
-            _asker.display_name,
+            _asker.c.display_name,
             Refund.approved_by,
-            _decider.display_name,
+            _decider.c.display_name,
             Refund.decided_at,
             Refund.send_on,
             Refund.created_at,
@@ -124,14 +124,14 @@ def _rows() -> sa.Select[*tuple[Any, ...]]:
             Refund.stripe_refund_id,
             Refund.failure_code,
             Refund.handled_at,
-            _handler.display_name,
+            _handler.c.display_name,
             Refund.handled_note,
         )
-        .join(Payment, Payment.id == Refund.payment_id)
-        .join(Account, Account.id == Payment.account_id)
-        .join(_asker, _asker.id == Refund.requested_by, isouter=True)
-        .join(_decider, _decider.id == Refund.approved_by, isouter=True)
-        .join(_handler, _handler.id == Refund.handled_by, isouter=True)
+        .join(PAYMENT, PAYMENT.c.id == Refund.payment_id)
+        .join(ACCOUNT, ACCOUNT.c.id == PAYMENT.c.account_id)
+        .join(_asker, _asker.c.id == Refund.requested_by, isouter=True)
+        .join(_decider, _decider.c.id == Refund.approved_by, isouter=True)
+        .join(_handler, _handler.c.id == Refund.handled_by, isouter=True)
     )
 
 
@@ -168,7 +168,7 @@ def refunds_listed(session: Session, name: str, *, limit: int, offset: int = 0) 
 
 def refunds_of(session: Session, payment_public_id: str) -> list[RefundRow]:
     """The refunds of a payment, newest first, for staff."""
-    rows = session.execute(_rows().where(Payment.public_id == payment_public_id).order_by(Refund.id.desc()))
+    rows = session.execute(_rows().where(PAYMENT.c.public_id == payment_public_id).order_by(Refund.id.desc()))
     return [RefundRow(*row) for row in rows]
 
 
@@ -203,18 +203,18 @@ def refundable_payment(session: Session, public_id: str) -> RefundablePayment:
     """A payment that went through, for staff. Raises :class:`RecordNotFound`, also for one that did not."""
     row: Any = session.execute(
         sa.select(
-            Payment.id,
-            Payment.public_id,
-            Payment.account_id,
-            Account.public_id,
-            Account.ref,
-            Account.guarantor_name,
-            Payment.amount,
-            Payment.method,
-            Payment.settled_at,
+            PAYMENT.c.id,
+            PAYMENT.c.public_id,
+            PAYMENT.c.account_id,
+            ACCOUNT.c.public_id,
+            ACCOUNT.c.ref,
+            ACCOUNT.c.guarantor_name,
+            PAYMENT.c.amount,
+            PAYMENT.c.method,
+            PAYMENT.c.settled_at,
         )
-        .join(Account, Account.id == Payment.account_id)
-        .where(Payment.public_id == public_id, Payment.settled_at.is_not(None))
+        .join(ACCOUNT, ACCOUNT.c.id == PAYMENT.c.account_id)
+        .where(PAYMENT.c.public_id == public_id, PAYMENT.c.settled_at.is_not(None))
     ).first()
     if row is None:
         raise RecordNotFound("payment")
@@ -289,9 +289,9 @@ def _patients(row: Any, timezone: str) -> PatientRefund:
 def _patient_columns(amount: Any, seen: Any) -> tuple[Any, ...]:
     return (
         Refund.public_id,
-        Payment.public_id,
+        PAYMENT.c.public_id,
         amount,
-        Payment.method,
+        PAYMENT.c.method,
         Refund.state,
         Refund.send_on,
         Refund.booked_at,
@@ -320,7 +320,7 @@ def refunds_of_payment(session: Session, user_id: int, payment_public_id: str, *
     payment = payment_for(session, user_id, payment_public_id)
     rows = session.execute(
         sa.select(*_patient_columns(Refund.amount, sa.literal(1)))
-        .join(Payment, Payment.id == Refund.payment_id)
+        .join(PAYMENT, PAYMENT.c.id == Refund.payment_id)
         .where(Refund.payment_id == payment.id, _IS_TOLD)
         .order_by(Refund.id)
     )
@@ -341,25 +341,25 @@ def refunds_on_account(
     Each with the part that is for those lines. Under way is what is planned, what was sent and may not be there yet,
     and what the bank returned and nobody has dealt with.
     """
-    condition = sa.and_(Visit.account_id == account_id, visible(user_id, Visit.account_id, Visit.patient_id))
+    condition = sa.and_(VISIT.c.account_id == account_id, visible(user_id, VISIT.c.account_id, VISIT.c.patient_id))
     if charge_ids is not None:
-        condition = sa.and_(condition, Charge.id.in_(list(charge_ids)))
-    seen = sa.case((may_see(user_id), 1), else_=0)
+        condition = sa.and_(condition, CHARGE.c.id.in_(list(charge_ids)))
+    seen = sa.case((may_see(user_id, PAYMENT.c), 1), else_=0)
     columns = _patient_columns(money_sum(RefundPart.amount), seen)
     rows = session.execute(
         sa.select(*columns)
         .select_from(Refund)
-        .join(Payment, Payment.id == Refund.payment_id)
+        .join(PAYMENT, PAYMENT.c.id == Refund.payment_id)
         .join(RefundPart, RefundPart.refund_id == Refund.id)
-        .join(Charge, Charge.id == RefundPart.charge_id)
-        .join(Visit, Visit.id == Charge.visit_id)
+        .join(CHARGE, CHARGE.c.id == RefundPart.charge_id)
+        .join(VISIT, VISIT.c.id == CHARGE.c.visit_id)
         .where(
             condition,
             _IS_TOLD,
             # A failure that the payer never heard of as sent is the desk's; the balance says what is owed.
             sa.or_(Refund.booked_at.is_not(None), Refund.ended_at.is_(None)),
         )
-        .group_by(Refund.id, Payment.id)
+        .group_by(Refund.id, PAYMENT.c.id)
         .order_by(Refund.id)
     )
     today = clock.today(timezone)
@@ -379,15 +379,15 @@ def failed_count(session: Session) -> int:
 def account_of_refund(session: Session, refund_id: int) -> int:
     """The account under which a refund's payment is kept."""
     return session.execute(
-        sa.select(Payment.account_id).join(Refund, Refund.payment_id == Payment.id).where(Refund.id == refund_id)
+        sa.select(PAYMENT.c.account_id).join(Refund, Refund.payment_id == PAYMENT.c.id).where(Refund.id == refund_id)
     ).scalar_one()
 
 
 def refund_origins(session: Session, public_ids: Collection[str]) -> dict[str, tuple[str, str]]:
     """What refunds went back to (the payment's method), and Stripe's id, by their public ids."""
     rows = session.execute(
-        sa.select(Refund.public_id, Payment.method, Refund.stripe_refund_id)
-        .join(Payment, Payment.id == Refund.payment_id)
+        sa.select(Refund.public_id, PAYMENT.c.method, Refund.stripe_refund_id)
+        .join(PAYMENT, PAYMENT.c.id == Refund.payment_id)
         .where(Refund.public_id.in_(list(public_ids)))
     )
     return {row[0]: (row[1], row[2] or "") for row in rows}

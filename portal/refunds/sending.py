@@ -20,7 +20,7 @@ from portal.money import Money
 from portal.payments.closing import RESEND_WITHIN
 from portal.payments.errors import IntentMismatch, StripeRefused, StripeUnreachable
 from portal.payments.gateway import StripeGateway, StripeRefund
-from portal.payments.models import Payment
+from portal.payments.locked import LockedPayment
 from portal.refunds.credits import still_stands
 from portal.refunds.models import Refund
 from portal.refunds.parts import are_left, parts_of_refund
@@ -147,7 +147,7 @@ def _claim(session: Session, refund_id: int, today: date) -> _Claim | None:
     return claim
 
 
-def _may_go(session: Session, refund: Refund, payment: Payment) -> bool:
+def _may_go(session: Session, refund: Refund, payment: LockedPayment) -> bool:
     """Whether what was decided still holds, for a refund that Stripe has nothing of; withdrawn where it does not."""
     if disputed(session, payment.id):
         return False  # the bank decides first

@@ -22,8 +22,9 @@ from portal.db import RecordNotFound, new_public_id
 from portal.disputes.queries import disputed
 from portal.money import Money
 from portal.payments.allocate import Part, Payable
-from portal.payments.models import Payment
-from portal.payments.settle import account_locked_payment
+from portal.payments.joins import PAYMENT
+from portal.payments.locked import LockedPayment
+from portal.payments.settle import locked_payment
 from portal.payments.state import PaymentState
 from portal.refunds.allocate import take_amount, take_lines
 from portal.refunds.errors import NotRefundable, OwnRequest, PaymentDisputed, TooLate
@@ -53,10 +54,10 @@ def request_refund(
     :class:`RecordNotFound`, :class:`NotRefundable`, :class:`PaymentDisputed`, :class:`NothingLeft`,
     :class:`AmountAboveLeft`, :class:`AmountNotPositive` and :class:`LineNotRefundable`.
     """
-    payment_id = session.scalar(sa.select(Payment.id).where(Payment.public_id == payment_public_id))
+    payment_id = session.scalar(sa.select(PAYMENT.c.id).where(PAYMENT.c.public_id == payment_public_id))
     if payment_id is None:
         raise RecordNotFound("payment")
-    payment = account_locked_payment(session, payment_id)
+    payment = locked_payment(session, payment_id)
     if public_id is not None:
         known = session.scalar(sa.select(Refund).where(Refund.public_id == public_id))
         if known is not None:
@@ -69,7 +70,8 @@ def request_refund(
         raise PaymentDisputed
     return write_refund(
         session,
-        payment=payment,
+        payment_id=payment.id,
+        home_account_id=payment.account_id,
         parts=choose_parts(left_lines(session, payment.id), amount=amount, charge_ids=charge_ids),
         reason=reason,
         note=note,
@@ -94,7 +96,8 @@ def choose_parts(
 def write_refund(
     session: Session,
     *,
-    payment: Payment,
+    payment_id: int,
+    home_account_id: int,
     parts: Collection[Part],
     reason: RefundReason,
     note: str,
@@ -103,12 +106,15 @@ def write_refund(
     limit: Money,
     public_id: str | None = None,
 ) -> Refund:
-    """The row with its parts, in the caller's transaction. The caller holds the locks and has checked the parts."""
+    """The row with its parts, in the caller's transaction. The caller holds the locks and has checked the parts.
+
+    ``home_account_id`` is the payment's own account.
+    """
     amount, now = Money.total(part.amount for part in parts), clock.now()
-    must_ask = needs_approval(session, payment.id, amount, limit)
+    must_ask = needs_approval(session, payment_id, amount, limit)
     refund = Refund(
         public_id=public_id or new_public_id(),
-        payment_id=payment.id,
+        payment_id=payment_id,
         amount=amount,
         reason=reason,
         note=note[:300],
@@ -126,7 +132,7 @@ def write_refund(
         session,
         Tag.REFUND_REQUESTED,
         actor_user_id=actor,
-        account_id=payment.account_id,
+        account_id=home_account_id,
         subject=refund.public_id,
         cents=amount.cents,
         reason=reason.value,
@@ -151,14 +157,14 @@ def needs_approval(session: Session, payment_id: int, amount: Money, limit: Mone
     return bool(alone + amount > limit)
 
 
-def _found(session: Session, public_id: str) -> tuple[Refund, Payment]:
+def _found(session: Session, public_id: str) -> tuple[Refund, LockedPayment]:
     refund_id = session.scalar(sa.select(Refund.id).where(Refund.public_id == public_id))
     if refund_id is None:
         raise RecordNotFound("refund")
     return locked_refund(session, refund_id)
 
 
-def _decide(session: Session, public_id: str, actor: int, state: RefundState) -> tuple[Refund, Payment]:
+def _decide(session: Session, public_id: str, actor: int, state: RefundState) -> tuple[Refund, LockedPayment]:
     refund, payment = _found(session, public_id)
     if refund.state is not RefundState.PROPOSED or not may_move(refund.state, state):
         raise TooLate
@@ -168,7 +174,9 @@ def _decide(session: Session, public_id: str, actor: int, state: RefundState) ->
     return refund, payment
 
 
-def _note(session: Session, tag: Tag, refund: Refund, payment: Payment, actor: int | None, **facts: str | int) -> None:
+def _note(
+    session: Session, tag: Tag, refund: Refund, payment: LockedPayment, actor: int | None, **facts: str | int
+) -> None:
     record(
         session,
         tag,
@@ -212,7 +220,7 @@ def withdraw(session: Session, *, public_id: str, actor: int, note: str) -> Refu
     return refund
 
 
-def withdraw_row(session: Session, refund: Refund, payment: Payment, *, actor: int | None, note: str) -> None:
+def withdraw_row(session: Session, refund: Refund, payment: LockedPayment, *, actor: int | None, note: str) -> None:
     """Take back a refund whose row the caller holds; ``actor`` None is the portal, which may propose anew."""
     if refund.requested_at is not None or not may_move(refund.state, RefundState.WITHDRAWN):
         raise TooLate

@@ -20,8 +20,9 @@ from portal.payments.booking import book, left_of_parts
 from portal.payments.errors import IntentMismatch
 from portal.payments.gateway import StripeRefund
 from portal.payments.kinds import BookingKind
-from portal.payments.models import Payment
-from portal.payments.settle import account_locked_payment
+from portal.payments.locked import LockedPayment
+from portal.payments.queries import payment_of_stripe
+from portal.payments.settle import locked_payment
 from portal.payments.state import PaymentState
 from portal.queue import wake
 from portal.refunds import emails
@@ -50,10 +51,10 @@ def is_made_at_stripe(requested_by: int | None, note: str) -> bool:
     return requested_by is None and note == MADE_AT_STRIPE
 
 
-def locked_refund(session: Session, refund_id: int) -> tuple[Refund, Payment]:
+def locked_refund(session: Session, refund_id: int) -> tuple[Refund, LockedPayment]:
     """A refund and its payment, with the accounts' rows and both of theirs held to the end of the transaction."""
     payment_id = session.execute(sa.select(Refund.payment_id).where(Refund.id == refund_id)).scalar_one()
-    payment = account_locked_payment(session, payment_id)
+    payment = locked_payment(session, payment_id)
     refund = session.scalars(
         sa.select(Refund)
         .where(Refund.id == refund_id)
@@ -123,7 +124,7 @@ def settle_refund(session: Session, *, refund_id: int, found: StripeRefund) -> R
     return state
 
 
-def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefund) -> bool:
+def _apply(session: Session, refund: Refund, payment: LockedPayment, found: StripeRefund) -> bool:
     """Move the refund to what Stripe says, with all that follows; returns whether anything moved."""
     new, now = of_stripe(found.status), clock.now()
     refund.checked_at = now
@@ -170,7 +171,7 @@ def _apply(session: Session, refund: Refund, payment: Payment, found: StripeRefu
     return True
 
 
-def _end_waiting(session: Session, refund: Refund, payment: Payment, new: RefundState) -> bool:
+def _end_waiting(session: Session, refund: Refund, payment: LockedPayment, new: RefundState) -> bool:
     """Stripe has ended a refund before anything moved: nobody was told, and nothing is to be booked.
 
     Only one that failed although its payment arrived is for somebody to look at.
@@ -190,7 +191,7 @@ def _end_waiting(session: Session, refund: Refund, payment: Payment, new: Refund
     return True
 
 
-def _go_on_waiting(session: Session, refund: Refund, payment: Payment, new: RefundState) -> bool:
+def _go_on_waiting(session: Session, refund: Refund, payment: LockedPayment, new: RefundState) -> bool:
     """Money that has not come in does not go back. That Stripe says it went all the same is marked once."""
     gone = payment.state is PaymentState.CANCELED and new is RefundState.SUCCEEDED
     if gone and not refund.failure_code:
@@ -200,7 +201,7 @@ def _go_on_waiting(session: Session, refund: Refund, payment: Payment, new: Refu
     return False
 
 
-def _book(session: Session, refund: Refund, payment: Payment) -> None:
+def _book(session: Session, refund: Refund, payment: LockedPayment) -> None:
     """The money has left: everything that follows from it, in the settling transaction."""
     now = clock.now()
     parts = parts_of_refund(session, refund.id)
@@ -233,7 +234,7 @@ def _book(session: Session, refund: Refund, payment: Payment) -> None:
         emails.queue_on_its_way(session, refund, payment, before_today=sent_on if sent_on < today else None)
 
 
-def _book_back(session: Session, refund: Refund, payment: Payment) -> None:
+def _book_back(session: Session, refund: Refund, payment: LockedPayment) -> None:
     """The money came back: it pays what it paid before, and what was held for the refund alone is not held."""
     parts = parts_of_refund(session, refund.id)
     book(
@@ -258,11 +259,11 @@ def _import(session: Session, found: StripeRefund) -> bool | None:
     office and marked as dealt with is left to them. Where the payment is under way, the refund
     waits for it; where it ended without money, nothing went back.
     """
-    payment_id = session.scalar(sa.select(Payment.id).where(Payment.stripe_intent_id == found.intent_id))
-    if payment_id is None:
+    ours = payment_of_stripe(session, intent_id=found.intent_id)
+    if ours is None:
         session.commit()
         return False
-    payment = account_locked_payment(session, payment_id)
+    payment = locked_payment(session, ours.id)
     if _row_of(session, found) is not None:  # written while we waited for the lock
         session.commit()
         return None
@@ -275,7 +276,7 @@ def _import(session: Session, found: StripeRefund) -> bool | None:
         return True
     parts = _parts_left(session, payment, found) if arrived else []
     refund = Refund(
-        payment_id=payment_id,
+        payment_id=payment.id,
         amount=found.amount,
         reason=RefundReason.REQUESTED,
         note=MADE_AT_STRIPE,
@@ -308,7 +309,7 @@ def _import(session: Session, found: StripeRefund) -> bool | None:
     return True
 
 
-def _parts_left(session: Session, payment: Payment, found: StripeRefund) -> list[Part]:
+def _parts_left(session: Session, payment: LockedPayment, found: StripeRefund) -> list[Part]:
     """From which lines a refund is taken that was made at Stripe: the newest first.
 
     What other refunds are promised is not spared: this money has left, they have not. Raises :class:`IntentMismatch`,

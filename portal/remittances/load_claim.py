@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.accounts.service import account_row, mark_mirrored
 from portal.billing.kinds import EntryKind, HoldReason
-from portal.billing.models import Charge
 from portal.billing.service import (
+    BilledLine,
     NewEntry,
     add_charge,
     add_claim,
@@ -183,7 +183,7 @@ def _lines(
     session: Session,
     claim: Claim,
     visit_id: int,
-    known: Sequence[Charge],
+    known: Sequence[BilledLine],
     wordings: Mapping[str, str],
     *,
     reversal: bool,
@@ -195,11 +195,12 @@ def _lines(
     for line in claim.lines:
         qualifier, code = _billed_as(line)
         match = matches.get(line.ordinal)
+        charge_id = match.id if match else None
         new_charge = None
-        if match is None:
+        if charge_id is None:
             # A reversal of what is not in our books takes back money, not a charge we never had.
             new_charge = Money.zero() if reversal else line.charge
-            match = add_charge(
+            charge_id = add_charge(
                 session,
                 visit_id=visit_id,
                 ordinal=next_ordinal,
@@ -221,15 +222,15 @@ def _lines(
             next_ordinal += 1
         # What the payer notes about the whole claim (MIA, MOA) is true of each line, too.
         remarks = tuple(dict.fromkeys((*line.remark_codes, *claim.remark_codes)))
-        decided.append(_Decided(match.id, new_charge, line.paid, line.adjustments, remarks, f"svc{line.ordinal}"))
+        decided.append(_Decided(charge_id, new_charge, line.paid, line.adjustments, remarks, f"svc{line.ordinal}"))
     rest = claim.paid - Money.total(line.paid for line in claim.lines)
     if claim.adjustments or rest or not claim.lines:
-        whole = next((charge for charge in known if charge.whole_visit), None)
+        whole_id = next((charge.id for charge in known if charge.whole_visit), None)
         new_charge = None
-        if whole is None:
+        if whole_id is None:
             # Where the visit's lines are known, a claim without lines bills nothing new.
             new_charge = Money.zero() if claim.lines or reversal or known else claim.charge
-            whole = add_charge(
+            whole_id = add_charge(
                 session,
                 visit_id=visit_id,
                 ordinal=_WHOLE_VISIT,
@@ -238,20 +239,20 @@ def _lines(
                 service_on=claim.service_from,
                 description="Decided for the whole visit" if claim.lines or known else "All services of this visit",
             )
-        decided.append(_Decided(whole.id, new_charge, rest, claim.adjustments, claim.remark_codes, "clp"))
+        decided.append(_Decided(whole_id, new_charge, rest, claim.adjustments, claim.remark_codes, "clp"))
     return decided
 
 
-def _matches(claim: Claim, known: Sequence[Charge], *, reversal: bool) -> dict[int, Charge]:
+def _matches(claim: Claim, known: Sequence[BilledLine], *, reversal: bool) -> dict[int, BilledLine]:
     """Which of our lines each of the claim's lines is, by the claim's line ordinal.
 
     First by the clinic's own line number (REF*6R), then by day; code, modifiers and billed amount agree in any case,
     and two different line numbers are never one line.
     """
-    found: dict[int, Charge] = {}
+    found: dict[int, BilledLine] = {}
     taken: set[int] = set()
 
-    def alike(line: ServiceLine, charge: Charge) -> bool:
+    def alike(line: ServiceLine, charge: BilledLine) -> bool:
         billed = -line.charge if reversal else line.charge
         return (charge.code, set(charge.modifiers.split()), charge.billed) == (
             clip(_billed_as(line)[1], 48),
@@ -259,10 +260,10 @@ def _matches(claim: Claim, known: Sequence[Charge], *, reversal: bool) -> dict[i
             billed,
         )
 
-    def by_number(line: ServiceLine, charge: Charge) -> bool:
+    def by_number(line: ServiceLine, charge: BilledLine) -> bool:
         return bool(line.line_control) and charge.line_control == clip(line.line_control, 60)
 
-    def by_day(line: ServiceLine, charge: Charge) -> bool:
+    def by_day(line: ServiceLine, charge: BilledLine) -> bool:
         different = line.line_control and charge.line_control and not by_number(line, charge)
         return charge.service_on == _day(claim, line) and not different
 

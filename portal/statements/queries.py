@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.accounts.access import VisibleAccount, account_for, visible
-from portal.accounts.models import Account
+from portal.accounts.joins import ACCOUNT
 from portal.db import RecordNotFound
 from portal.money import Money
 from portal.statements.models import Statement
@@ -41,7 +41,7 @@ _ROW = (
     Statement.id,
     Statement.public_id,
     Statement.account_id,
-    Account.public_id,
+    ACCOUNT.c.public_id,
     Statement.number,
     Statement.issued_on,
     Statement.due_on,
@@ -58,7 +58,7 @@ def _may_see(user_id: int) -> sa.ColumnElement[bool]:
 
 
 def _rows() -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(*_ROW).join(Account, Account.id == Statement.account_id)
+    return sa.select(*_ROW).join(ACCOUNT, ACCOUNT.c.id == Statement.account_id)
 
 
 def statement_for(session: Session, public_id: str, *, user_id: int | None) -> StatementRow:

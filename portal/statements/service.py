@@ -215,6 +215,17 @@ def revoke_code(session: Session, *, statement_id: int, revoked_by: int) -> bool
 _NOBODY = 0
 
 
+def hold_by_code(session: Session, code: str, *, secret: str) -> tuple[str, int] | None:
+    """The statement with a typed code, by its public id and its account's; its row is held to the end of the
+    transaction. None for a code that never was.
+    """
+    asked = code_hash(normal(code), secret=secret)
+    row = session.execute(
+        sa.select(Statement.public_id, Statement.account_id).where(Statement.code_hash == asked).with_for_update()
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
 def find_by_code(session: Session, code: str, born_on: date | None, *, secret: str) -> StatementPass | None:
     """The statement that a typed code and the date of birth of any patient on its account open together, or None.
 

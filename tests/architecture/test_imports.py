@@ -24,7 +24,7 @@ LONGEST_MODULE = 450
 
 WEB = {"flask", "flask_wtf", "flask_login", "wtforms", "werkzeug"}
 #: The layers inside a feature that know nothing of the web.
-WITHOUT_WEB = ("service", "queries", "models", "access")
+WITHOUT_WEB = ("service", "queries", "joins", "models", "access")
 
 
 def imports_of(path: Path) -> set[str]:

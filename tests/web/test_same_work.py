@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 
 from portal import clock
 from portal.auth.models import User
-from portal.notifications.models import NOBODY, Notification
+from portal.notifications.kinds import NOBODY
+from portal.notifications.models import Notification
 from portal.notifications.service import send_due
 from portal.web.database import db
 from tests.conftest import Clinic

@@ -19,7 +19,8 @@ from portal.audit.models import AuditEvent
 from portal.audit.tags import Tag
 from portal.auth import sessions
 from portal.auth.models import SignInSession
-from portal.notifications.models import NOBODY, Notification
+from portal.notifications.kinds import NOBODY
+from portal.notifications.models import Notification
 from portal.web import guards
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, Page, as_page, sign_in

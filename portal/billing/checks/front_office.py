@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account
+from portal.accounts.queries import account_ids
 from portal.accounts.service import mark_check_due
 from portal.audit.service import record
 from portal.audit.tags import Tag
@@ -115,7 +115,7 @@ def import_rows(session: Session, kind: str, lines: Iterable[str]) -> int:
                 setattr(row, name, value)
         session.flush()
     refs = {values["account_ref"] for values in rows}
-    mark_check_due(session, session.scalars(sa.select(Account.id).where(Account.ref.in_(refs))))
+    mark_check_due(session, account_ids(session, refs))
     record(session, Tag.FRONT_OFFICE_IMPORTED, kind=kind, rows=len(rows))
     return len(rows)
 

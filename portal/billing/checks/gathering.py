@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.accounts.models import Account, Patient
+from portal.accounts.joins import ACCOUNT, PATIENT
 from portal.billing.checks.facts import (
     ZERO,
     Bill,
@@ -89,16 +89,16 @@ def _visits(session: Session, account_ids: Sequence[int]) -> dict[int, _Visit]:
         sa.select(
             Visit.id,
             Visit.account_id,
-            Account.ref,
+            ACCOUNT.c.ref,
             Visit.ref,
             Visit.patient_id,
-            Patient.given_name,
-            Patient.family_name,
+            PATIENT.c.given_name,
+            PATIENT.c.family_name,
             Visit.provider_name,
             Visit.started_on,
         )
-        .join(Account, Account.id == Visit.account_id)
-        .join(Patient, Patient.id == Visit.patient_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Visit.account_id)
+        .join(PATIENT, PATIENT.c.id == Visit.patient_id)
         .where(Visit.account_id.in_(account_ids))
     )
     return {row[0]: _Visit(*row[:5], _person(row[5], row[6]), *row[7:]) for row in rows}

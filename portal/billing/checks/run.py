@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.accounts.models import Account
+from portal.accounts.queries import due_among, due_for_checks, is_due_for_checks
 from portal.accounts.service import account_row, mark_check_due
 from portal.audit.service import record
 from portal.audit.tags import Tag
@@ -57,8 +57,7 @@ def check_if_due(session: Session, account_ids: Iterable[int]) -> None:
 
     In the caller's transaction, which holds the accounts' locks.
     """
-    ids = list(account_ids)
-    due = session.scalars(sa.select(Account.id).where(Account.id.in_(ids), Account.check_due)).all()
+    due = due_among(session, account_ids)
     if due:
         check_accounts(session, due)
 
@@ -68,7 +67,7 @@ def check_due(session: Session, *, limit: int = 500) -> int:
 
     What goes wrong with one keeps no other from its turn; it stays due, and nobody is asked for it unchecked.
     """
-    due = session.scalars(sa.select(Account.id).where(Account.check_due).order_by(Account.id).limit(limit)).all()
+    due = due_for_checks(session, limit=limit)
     session.commit()
     for account_id in due:
         try:
@@ -168,7 +167,7 @@ class FoundRow:
 
 def is_checked(session: Session, account_id: int) -> bool:
     """Whether nothing has changed on an account since its bills were checked."""
-    return not session.scalar(sa.select(Account.check_due).where(Account.id == account_id))
+    return not is_due_for_checks(session, account_id)
 
 
 def findings_of_visit(session: Session, visit_id: int) -> list[FoundRow]:

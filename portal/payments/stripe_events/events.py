@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.audit.models import AuditEvent
+from portal.audit.joins import latest_subjects, subjects_of
+from portal.audit.queries import times_for
 from portal.audit.tags import Tag
-from portal.db import UTCDateTime
 from portal.payments.errors import OUR_KEY
 from portal.payments.kinds import EventSource
 from portal.payments.models import Payment, StripeEvent
@@ -177,40 +177,25 @@ def key_refused(session: Session) -> int:
     as it has taken one after that.
     """
     good = sa.select(sa.func.max(Payment.requested_at)).where(Payment.stripe_intent_id.is_not(None)).scalar_subquery()
-    since = clock.now() - KEY_TOLD_FOR
-    refused = sa.select(sa.func.count()).where(
-        AuditEvent.tag.in_([Tag.PAYMENT_CANCELED, Tag.PAYMENT_FAILED]),
-        AuditEvent.at > since,
-        AuditEvent.at > sa.func.coalesce(good, sa.literal(since, UTCDateTime())),
-        AuditEvent.facts["why"].as_string().in_(sorted(OUR_KEY)),
+    return times_for(
+        session,
+        tags=[Tag.PAYMENT_CANCELED, Tag.PAYMENT_FAILED],
+        why=OUR_KEY,
+        since=clock.now() - KEY_TOLD_FOR,
+        after=good,
     )
-    return session.scalar(refused) or 0
 
 
 def contradicted(session: Session) -> int:
     """How many payments are not over and are among :func:`surprises`: they keep their accounts from being paid."""
-    told = sa.select(AuditEvent.subject).where(
-        AuditEvent.tag == sa.literal_column(f"'{Tag.PAYMENT_SURPRISING.value}'")
-    )
+    told = subjects_of(Tag.PAYMENT_SURPRISING)
     query = sa.select(sa.func.count(Payment.id)).where(Payment.state.not_in(sorted(FINAL)), Payment.public_id.in_(told))
     return session.scalar(query) or 0
 
 
 def surprises(session: Session, *, limit: int) -> list[Surprise]:
     """Payments about which Stripe said what can't be, the latest first."""
-    told = (
-        sa.select(
-            AuditEvent.subject.label("subject"),
-            sa.func.max(AuditEvent.account_id).label("account_id"),
-            sa.func.count().label("times"),
-            sa.func.max(AuditEvent.at).label("last_at"),
-        )
-        .where(AuditEvent.tag == sa.literal_column(f"'{Tag.PAYMENT_SURPRISING.value}'"))
-        .group_by(AuditEvent.subject)
-        .order_by(sa.func.max(AuditEvent.at).desc())
-        .limit(limit)
-        .subquery()
-    )
+    told = latest_subjects(Tag.PAYMENT_SURPRISING, limit=limit)
     rows: Any = session.execute(
         sa.select(told.c.subject, told.c.account_id, told.c.times, told.c.last_at, Payment.state)
         .join(Payment, Payment.public_id == told.c.subject, isouter=True)

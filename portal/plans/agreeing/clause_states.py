@@ -13,7 +13,7 @@ from portal.accounts.queries import home_state
 from portal.accounts.states import STATES
 from portal.audit.service import record
 from portal.audit.tags import Tag
-from portal.auth.models import User
+from portal.auth.joins import USER
 from portal.plans.errors import ReasonMissing
 from portal.plans.models import ClauseState, PlanClause
 from portal.plans.rules.clauses import Clause, that_stand
@@ -82,7 +82,7 @@ def left_out_rows(session: Session) -> list[LeftOutRow]:
         ).order_by(ClauseState.id.desc())
     ).all()
     ids = {user_id for row in rows for user_id in (row[3], row[5]) if user_id is not None}
-    names = dict(session.execute(sa.select(User.id, User.display_name).where(User.id.in_(ids))).all())
+    names = dict(session.execute(sa.select(USER.c.id, USER.c.display_name).where(USER.c.id.in_(ids))).all())
     return [LeftOutRow(*row[:3], names[row[3]], row[4], names.get(row[5] or 0, ""), row[6]) for row in rows]
 
 

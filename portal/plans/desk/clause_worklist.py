@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from portal.accounts.models import Account
-from portal.billing.models import Charge, Entry
+from portal.accounts.joins import ACCOUNT
+from portal.billing.joins import CHARGE, ENTRY
 from portal.money import Money
 from portal.plans.agreeing.clause_states import left_out
 from portal.plans.kinds import ENDED, RUNNING, PlanState
@@ -58,13 +58,13 @@ def _owed_lines() -> sa.Select[*tuple[Any, ...]]:
     put back is owed once. While an insurer decides on a line, nothing of it is due.
     """
     later, later_plan = aliased(PlanLine), aliased(Plan)
-    due = sa.func.sum(Entry.patient)
+    due = sa.func.sum(ENTRY.c.patient)
     return (
         sa.select(PlanLine.plan_id, PlanLine.charge_id, due.label("due"))
-        .join(Charge, Charge.id == PlanLine.charge_id)
-        .join(Entry, Entry.charge_id == Charge.id)
+        .join(CHARGE, CHARGE.c.id == PlanLine.charge_id)
+        .join(ENTRY, ENTRY.c.charge_id == CHARGE.c.id)
         .where(
-            ~Charge.on_plan,
+            ~CHARGE.c.on_plan,
             ~sa.exists().where(
                 later.charge_id == PlanLine.charge_id,
                 later.id > PlanLine.id,
@@ -75,7 +75,7 @@ def _owed_lines() -> sa.Select[*tuple[Any, ...]]:
         .group_by(PlanLine.plan_id, PlanLine.charge_id)
         .having(
             sa.type_coerce(due, sa.BigInteger) > 0,
-            sa.type_coerce(sa.func.sum(Entry.insurer), sa.BigInteger) == 0,
+            sa.type_coerce(sa.func.sum(ENTRY.c.insurer), sa.BigInteger) == 0,
         )
     )
 
@@ -100,9 +100,9 @@ def _without(
         if clause.since <= conditions.today
     ]
     query = (
-        sa.select(*columns, Account.home_state, agreement.c.changed_at, agreement.c.consent_id)
+        sa.select(*columns, ACCOUNT.c.home_state, agreement.c.changed_at, agreement.c.consent_id)
         .select_from(Plan)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .join(agreement, agreement.c.plan_id == Plan.id)
         .where(Plan.state.in_(states), sa.or_(sa.false(), *lacking))
         .order_by(agreement.c.changed_at, Plan.id)
@@ -112,10 +112,10 @@ def _without(
 
 def _has_to_have(clause: Clause, gone: frozenset[str]) -> sa.ColumnElement[bool]:
     """Whether an agreement of the account has to have a clause, in SQL: what :func:`that_stand` says of one account."""
-    lives_there = Account.home_state.in_(clause.states)
+    lives_there = ACCOUNT.c.home_state.in_(clause.states)
     if set(clause.states) <= gone:
         return lives_there
-    return sa.or_(lives_there, Account.home_state.is_(None))
+    return sa.or_(lives_there, ACCOUNT.c.home_state.is_(None))
 
 
 def _began(clause: Clause, conditions: Conditions) -> datetime:

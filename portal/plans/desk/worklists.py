@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from portal.accounts.access import visible
-from portal.accounts.models import Account
-from portal.auth.models import User
+from portal.accounts.joins import ACCOUNT
+from portal.auth.joins import USER
 from portal.billing.balance import LineState
 from portal.billing.queries import lines_of_account
 from portal.db import MoneyType, RecordNotFound
 from portal.money import Money
+from portal.payments.joins import PAYMENT
 from portal.payments.kinds import PaymentSource
-from portal.payments.models import Payment
 from portal.payments.queries import reference
 from portal.payments.state import PaymentState
 from portal.plans.coverage import coverage
@@ -69,10 +69,10 @@ def running_plans(session: Session, *, limit: int, offset: int = 0) -> tuple[lis
     total = session.scalar(sa.select(sa.func.count(Plan.id)).where(Plan.state.in_(RUNNING))) or 0
     rows: Any = session.execute(
         sa.select(*PLAN_COLUMNS, sums.c.to_come, sums.c.left, sums.c.next_on)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .join(sums, sums.c.plan_id == Plan.id, isouter=True)
         .where(Plan.state.in_(RUNNING))
-        .order_by(Account.guarantor_name, Plan.id)
+        .order_by(ACCOUNT.c.guarantor_name, Plan.id)
         .limit(limit)
         .offset(offset)
     )
@@ -99,7 +99,7 @@ def offered_plans(session: Session) -> list[OfferedPlan]:
     lines = sums.group_by(PlanLine.plan_id).subquery()
     rows: Any = session.execute(
         sa.select(*PLAN_COLUMNS, lines.c.total, Plan.checked_at)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .join(lines, lines.c.plan_id == Plan.id)
         .where(Plan.state == PlanState.PROPOSED)
         .order_by(Plan.checked_at, Plan.id)
@@ -153,7 +153,7 @@ def _at_risk(today: date, beyond: Collection[int], *columns: Any) -> sa.Select[*
     return (
         sa.select(*columns, facts.c.missed, facts.c.failing, facts.c.late, facts.c.left, shut_out)
         .select_from(Plan)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .join(facts, facts.c.plan_id == Plan.id)
         .where(
             Plan.state.in_(RUNNING),
@@ -247,17 +247,17 @@ def charges_on(session: Session, day: date, *, limit: int, offset: int = 0) -> l
     rows = session.execute(
         sa.select(
             Plan.public_id,
-            Account.guarantor_name,
-            Account.ref,
+            ACCOUNT.c.guarantor_name,
+            ACCOUNT.c.ref,
             Installment.amount,
             Installment.charge_on,
             Installment.tries,
             Installment.noticed_at.is_not(None),
         )
         .join(Plan, Plan.id == Installment.plan_id)
-        .join(Account, Account.id == Plan.account_id)
+        .join(ACCOUNT, ACCOUNT.c.id == Plan.account_id)
         .where(_WILL_CHARGE, Installment.charge_on == day)
-        .order_by(Account.guarantor_name, Installment.id)
+        .order_by(ACCOUNT.c.guarantor_name, Installment.id)
         .limit(limit)
         .offset(offset)
     )
@@ -276,16 +276,16 @@ class PlanPeople:
 
 def people_of_plan(session: Session, plan_id: int) -> PlanPeople:
     """Who has to do with a plan."""
-    payer, staff = aliased(User), aliased(User)
+    payer, staff = USER.alias(), USER.alias()
     row: Any = session.execute(
         sa.select(
-            payer.display_name,
+            payer.c.display_name,
             visible(Plan.user_id, Plan.account_id),
-            sa.func.coalesce(staff.display_name, ""),
+            sa.func.coalesce(staff.c.display_name, ""),
             sa.func.coalesce(Plan.started_at, Plan.checked_at),
         )
-        .join(payer, payer.id == Plan.user_id)
-        .join(staff, staff.id == Plan.proposed_by, isouter=True)
+        .join(payer, payer.c.id == Plan.user_id)
+        .join(staff, staff.c.id == Plan.proposed_by, isouter=True)
         .where(Plan.id == plan_id)
     ).one()
     return PlanPeople(*row)
@@ -309,16 +309,16 @@ def tries_of(session: Session, plan_id: int) -> dict[int, list[TryRow]]:
     rows: Any = session.execute(
         sa.select(
             Attempt.installment_id,
-            Payment.public_id,
-            Payment.amount,
-            Payment.state,
-            Payment.source,
-            Payment.method,
-            Payment.failure_code,
+            PAYMENT.c.public_id,
+            PAYMENT.c.amount,
+            PAYMENT.c.state,
+            PAYMENT.c.source,
+            PAYMENT.c.method,
+            PAYMENT.c.failure_code,
             Attempt.made_at,
         )
         .join(Installment, Installment.id == Attempt.installment_id)
-        .join(Payment, Payment.id == Attempt.payment_id)
+        .join(PAYMENT, PAYMENT.c.id == Attempt.payment_id)
         .where(Installment.plan_id == plan_id)
         .order_by(Attempt.id)
     )

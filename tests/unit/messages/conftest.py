@@ -50,10 +50,10 @@ def family(session: Session) -> Family:
             ended_on=None,
             provider_name="",
         )
-        charge = add_charge(
+        charge_id = add_charge(
             session, visit_id=visit.id, ordinal=1, billed=Money(10000), description=f"Office visit {given_name}"
         )
-        charges.append((charge.id, visit.id, patient.id))
+        charges.append((charge_id, visit.id, patient.id))
     guarantor, proxy, stranger, staff = (person(name) for name in ("gail", "paula", "otto", "dana"))
     grant(session, user_id=guarantor, account_id=account.id, relationship=Relationship.GUARANTOR)
     grant(

@@ -53,7 +53,7 @@ def _owe(session: Session, account_id: int, given_name: str, born_on: date, cent
         ended_on=None,
         provider_name="Dr. Placeholder",
     )
-    charge = add_charge(
+    charge_id = add_charge(
         session,
         visit_id=visit.id,
         ordinal=1,
@@ -68,17 +68,17 @@ def _owe(session: Session, account_id: int, given_name: str, born_on: date, cent
         [
             NewEntry(
                 account_id=account_id,
-                charge_id=charge.id,
+                charge_id=charge_id,
                 kind=kind,
                 insurer=insurer,
                 patient=patients,
                 source="test",
-                source_id=f"{charge.id}/{kind}",
+                source_id=f"{charge_id}/{kind}",
             )
             for kind, insurer, patients in moves
         ],
     )
-    return charge.id
+    return charge_id
 
 
 @pytest.fixture
