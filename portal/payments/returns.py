@@ -1,8 +1,9 @@
 """Bank debits that came back: noting them, and which lines are out of every automatic charge because of them.
 
 A return counts against a line until later payments have collected as much of it as the debit was for, or all that was
-left of it by then. What counts against which account, and for how long, is ``presenting.py``; who is told, the callers
-know.
+left of it by then. Debits that were under way at the same time were for different cents: what is collected later clears
+none of their returns before it is as much as all of them. What counts against which account, and for how long, is
+``presenting.py``; who is told, the callers know.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -108,6 +109,7 @@ def standing_returns(session: Session, account_ids: Iterable[int]) -> dict[int, 
             DebitReturn.presented_at,
             DebitReturn.returned_at,
             Payment.source,
+            Payment.created_at,
             Allocation.amount,
         )
         .join(PaymentShare, PaymentShare.payment_id == DebitReturn.payment_id)
@@ -134,9 +136,15 @@ def standing_returns(session: Session, account_ids: Iterable[int]) -> dict[int, 
             if part.charge_id == row.charge_id and part.created_at >= row.returned_at:
                 kept[part.public_id] = kept.get(part.public_id, Money.zero()) + part.amount
         paid_off = any(kept[one] > Money.zero() for one in kept.keys() & finished.get(row.charge_id, frozenset()))
-        if Money.total(kept.values()) < row.amount and not paid_off:
-            found.setdefault(row.charge_id, []).append(ReturnedDebit(*row[:-1]))
+        beside = [one for one in rows if one.charge_id == row.charge_id and _were_under_way_together(one, row)]
+        if Money.total(kept.values()) < Money.total(one.amount for one in beside) and not paid_off:
+            found.setdefault(row.charge_id, []).append(ReturnedDebit(*row[:-2]))
     return found
+
+
+def _were_under_way_together(one: Any, other: Any) -> bool:
+    """Whether each of two debits, as rows, was begun before the other came back. One is under way with itself."""
+    return bool(one.created_at < other.returned_at and other.created_at < one.returned_at)
 
 
 def _finished_by(session: Session, charge_ids: Iterable[int]) -> dict[int, set[str]]:

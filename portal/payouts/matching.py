@@ -73,11 +73,12 @@ def _of_refund(session: Session, gateway: StripeGateway | None, movement: Moveme
     match = Match.REFUND if movement.gross < Money.zero() else Match.REFUND_RETURNED
     known = refund_of_stripe(session, movement.source_id)
     session.commit()
-    if known is not None:
+    if known is not None and (gateway is None or match is Match.REFUND):
         return _compared(match, known.payment_id, abs(movement.gross), known.amount)
     if gateway is None:
         return Found(Match.NONE, None, Oddity.REFUND_UNKNOWN)
-    # Made in Stripe's dashboard, and its events have not come: it gets into the books by the same way as if they had.
+    # Made in Stripe's dashboard, or sent back by a bank, and its events have not come: it gets into the books by the
+    # same way as if they had.
     made = gateway.refunds.retrieve(movement.source_id)
     try:
         learn(session, gateway, made)

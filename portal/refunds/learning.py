@@ -104,7 +104,11 @@ def _stale(session: Session, older_than: timedelta) -> Iterable[tuple[int, str]]
         sa.and_(
             Refund.state == RefundState.SUCCEEDED,
             Refund.checked_at < now - max(older_than, timedelta(days=1)),
-            Refund.created_at > now - RETURNS_WITHIN,
+            # From the day it went to Stripe: it may have waited for a supervisor, or for its days, before.
+            sa.or_(
+                Refund.requested_at > now - RETURNS_WITHIN,
+                sa.and_(Refund.requested_at.is_(None), Refund.created_at > now - RETURNS_WITHIN),
+            ),
         ),
     )
     rows = session.execute(

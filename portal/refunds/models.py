@@ -24,6 +24,7 @@ class Refund(Base):
         sa.CheckConstraint("approved_by IS NULL OR approved_by <> requested_by", name="approved_by_another"),
         sa.Index("ix_refund_sweep", "state", "checked_at"),
         sa.Index("ix_refund_created", "state", "created_at"),
+        sa.Index("ix_refund_requested", "state", "requested_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -197,10 +197,10 @@ def test_a_payment_by_hand_that_bounced_counts_too(world: World) -> None:
     assert len(_bodies(world, "/failed")) == 1
 
 
-def by_hand(world: World, token: str) -> None:
+def by_hand(world: World, token: str, *, amount: Money | None = None) -> None:
     world.session.rollback()
     payment = start_payment(
-        world.session, world.gateway, account_ids=[world.account_id], payer=Payer(world.user_id)
+        world.session, world.gateway, account_ids=[world.account_id], payer=Payer(world.user_id), amount=amount
     )
     payment_id = payment.id
     intent = prepare(world.session, world.gateway, payment_id=payment_id)
@@ -335,3 +335,29 @@ def test_what_insurance_lowered_and_was_then_paid_off_is_no_debt_any_more(world:
     day_by_day(world, 20)
     assert _presented_of(world, moved) == [paid, paid - 400, 500]
     assert _bodies(world, "/left-out/") == []
+
+
+@pytest.mark.parametrize(("token", "more"), [("pm_usBankAccount_accountClosed", 0), (EMPTY, 1)])
+def test_what_is_paid_later_clears_no_debits_of_other_cents(world: World, token: str, more: int) -> None:
+    """Two debits of one line are under way at once, both come back, and half of the line is paid."""
+    world.turn_on(token)
+    world.work()
+    first, *others = [line for line in lines_of_account(world.session, world.account_id) if line.payable]
+    for line in others:
+        insurance_moves_to(world, line.charge_id, -line.payable.cents)
+    half = Money(first.payable.cents // 2)
+    insurance_moves_to(world, first.charge_id, -half.cents)
+    while not world.payments():
+        day_by_day(world, 1)
+    insurance_moves_to(world, first.charge_id, half.cents)
+    by_hand(world, token)
+    assert len(presented(world)) == 2
+    day_by_day(world, 40)
+    before = presented(world)
+    by_hand(world, "pm_card_visa", amount=half)
+    assert len(standing_returns(world.session, [world.account_id])[first.charge_id]) >= 2
+    day_by_day(world, 60)
+    # What is left may have been in one of the two and in the one after them: it is presented three times at most.
+    assert [cents for _day, cents in presented(world)][len(before) + 1 :] == [half.cents] * more
+    by_hand(world, "pm_card_visa")
+    assert standing_returns(world.session, [world.account_id]) == {}
