@@ -28,10 +28,10 @@ Sabotage = Callable[[], contextlib.AbstractContextManager[object]]
 def nobody_asks_again() -> Iterator[None]:
     """An installment is claimed without looking again under the lock, and no index keeps a second claim out."""
 
-    start_payment = portal.plans.collecting.charging.start_payment
+    collect_once = portal.plans.collecting.charging.collect_once
 
     def hasty(*args: Any, **named: Any) -> Any:
-        return start_payment(*args, **{**named, "unless": lambda: False})
+        return collect_once(*args, **{**named, "unless": lambda: False})
 
     def linked(session: Any, installment_id: int, payment_id: int) -> None:
         row = session.get_one(Installment, installment_id)
@@ -41,7 +41,7 @@ def nobody_asks_again() -> Iterator[None]:
         session.flush()
 
     with (
-        replaced(portal.plans.collecting.charging, "start_payment", hasty),
+        replaced(portal.plans.collecting.charging, "collect_once", hasty),
         replaced(portal.plans.collecting.charging, "link", linked),
     ):
         yield
