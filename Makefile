@@ -35,7 +35,7 @@ test-all: $(INSTALLED) chromium redis script-types ## run every test that has a 
 ON_DAYS ?= tests/unit/refunds tests/unit/statements tests/unit/payments tests/web/test_autopay.py \
 	tests/web/test_plans_setup.py tests/web/test_plans_living.py tests/web/test_plans_down_payment.py \
 	tests/web/test_staff_plans.py tests/web/test_refunds.py tests/web/test_statements.py tests/web/test_receipts.py \
-	tests/web/test_plan_clauses.py tests/e2e/test_plans.py tests/e2e/test_plans_banks.py tests/e2e/test_plans_desk.py \
+	tests/web/test_plan_clauses.py tests/web/test_returned_debits.py tests/e2e/test_plans.py tests/e2e/test_plans_banks.py tests/e2e/test_plans_desk.py \
 	tests/e2e/test_plan_offers.py tests/e2e/test_statements.py tests/e2e/test_autopay.py
 DAYS ?= $$($(BIN)/python -m tests.days)
 

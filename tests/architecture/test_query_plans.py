@@ -95,7 +95,8 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("remittance_transaction", "ORDER BY CASE WHEN (remittance_transaction.state"): "the desk's list in order of "
     "urgency; insurers pay a clinic some thousand times a year, and the rows are small",
     ("remittance_file", "ORDER BY CASE WHEN (remittance_transaction.state"): "the same list, which names the files",
-    ("entry", "entry.created_at <"): "from the newest entry back to the first that is older: it stops there",
+    ("entry", "entry.id > coalesce((SELECT entry.id FROM entry WHERE entry.created_at <"): "from the newest entry back "
+    "to the first that is older: it stops there",
     ("account", "(lower(account.guarantor_name) LIKE"): _FOUND_BY_A_PART,
     ("account", "WHERE lower(account.guarantor_name) LIKE"): _FOUND_BY_A_PART,
     ("patient", "lower(account.guarantor_name) LIKE"): _FOUND_BY_A_PART,
@@ -104,12 +105,12 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("refund", "UNION SELECT visit.account_id"): _NEWS,
     ("dispute", "UNION SELECT visit.account_id"): _NEWS,
     # The desk's lines to check, and once a day (and on its page of refunds) the credits of all accounts.
-    ("entry", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
-    ("charge", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
-    ("visit", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
-    ("account", "GROUP BY entry.charge_id) AS anon_"): _SUMS,
-    ("entry", "HAVING coalesce(sum(entry.patient_cents)"): _SUMS,
-    ("booking_part", "HAVING coalesce(sum(entry.patient_cents)"): _SUMS,
+    ("entry", "AS patient FROM entry GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("charge", "AS patient FROM entry GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("visit", "AS patient FROM entry GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("account", "AS patient FROM entry GROUP BY entry.charge_id) AS anon_"): _SUMS,
+    ("entry", "SELECT entry.charge_id, min(entry.account_id) AS min_1"): _SUMS,
+    ("booking_part", "SELECT entry.charge_id, min(entry.account_id) AS min_1"): _SUMS,
 }
 
 
