@@ -32,6 +32,8 @@ from tests.web import paying
 from tests.web.guesting import choose, comes_from, decline, deliver, enter, issue, payment_at, token_of
 from tests.web.paying import TESTA, client_of, confirm
 
+BOTH_DATABASES = True
+
 SAMS, SAMS_OTHER, SAM_BORN = "SAMS000000000", "SAMS000000001", "11/2/1951"
 PAULAS, PAULA_BORN = "PAV1AS0000000", "7/21/1990"
 

@@ -37,6 +37,8 @@ from tests.pages import JudgingClient
 from tests.web.money_moves import Pay, agrees, gateway, pay
 from tests.web.paying import TESTA, client_of, confirm
 
+BOTH_DATABASES = True
+
 __all__ = ["gateway", "pay"]
 
 

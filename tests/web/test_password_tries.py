@@ -16,6 +16,8 @@ from portal.web.limits import limiter
 from tests.conftest import Clinic
 from tests.pages import JudgingClient, sign_in
 
+BOTH_DATABASES = True
+
 TESTA, OTHER = "testa@example.com", "staff@example.com"
 WRONG = "not-my-password-1"
 NEW = "maple-harbor-2027-quiet"

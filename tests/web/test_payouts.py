@@ -54,6 +54,8 @@ from tests.shared_data import shared_path
 from tests.web.money_moves import Pay, agrees, gateway, pay
 from tests.web.paying import client_of
 
+BOTH_DATABASES = True
+
 __all__ = ["gateway", "pay"]
 
 DAY = 86_400

@@ -28,6 +28,8 @@ from tests.pages import JudgingClient, Page, as_page
 from tests.unit.refunds.conftest import Desk
 from tests.web.paying import TESTA, client_of, confirm, payment_at, start
 
+BOTH_DATABASES = True
+
 STAFF, SUPERVISOR, SAM = "staff@example.com", "supervisor@example.com", "sam@example.com"
 SignIn = Callable[..., Page]
 ACCOUNT = "JDC-1001"

@@ -21,6 +21,8 @@ from tests.pages import JudgingClient
 from tests.web.paying import TESTA
 from tests.web.test_staff import SignIn
 
+BOTH_DATABASES = True
+
 ACCOUNT, STAFF = "JDC-1001", "staff@example.com"
 
 
