@@ -133,3 +133,15 @@ def test_a_page_of_another_release_gets_todays_file_for_now(app: Flask, release:
 def test_nothing_else_is_a_file(app: Flask, path: str) -> None:
     assert app.test_client().get(f"/static/{path}").status_code == 404
     assert app.test_client().get(f"{url_path()}/{path}").status_code == 404
+
+
+def test_a_program_signs_in_with_the_token_that_it_was_told(client: JudgingClient, clinic: Clinic) -> None:
+    """The library tells it as it is: it is taken, and the answers with it are not compressed."""
+    as_program = {"Accept": "application/json", **COMPRESSED}
+    told = client.get("/sign-in", headers=as_program)
+    assert "Content-Encoding" not in told.headers
+    token = told.get_json()["response"]["csrf_token"]
+    sent = {"email": "testa@example.com", "password": PASSWORD}
+    answer = client.post("/sign-in", json=sent, headers={**as_program, "X-CSRFToken": token})
+    assert answer.status_code == 200
+    assert client.get("/").status_code == 200
