@@ -214,6 +214,23 @@ def test_a_refund_made_in_the_dashboard_is_booked_when_its_movement_is_read(
     agrees(session, gateway)
 
 
+def test_a_refund_that_a_bank_sent_back_is_booked_back_when_its_movement_is_read(
+    session: Session, gateway: StripeGateway, standin: StandIn, pay: Pay, days: Callable[[float], None]
+) -> None:
+    payment = pay("60")
+    made = standin.refund_in_dashboard(payment.stripe_charge_id or "", 1000)
+    read(session, gateway)
+    days(1)
+    standin.fail_refund(made["id"])
+    read(session, gateway)  # no event has come of either
+    assert ("refund_returned", 1000, 0, "") in movements(session)
+    session.rollback()
+    assert session.execute(sa.select(Booking.kind, Booking.amount).order_by(Booking.id)).all() == [
+        ("payment", Money(6000)), ("refund", Money(-1000)), ("refund_returned", Money(1000)),
+    ]  # fmt: skip
+    agrees(session, gateway)
+
+
 def cannot_be_booked(
     session: Session, gateway: StripeGateway, standin: StandIn, payment: Payment
 ) -> tuple[str, dict[str, Any]]:
