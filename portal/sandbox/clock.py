@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from portal import clock
+from portal.queue import EVERY_JOB, wake
 
 
 def follow(path: Path) -> None:
@@ -19,6 +20,12 @@ def read(path: Path) -> timedelta:
         return timedelta(seconds=int(path.read_text()))
     except (OSError, ValueError):
         return timedelta(0)
+
+
+def pass_on(path: Path, ahead: timedelta) -> None:
+    """Tell the portal and its worker that days have passed: what fell due meanwhile is looked after at once."""
+    write(path, ahead)
+    wake(EVERY_JOB)
 
 
 def write(path: Path, ahead: timedelta) -> None:

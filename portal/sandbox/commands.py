@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -59,17 +58,13 @@ def demo_reset(data_dir: Path) -> None:
 @_data_dir
 def sandbox_serve(port: int, smtp_port: int, webhook_url: str, data_dir: Path) -> None:
     """Serve the Stripe stand-in and the mail page, and take the portal's mail."""
-    from portal.queue import EVERY_JOB, open_queue, wake
+    from portal.queue import open_queue
     from portal.sandbox import clock
     from portal.sandbox.mail import Mailbox, mail_page, start_smtp
     from portal.sandbox.stripe import StandIn
     from portal.sandbox.stripe.server import serve
 
     open_queue(redis_url="", path=os.environ["QUEUE_PATH"])
-
-    def days_pass(ahead: timedelta) -> None:
-        clock.write(data_dir / "clock", ahead)
-        wake(EVERY_JOB)  # what falls due meanwhile is not left until the next full minute of real time
 
     standin = StandIn(
         data_dir / "stripe.sqlite",
@@ -78,7 +73,7 @@ def sandbox_serve(port: int, smtp_port: int, webhook_url: str, data_dir: Path) -
         base_url=f"http://127.0.0.1:{port}",
         # The portal follows this clock, so the signatures must carry its time.
         signature_clock=lambda: standin.now().timestamp(),
-        on_advance=days_pass,
+        on_advance=lambda ahead: clock.pass_on(data_dir / "clock", ahead),
     )
     mailbox = Mailbox(data_dir / "mail.sqlite")
     stop_smtp = start_smtp(mailbox, smtp_port)
