@@ -55,7 +55,7 @@ def turn_on(
 ) -> None:
     """From nothing saved to autopay that is on, and its first charge in the state ``first``."""
     sign_in(page, demo, email)
-    page.get_by_role("link", name="Have new bills paid by themselves (autopay)").first.click()
+    page.get_by_role("link", name="Autopay: pay new bills automatically").first.click()
     expect(page.get_by_text("Save a card or bank account first")).to_be_visible()
     judge(page)
     take(page, "autopay-nothing-saved")
