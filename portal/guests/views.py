@@ -17,12 +17,11 @@ from portal.guests.queries import due_of, own_payment, own_payments
 from portal.guests.service import admit, end_pass, start_guest_payment
 from portal.money import Money
 from portal.payments import checkout
+from portal.payments.card_form import card_form
 from portal.payments.checkout import Step
 from portal.payments.decline import (
     when_closed,
     when_stripe_fails,
-    words_by_code,
-    words_for,
     words_for_not_closed,
     words_for_too_many,
 )
@@ -43,7 +42,6 @@ from portal.payments.tries import must_wait
 from portal.web import guards
 from portal.web.context import the_settings
 from portal.web.database import begin_writing, db
-from portal.web.headers import allow_stripe
 from portal.web.limits import limiter, refusals_only
 
 bp = Blueprint("guests", __name__)
@@ -235,20 +233,14 @@ def pay(payment_id: str) -> Any:
     if paused is not None:
         # It may have been confirmed just now: only a look at Stripe's answer tells.
         return redirect(url_for("guests.come_back", payment_id=payment_id)) if payment.known_to_stripe else paused
-    step = checkout.open_card_form(db.session, the_gateway(), payment_id=payment.id, payer_id=None)
+    step = checkout.open_card_form(db.session, the_gateway(), payment=payment, payer_id=None)
     if step.intent is None or step.next is not NextPage.CARD_FORM:
         return _page_of(step)
-    allow_stripe()
-    settings, intent = the_settings(), step.intent
     return render_template(
         "guests/pay.html",
         payment=step.payment,
-        client_secret=intent.client_secret,
-        publishable_key=settings.stripe_publishable_key,
-        stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
-        return_url=settings.base_url + url_for("guests.come_back", payment_id=payment_id),
-        decline=words_for(intent.failure_code, step.payment.method_kind) if intent.failure_code else "",
-        words=words_by_code(),
+        decline=step.decline,
+        **card_form(step.intent.client_secret, return_path=url_for("guests.come_back", payment_id=payment_id)),
     )
 
 
@@ -290,7 +282,7 @@ def come_back(payment_id: str) -> Any:
     """Where Stripe sends the browser back to. It never marks anything paid: it asks Stripe."""
     begin_writing()
     payment = own_payment(db.session, door.the_pass(), payment_id)
-    step = checkout.come_back(db.session, the_gateway(), payment_id=payment.id, payer_id=None)
+    step = checkout.come_back(db.session, the_gateway(), payment=payment, payer_id=None)
     if step.next in (NextPage.NO_ANSWER, NextPage.WAITING):
         waits = step.payment.waits_for_deposits
         return render_template(
@@ -307,7 +299,7 @@ def come_back(payment_id: str) -> Any:
 def cancel(payment_id: str) -> Any:
     """Close an attempt that was not confirmed, to choose again."""
     payment = own_payment(db.session, door.the_pass(), payment_id)
-    step = checkout.give_up(db.session, the_gateway(), payment_id=payment.id, payer_id=None)
+    step = checkout.give_up(db.session, the_gateway(), payment=payment, payer_id=None)
     if step.next is NextPage.NO_ANSWER:
         flash(words_for_not_closed(), "warning")
         return redirect(url_for("guests.pay", payment_id=payment_id))

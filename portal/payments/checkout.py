@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from portal.payments.closing import close
+from portal.payments.decline import words_for
 from portal.payments.errors import NO_ANSWER, PaymentIsOver, StripeUnreachable
 from portal.payments.gateway import Intent, StripeGateway
 from portal.payments.kinds import NextPage
@@ -38,6 +39,12 @@ class Step:
         return self.payment.known_to_stripe and not self.closed
 
     @property
+    def decline(self) -> str:
+        """What to tell the payer above the card form about the card that was tried last; empty for nothing."""
+        code = self.intent.failure_code if self.intent is not None else ""
+        return words_for(code, self.payment.method_kind) if code else ""
+
+    @property
     def closed(self) -> bool:
         """Whether the attempt is over without a charge."""
         return self.payment.state is PaymentState.CANCELED
@@ -60,44 +67,43 @@ def next_page(session: Session, payment: PaymentRow, *, payer_id: int | None) ->
     return NextPage.CARD_FORM
 
 
-def open_card_form(session: Session, gateway: StripeGateway, *, payment_id: int, payer_id: int | None) -> Step:
+def open_card_form(session: Session, gateway: StripeGateway, *, payment: PaymentRow, payer_id: int | None) -> Step:
     """See to it that Stripe is ready for an attempt's card, unless it ended or the bill has changed; commits.
 
     A bill that has changed since the attempt was written down closes it: nobody pays the old amount.
     """
-    payment = payment_by_id(session, payment_id)
     before = next_page(session, payment, payer_id=payer_id)
     session.commit()
     if before is not NextPage.CARD_FORM:
         return Step(before, payment)
-    if not is_still_owed(session, payment_id=payment_id):
-        step = give_up(session, gateway, payment_id=payment_id, payer_id=payer_id)
+    if not is_still_owed(session, payment_id=payment.id):
+        step = give_up(session, gateway, payment=payment, payer_id=payer_id)
         return replace(step, next=NextPage.BILL_CHANGED) if step.closed and step.error is None else step
-    step = _ask(session, payment_id, payer_id, lambda: prepare(session, gateway, payment_id=payment_id))
+    step = _ask(session, payment.id, payer_id, lambda: prepare(session, gateway, payment_id=payment.id))
     if step.next is NextPage.CARD_FORM and step.intent is None:
         return replace(step, next=NextPage.NO_ANSWER, error=StripeUnreachable("nothing"))
     return step
 
 
-def come_back(session: Session, gateway: StripeGateway, *, payment_id: int, payer_id: int | None) -> Step:
+def come_back(session: Session, gateway: StripeGateway, *, payment: PaymentRow, payer_id: int | None) -> Step:
     """Ask Stripe what became of an attempt whose payer comes back from it; commits.
 
     An attempt that Stripe still waits to have paid leads to the card form, which asks anew.
     """
-    payment = payment_by_id(session, payment_id)
     session.commit()
     if payment.state in FINAL:
         return Step(next_page(session, payment, payer_id=payer_id), payment)
-    return _ask(session, payment_id, payer_id, lambda: refresh(session, gateway, payment_id=payment_id))
+    return _ask(session, payment.id, payer_id, lambda: refresh(session, gateway, payment_id=payment.id))
 
 
-def give_up(session: Session, gateway: StripeGateway, *, payment_id: int, payer_id: int | None) -> Step:
+def give_up(session: Session, gateway: StripeGateway, *, payment: PaymentRow, payer_id: int | None) -> Step:
     """Close an attempt that was not confirmed; commits. One that was paid meanwhile leads to where it is now."""
 
     def closing() -> None:
-        close(session, gateway, payment_id=payment_id)
+        close(session, gateway, payment_id=payment.id)
 
-    return _ask(session, payment_id, payer_id, closing)
+    session.commit()
+    return _ask(session, payment.id, payer_id, closing)
 
 
 def _ask(session: Session, payment_id: int, payer_id: int | None, act: Callable[[], Intent | None]) -> Step:

@@ -1,6 +1,6 @@
 """A payment as other features read it while they act on what became of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from portal.payments.models import Payment
@@ -28,18 +28,4 @@ class LockedPayment:
 
 def as_locked(payment: Payment) -> LockedPayment:
     """What other features may know of a payment that is held."""
-    return LockedPayment(
-        id=payment.id,
-        public_id=payment.public_id,
-        account_id=payment.account_id,
-        user_id=payment.user_id,
-        state=payment.state,
-        stripe_intent_id=payment.stripe_intent_id,
-        method_id=payment.method_id,
-        method=payment.method,
-        method_kind=payment.method_kind,
-        receipt_email=payment.receipt_email,
-        created_at=payment.created_at,
-        confirmed_at=payment.confirmed_at,
-        settled_at=payment.settled_at,
-    )
+    return LockedPayment(**{fact.name: getattr(payment, fact.name) for fact in fields(LockedPayment)})

@@ -10,14 +10,9 @@ from flask_login import current_user
 from portal.db import RecordNotFound
 from portal.payments import checkout, choose_views, seen_views
 from portal.payments.blueprint import bp
+from portal.payments.card_form import card_form
 from portal.payments.checkout import Step
-from portal.payments.decline import (
-    when_closed,
-    when_stripe_fails,
-    words_by_code,
-    words_for,
-    words_for_not_closed,
-)
+from portal.payments.decline import when_closed, when_stripe_fails, words_for_not_closed
 from portal.payments.errors import NO_ANSWER, PaymentIsOver
 from portal.payments.gateway.of_app import the_gateway
 from portal.payments.kinds import NextPage, PaymentSource
@@ -30,7 +25,6 @@ from portal.payments.state import PaymentState
 from portal.web import guards
 from portal.web.context import the_settings
 from portal.web.database import begin_writing, db
-from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
 
 __all__ = ["bp", "choose_views", "seen_views"]
@@ -52,29 +46,22 @@ def _own(payment_id: str) -> PaymentRow:
 def pay(payment_id: str) -> Any:
     """Pay one attempt; an attempt that is over leads to where it ended."""
     begin_writing()  # asking Stripe may settle the attempt
-    payment = _own(payment_id)
     step = checkout.open_card_form(
-        db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id
+        db.session, the_gateway(), payment=_own(payment_id), payer_id=current_user.id
     )
     if step.intent is None or step.next is not NextPage.CARD_FORM:
         return _page_of(step)
     saved = _saved(step.payment)
     if step.payment.method_id and saved is None:
         return _method_is_gone(step.payment)
-    allow_stripe()
-    settings, intent = the_settings(), step.intent
     return render_template(
         "payments/pay.html",
         payment=step.payment,
         spread=spread_of(db.session, step.payment.id),
         saved=saved,
-        client_secret=intent.client_secret,
-        publishable_key=settings.stripe_publishable_key,
-        stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
-        return_url=settings.base_url + url_for("payments.come_back", payment_id=payment_id),
-        decline=words_for(intent.failure_code, step.payment.method_kind) if intent.failure_code else "",
-        words=words_by_code(),
-        agreement=save_method_words(settings.clinic_name),
+        decline=step.decline,
+        agreement=save_method_words(the_settings().clinic_name),
+        **card_form(step.intent.client_secret, return_path=url_for("payments.come_back", payment_id=payment_id)),
     )
 
 
@@ -122,7 +109,7 @@ def _saved(payment: PaymentRow) -> MethodRow | None:
 
 def _method_is_gone(payment: PaymentRow) -> Any:
     """The saved method was removed since it was chosen."""
-    step = checkout.give_up(db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id)
+    step = checkout.give_up(db.session, the_gateway(), payment=payment, payer_id=current_user.id)
     if step.next is NextPage.NO_ANSWER:
         return _no_answer(step)
     flash(_("That card or bank account is no longer saved. You have not been charged. Please choose again."), "info")
@@ -166,7 +153,7 @@ def come_back(payment_id: str) -> Any:
     """Where Stripe sends the browser back to. It never marks anything paid: it asks Stripe."""
     begin_writing()
     payment = payment_for(db.session, current_user.id, payment_id)
-    step = checkout.come_back(db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id)
+    step = checkout.come_back(db.session, the_gateway(), payment=payment, payer_id=current_user.id)
     if step.next in (NextPage.NO_ANSWER, NextPage.WAITING):
         waits = step.payment.waits_for_deposits
         # Only the one whose bank account it is can see its statement.
@@ -197,7 +184,7 @@ def _collect(payment: PaymentRow) -> None:
 def cancel(payment_id: str) -> Any:
     """Close an attempt that was not confirmed, to choose again."""
     payment = _own(payment_id)
-    step = checkout.give_up(db.session, the_gateway(), payment_id=payment.id, payer_id=current_user.id)
+    step = checkout.give_up(db.session, the_gateway(), payment=payment, payer_id=current_user.id)
     if step.next is NextPage.NO_ANSWER:
         flash(words_for_not_closed(), "warning")
         return redirect(url_for("payments.pay", payment_id=payment_id))

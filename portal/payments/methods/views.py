@@ -8,7 +8,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from portal.payments.blueprint import uses_of_method
-from portal.payments.decline import what_happened, when_stripe_fails, words_by_code
+from portal.payments.card_form import card_form
+from portal.payments.decline import what_happened, when_stripe_fails
 from portal.payments.errors import NO_ANSWER, SetupIsOver, StripeUnreachable
 from portal.payments.forms import Confirm, LabelForm
 from portal.payments.gateway.of_app import the_gateway
@@ -24,7 +25,6 @@ from portal.payments.views import agreement_here
 from portal.web import guards
 from portal.web.context import the_day, the_settings
 from portal.web.database import begin_writing, db
-from portal.web.headers import allow_stripe
 from portal.web.limits import limiter
 
 bp = Blueprint("methods", __name__)
@@ -94,7 +94,6 @@ def _setup_page(setup_id: str, *, back: bool) -> Any:
     over = _setup_ended(found.state)
     if over is not None:
         return over
-    settings = the_settings()
     try:
         intent = look(db.session, the_gateway(), setup_id=found.id)
     except SetupIsOver:
@@ -102,7 +101,7 @@ def _setup_page(setup_id: str, *, back: bool) -> Any:
         return _setup_ended(SetupState.CANCELED)
     except NO_ANSWER as error:
         db.session.rollback()
-        title, text = when_stripe_fails(error, maybe_charged=False, phone=settings.clinic_phone)
+        title, text = when_stripe_fails(error, maybe_charged=False, phone=the_settings().clinic_phone)
         return render_template("payments/method_no_answer.html", setup=found, title=title, text=text)
     found = setup_for(db.session, current_user.id, setup_id)
     over = _setup_ended(found.state)
@@ -112,16 +111,11 @@ def _setup_page(setup_id: str, *, back: bool) -> Any:
         return render_template("payments/method_waits.html", setup=found, deposits_at=intent.action_url)
     if back:
         return redirect(url_for("methods.setup", setup_id=setup_id))
-    allow_stripe()
     return render_template(
         "payments/method_setup.html",
         setup=found,
-        client_secret=intent.client_secret,
-        publishable_key=settings.stripe_publishable_key,
-        stripe_js_url=f"{settings.stripe_js_origin}/dahlia/stripe.js",
-        return_url=settings.base_url + url_for("methods.come_back", setup_id=setup_id),
         problem=what_happened(found.failure_code) if found.failure_code else "",
-        words=words_by_code(),
+        **card_form(intent.client_secret, return_path=url_for("methods.come_back", setup_id=setup_id)),
     )
 
 
